@@ -1,0 +1,9 @@
+/* Every verb; the order of help stands in verbs.c. */
+#ifndef AICP_CLI_VERBS_H
+#define AICP_CLI_VERBS_H
+
+#include "cli.h"
+
+extern const cli_verb cli_completion;
+
+#endif
