@@ -1,0 +1,426 @@
+/**
+ * @file policy.h
+ * Cedar policies (language version 4.5): may this principal do this action on this resource?
+ *
+ * A policy set and an entity store are read once and shared by all threads. For each question a
+ * caller fills an ::aicp_policy_request, calls aicp_policy_authorize() and reads the
+ * ::aicp_policy_response; both are made once and used again, and once warm no call on this path
+ * touches the heap.
+ *
+ *     aicp_policy_set *set;                          // immutable, shared
+ *     aicp_policy_entities *entities;                // immutable, shared
+ *     aicp_policy_set_parse(text, text_len, NULL, &set, &err);
+ *     aicp_policy_entities_parse(json, json_len, NULL, &entities, &err);
+ *     aicp_policy_request *request;                  // one per thread
+ *     aicp_policy_response *response;
+ *     aicp_policy_request_new(NULL, &request, &err);
+ *     aicp_policy_response_new(NULL, &response, &err);
+ *
+ *     aicp_policy_request_reset(request);
+ *     aicp_policy_request_set_principal(request, "User", 4, "alice", 5, &err);
+ *     aicp_policy_request_set_action(request, "Action", 6, "chat", 4, &err);
+ *     aicp_policy_request_set_resource(request, "Model", 5, "gpt-5", 5, &err);
+ *     aicp_policy_request_context_long(request, "input_tokens", 900, &err);
+ *     aicp_policy_authorize(set, entities, request, 0, response, &err);
+ *     if (aicp_policy_response_decision(response) == AICP_POLICY_ALLOW) ...
+ *
+ * Texts are UTF-8. Names of attributes are NUL-terminated; all other texts carry their length.
+ * Entity types are paths ("AICP::Model") without spaces; entity ids are any text.
+ *
+ * Source of the language: the Cedar policy language reference, docs.cedarpolicy.com.
+ */
+#ifndef AICP_POLICY_H
+#define AICP_POLICY_H
+
+#include "aicp/base.h"
+
+/** A set of policies. *immutable*, reference-counted. */
+typedef struct aicp_policy_set aicp_policy_set;
+/** A store of entities. *immutable*, reference-counted. */
+typedef struct aicp_policy_entities aicp_policy_entities;
+/** A question: who, what, on what, in which context. *confined*, reusable. */
+typedef struct aicp_policy_request aicp_policy_request;
+/** The answer with its reasons, and the workspace of the evaluation. *confined*, reusable. */
+typedef struct aicp_policy_response aicp_policy_response;
+
+/** Decisions. Zero, the value of a response that was never filled, is the safe one. */
+enum { AICP_POLICY_DENY = 0, AICP_POLICY_ALLOW = 1 };
+
+/** What a policy does when its conditions hold. */
+enum { AICP_POLICY_PERMIT = 0, AICP_POLICY_FORBID = 1 };
+
+/**
+ * Why a policy could not be evaluated: X(name, number, Cedar's name, status code). Such a policy
+ * counts as not satisfied; the other policies are not touched by it.
+ */
+#define AICP_POLICY_ERROR_MAP(X)                                                                   \
+    X(TYPE, 1, "TypeError", AICP_ERR_POLICY_TYPE)                                                  \
+    X(ENTITY, 2, "EntityDoesNotExist", AICP_ERR_POLICY_ENTITY)                                     \
+    X(ENTITY_ATTR, 3, "EntityAttrDoesNotExist", AICP_ERR_POLICY_ENTITY)                            \
+    X(RECORD_ATTR, 4, "RecordAttrDoesNotExist", AICP_ERR_POLICY_ENTITY)                            \
+    X(ARGUMENTS, 5, "WrongNumArguments", AICP_ERR_POLICY_EXTENSION)                                \
+    X(OVERFLOW, 6, "IntegerOverflow", AICP_ERR_POLICY_OVERFLOW)                                    \
+    X(EXTENSION, 7, "FailedExtensionFunctionExecution", AICP_ERR_POLICY_EXTENSION)                 \
+    X(SLOT, 8, "UnlinkedSlot", AICP_ERR_POLICY_TYPE)                                               \
+    X(DEPTH, 9, "RecursionLimit", AICP_ERR_POLICY_DEPTH)
+
+/** Error kinds by name. */
+enum {
+#define AICP_POLICY_ERROR_ENUM(name, number, text, status) AICP_POLICY_ERROR_##name = number,
+    AICP_POLICY_ERROR_MAP(AICP_POLICY_ERROR_ENUM)
+#undef AICP_POLICY_ERROR_ENUM
+};
+
+/** aicp_policy_set_options::flags: a policy's `@id("…")` annotation is its id; those without one
+ * keep "policyN". Two equal ids are an error. */
+#define AICP_POLICY_ID_FROM_ANNOTATION 1u
+
+/** Flag of aicp_policy_authorize(): stop as soon as the decision is sure. Reasons then hold the one
+ * policy that made it (none for a deny without a forbid), and errors those met on the way. */
+#define AICP_POLICY_DECISION_ONLY 1u
+
+/** Default and greatest nesting of expressions. A deeper text is refused with ERR_POLICY_DEPTH. */
+#define AICP_POLICY_DEPTH_DEFAULT 256
+#define AICP_POLICY_DEPTH_MAX 1024
+
+/** Most entities that one request may bring along (aicp_policy_request_entity_begin()). */
+#define AICP_POLICY_OVERLAY_MAX 256
+
+/** Options of aicp_policy_set_parse(). Zero means default. */
+typedef struct aicp_policy_set_options {
+    size_t size;        /**< sizeof this structure */
+    uint32_t flags;     /**< #AICP_POLICY_ID_FROM_ANNOTATION */
+    uint32_t max_depth; /**< nesting of expressions, default #AICP_POLICY_DEPTH_DEFAULT */
+    size_t max_bytes;   /**< longest text, default 64 MiB */
+#ifndef SWIG
+    const aicp_allocator *allocator; /**< NULL: the C library's heap */
+#else
+    const void *allocator;
+#endif
+} aicp_policy_set_options;
+
+#define AICP_POLICY_SET_OPTIONS_INIT                                                               \
+    { sizeof(aicp_policy_set_options), 0, 0, 0, NULL }
+
+/** Options of aicp_policy_entities_parse(). Zero means default. */
+typedef struct aicp_policy_entities_options {
+    size_t size;          /**< sizeof this structure */
+    size_t max_bytes;     /**< longest text, default 1 GiB */
+    size_t max_entities;  /**< default 10,000,000 */
+    size_t max_ancestors; /**< sum over all entities of their ancestors, default 50,000,000 */
+#ifndef SWIG
+    const aicp_allocator *allocator; /**< NULL: the C library's heap */
+#else
+    const void *allocator;
+#endif
+} aicp_policy_entities_options;
+
+#define AICP_POLICY_ENTITIES_OPTIONS_INIT                                                          \
+    { sizeof(aicp_policy_entities_options), 0, 0, 0, NULL }
+
+AICP_BEGIN_DECL
+
+/** Fills options with defaults; `size` is the caller's sizeof. */
+AICP_API void aicp_policy_set_options_init(aicp_policy_set_options *options, size_t size);
+AICP_API void aicp_policy_entities_options_init(aicp_policy_entities_options *options, size_t size);
+
+/* ------------------------------------------------------------------------------ policy set */
+
+/**
+ * Reads policies in Cedar's text syntax; an empty text gives an empty set. Ids are "policy0",
+ * "policy1", … by position, templates counted too, unless #AICP_POLICY_ID_FROM_ANNOTATION says
+ * otherwise. `*out` is to be given back with aicp_policy_set_free().
+ *
+ * Errors: ERR_PARSE with line, column and what was found and expected; ERR_EXISTS (an id twice);
+ * ERR_POLICY_DEPTH; ERR_LIMIT (too long); ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_set_parse(
+    const char *data,
+    size_t len,
+    const aicp_policy_set_options *options,
+    aicp_policy_set **out,
+    aicp_error *err);
+
+/**
+ * Makes a new set out of `set` and links of its templates. `data` is a JSON array of
+ * `{"templateId":…, "newId":…, "values":{"?principal":{"type":…,"id":…}, "?resource":…}}` with
+ * exactly the template's slots. `set` stays as it is and may be freed. A link has its template's
+ * annotations and source position.
+ *
+ * Errors: ERR_PARSE, ERR_NOT_FOUND (template), ERR_EXISTS (new id taken), ERR_INVALID (slots do not
+ * match), ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_set_link(
+    const aicp_policy_set *set,
+    const char *data,
+    size_t len,
+    aicp_policy_set **out,
+    aicp_error *err);
+
+/** Takes one more reference and returns `set`. */
+AICP_API aicp_policy_set *aicp_policy_set_ref(const aicp_policy_set *set);
+/** Drops one reference; NULL is fine. */
+AICP_API void aicp_policy_set_free(aicp_policy_set *set);
+
+/** Number of policies that can be satisfied: static policies and links, not templates. They have
+ * the indexes 0 … count-1, in the order of the text, links last. */
+AICP_API size_t aicp_policy_set_count(const aicp_policy_set *set);
+/** Number of templates. */
+AICP_API size_t aicp_policy_set_template_count(const aicp_policy_set *set);
+/** Id of a policy; NULL when `index` is out of range. Lives as long as the set. */
+AICP_API const char *aicp_policy_set_id(const aicp_policy_set *set, size_t index);
+/** Id of a template; NULL when `index` is out of range. Lives as long as the set. */
+AICP_API const char *aicp_policy_set_template_id(const aicp_policy_set *set, size_t index);
+/** Index of the policy with that id. ERR_NOT_FOUND. */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_set_find(
+    const aicp_policy_set *set, const char *data, size_t len, size_t *index, aicp_error *err);
+/** #AICP_POLICY_PERMIT or #AICP_POLICY_FORBID; -1 when `index` is out of range. */
+AICP_API int32_t aicp_policy_set_effect(const aicp_policy_set *set, size_t index);
+/** Place of the policy in its text, from 1, columns in bytes; 0 when `index` is out of range. */
+AICP_API uint32_t aicp_policy_set_line(const aicp_policy_set *set, size_t index);
+AICP_API uint32_t aicp_policy_set_column(const aicp_policy_set *set, size_t index);
+
+/** Value of annotation `key` of a policy ("" for one without value); NULL when there is none.
+ * Lives as long as the set. */
+AICP_API const char *
+aicp_policy_set_annotation(const aicp_policy_set *set, size_t index, const char *key);
+/** Annotations of a policy by number: their count, and key and value of the nth. NULL when out of
+ * range. */
+AICP_API size_t aicp_policy_set_annotation_count(const aicp_policy_set *set, size_t index);
+AICP_API const char *
+aicp_policy_set_annotation_key(const aicp_policy_set *set, size_t index, size_t nth);
+AICP_API const char *
+aicp_policy_set_annotation_value(const aicp_policy_set *set, size_t index, size_t nth);
+
+/* -------------------------------------------------------------------------------- entities */
+
+/**
+ * Reads entities: a JSON array of `{"uid":…, "attrs":{…}, "parents":[…], "tags":{…}}`, values as in
+ * Cedar's JSON with `__entity` and `__extn` escapes. The ancestors of each entity are computed
+ * here, once. `*out` is to be given back with aicp_policy_entities_free().
+ *
+ * Errors with line and column: ERR_PARSE, ERR_RANGE (integer), ERR_EXISTS (an entity twice with
+ * different content), ERR_INVALID (cycle among parents), ERR_LIMIT, ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_entities_parse(
+    const char *data,
+    size_t len,
+    const aicp_policy_entities_options *options,
+    aicp_policy_entities **out,
+    aicp_error *err);
+
+/** Takes one more reference and returns `entities`. */
+AICP_API aicp_policy_entities *aicp_policy_entities_ref(const aicp_policy_entities *entities);
+/** Drops one reference; NULL is fine. */
+AICP_API void aicp_policy_entities_free(aicp_policy_entities *entities);
+/** Number of entities. */
+AICP_API size_t aicp_policy_entities_count(const aicp_policy_entities *entities);
+/** 1 when the store holds the entity, else 0. */
+AICP_API int32_t aicp_policy_entities_contains(
+    const aicp_policy_entities *entities,
+    const char *type,
+    size_t type_len,
+    const char *id,
+    size_t id_len);
+
+/* --------------------------------------------------------------------------------- request */
+
+#ifndef SWIG
+/** Makes an empty request. `allocator` NULL: the C library's heap. Errors: ERR_NOMEM. */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_new(
+    const aicp_allocator *allocator, aicp_policy_request **out, aicp_error *err);
+#endif
+/** Frees a request; NULL is fine. */
+AICP_API void aicp_policy_request_free(aicp_policy_request *request);
+/** Empties a request and keeps its memory. */
+AICP_API void aicp_policy_request_reset(aicp_policy_request *request);
+
+/**
+ * Set who asks, to do what, on what. All three are needed; the entities need not exist in the
+ * store. The texts are copied. Errors: ERR_INVALID (not a type name, or not UTF-8), ERR_NOMEM.
+ */
+AICP_API aicp_status aicp_policy_request_set_principal(
+    aicp_policy_request *request,
+    const char *type,
+    size_t type_len,
+    const char *id,
+    size_t id_len,
+    aicp_error *err);
+AICP_API aicp_status aicp_policy_request_set_action(
+    aicp_policy_request *request,
+    const char *type,
+    size_t type_len,
+    const char *id,
+    size_t id_len,
+    aicp_error *err);
+AICP_API aicp_status aicp_policy_request_set_resource(
+    aicp_policy_request *request,
+    const char *type,
+    size_t type_len,
+    const char *id,
+    size_t id_len,
+    aicp_error *err);
+
+/**
+ * Sets the whole context from a JSON object; what was set before is dropped. Errors with line and
+ * column: ERR_PARSE, ERR_RANGE, ERR_NOMEM.
+ */
+AICP_API aicp_status aicp_policy_request_set_context_json(
+    aicp_policy_request *request, const char *data, size_t len, aicp_error *err);
+
+/**
+ * Set one attribute of the context; an attribute of the same name is replaced. Texts are copied.
+ * Errors: ERR_INVALID (not UTF-8, not an ip, decimal or type name), ERR_NOMEM.
+ */
+AICP_API aicp_status aicp_policy_request_context_bool(
+    aicp_policy_request *request, const char *name, int32_t value, aicp_error *err);
+AICP_API aicp_status aicp_policy_request_context_long(
+    aicp_policy_request *request, const char *name, int64_t value, aicp_error *err);
+AICP_API aicp_status aicp_policy_request_context_string(
+    aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err);
+/** A set of strings; `lens` NULL: the items are NUL-terminated. Equal items count once. */
+AICP_API aicp_status aicp_policy_request_context_string_set(
+    aicp_policy_request *request,
+    const char *name,
+    const char *const *items,
+    const size_t *lens,
+    size_t count,
+    aicp_error *err);
+/** A reference to an entity, with type and id NUL-terminated. */
+AICP_API aicp_status aicp_policy_request_context_entity(
+    aicp_policy_request *request,
+    const char *name,
+    const char *type,
+    const char *id,
+    aicp_error *err);
+/** The text of an address or a range, as in Cedar's `ip()`. */
+AICP_API aicp_status aicp_policy_request_context_ip(
+    aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err);
+/** The text of a number with one to four decimals, as in Cedar's `decimal()`. */
+AICP_API aicp_status aicp_policy_request_context_decimal(
+    aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err);
+/** A datetime, in milliseconds since 1970-01-01T00:00:00Z. */
+AICP_API aicp_status aicp_policy_request_context_datetime(
+    aicp_policy_request *request, const char *name, int64_t epoch_ms, aicp_error *err);
+/** A duration in milliseconds. */
+AICP_API aicp_status aicp_policy_request_context_duration(
+    aicp_policy_request *request, const char *name, int64_t duration_ms, aicp_error *err);
+/** Any value as JSON. */
+AICP_API aicp_status aicp_policy_request_context_json(
+    aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err);
+
+/**
+ * Begins an entity that only this request knows (a key, a model); the calls below add to it until
+ * the next begin. It hides an entity of the same uid in the store. Its ancestors are found through
+ * the other entities of the request and the store. Errors: ERR_INVALID, ERR_EXISTS (begun twice),
+ * ERR_LIMIT (#AICP_POLICY_OVERLAY_MAX), ERR_NOMEM.
+ */
+AICP_API aicp_status aicp_policy_request_entity_begin(
+    aicp_policy_request *request,
+    const char *type,
+    size_t type_len,
+    const char *id,
+    size_t id_len,
+    aicp_error *err);
+/** Adds a parent to the entity begun last. ERR_STATE without one. */
+AICP_API aicp_status aicp_policy_request_entity_parent(
+    aicp_policy_request *request,
+    const char *type,
+    size_t type_len,
+    const char *id,
+    size_t id_len,
+    aicp_error *err);
+/** Set one attribute of the entity begun last, as the context calls do. ERR_STATE without one. */
+AICP_API aicp_status aicp_policy_request_entity_attr_bool(
+    aicp_policy_request *request, const char *name, int32_t value, aicp_error *err);
+AICP_API aicp_status aicp_policy_request_entity_attr_long(
+    aicp_policy_request *request, const char *name, int64_t value, aicp_error *err);
+AICP_API aicp_status aicp_policy_request_entity_attr_string(
+    aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err);
+AICP_API aicp_status aicp_policy_request_entity_attr_string_set(
+    aicp_policy_request *request,
+    const char *name,
+    const char *const *items,
+    const size_t *lens,
+    size_t count,
+    aicp_error *err);
+AICP_API aicp_status aicp_policy_request_entity_attr_entity(
+    aicp_policy_request *request,
+    const char *name,
+    const char *type,
+    const char *id,
+    aicp_error *err);
+AICP_API aicp_status aicp_policy_request_entity_attr_datetime(
+    aicp_policy_request *request, const char *name, int64_t epoch_ms, aicp_error *err);
+AICP_API aicp_status aicp_policy_request_entity_attr_decimal(
+    aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err);
+AICP_API aicp_status aicp_policy_request_entity_attr_json(
+    aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err);
+
+/* -------------------------------------------------------------------------------- authorize */
+
+/**
+ * Answers a request: a satisfied forbid denies; else a satisfied permit allows; else deny. A policy
+ * that cannot be evaluated is skipped and reported in the response. `entities` may be NULL (empty).
+ * `flags` is 0 or #AICP_POLICY_DECISION_ONLY. The response keeps what it needs of `set`, which must
+ * live until the response is read. Different threads may call with the same set and entities.
+ *
+ * Returns OK for both decisions. Errors, on which the decision reads as deny: ERR_STATE (principal,
+ * action or resource not set), ERR_INVALID (unknown flag; cycle among the request's entities),
+ * ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_authorize(
+    const aicp_policy_set *set,
+    const aicp_policy_entities *entities,
+    const aicp_policy_request *request,
+    uint32_t flags,
+    aicp_policy_response *response,
+    aicp_error *err);
+
+#ifndef SWIG
+/** Makes a response. `allocator` NULL: the C library's heap. Errors: ERR_NOMEM. */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_response_new(
+    const aicp_allocator *allocator, aicp_policy_response **out, aicp_error *err);
+#endif
+/** Frees a response; NULL is fine. */
+AICP_API void aicp_policy_response_free(aicp_policy_response *response);
+
+/** #AICP_POLICY_ALLOW or #AICP_POLICY_DENY. */
+AICP_API int32_t aicp_policy_response_decision(const aicp_policy_response *response);
+/** Number of determining policies: all satisfied forbids of a deny, all satisfied permits of an
+ * allow, in the order of the set. */
+AICP_API size_t aicp_policy_response_reason_count(const aicp_policy_response *response);
+/** Id of the nth determining policy; NULL when out of range. Valid until the next use of the
+ * response, while the set lives. */
+AICP_API const char *
+aicp_policy_response_reason_id(const aicp_policy_response *response, size_t nth);
+/** Its index in the set, for aicp_policy_set_annotation(); SIZE_MAX when out of range. */
+AICP_API size_t aicp_policy_response_reason_index(const aicp_policy_response *response, size_t nth);
+
+/** Number of policies that could not be evaluated. */
+AICP_API size_t aicp_policy_response_error_count(const aicp_policy_response *response);
+/** Id of the policy of the nth error; NULL when out of range. Lives as a reason's id. */
+AICP_API const char *
+aicp_policy_response_error_id(const aicp_policy_response *response, size_t nth);
+/** Its index in the set; SIZE_MAX when out of range. */
+AICP_API size_t aicp_policy_response_error_index(const aicp_policy_response *response, size_t nth);
+/** Kind of the nth error, one of #AICP_POLICY_ERROR_MAP; 0 when out of range. */
+AICP_API int32_t aicp_policy_response_error_kind(const aicp_policy_response *response, size_t nth);
+/** Status code of the nth error, ERR_POLICY_…; OK when out of range. */
+AICP_API aicp_status
+aicp_policy_response_error_status(const aicp_policy_response *response, size_t nth);
+/** Sentence about the nth error; NULL when out of range. Valid until the next use of the response.
+ */
+AICP_API const char *
+aicp_policy_response_error_message(const aicp_policy_response *response, size_t nth);
+/** Place of the failing expression in the policy text, from 1; 0 when out of range. */
+AICP_API uint32_t aicp_policy_response_error_line(const aicp_policy_response *response, size_t nth);
+AICP_API uint32_t
+aicp_policy_response_error_column(const aicp_policy_response *response, size_t nth);
+
+/** Cedar's name of an error kind ("TypeError"); "Unknown" for other numbers. Static. */
+AICP_API const char *aicp_policy_error_name(int32_t kind);
+
+AICP_END_DECL
+
+#endif
