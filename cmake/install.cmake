@@ -12,6 +12,6 @@ install(FILES ${PROJECT_BINARY_DIR}/aicp-config.cmake ${PROJECT_BINARY_DIR}/aicp
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/aicp)
 configure_file(pkgconfig/aicp.pc.in ${PROJECT_BINARY_DIR}/aicp.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/aicp.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
-if(AICP_BUILD_TOOLS)
+if(TARGET aicp-cli)
   install(TARGETS aicp-cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()

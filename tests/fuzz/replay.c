@@ -1,5 +1,5 @@
-/* Runs a fuzz target over the files of a corpus without a fuzzing engine, so that corpora are part of
- * every test run. Usage: fuzz_<what> FOLDER-or-FILE... */
+/* Runs a fuzz target over the files of a corpus without a fuzzing engine, so that corpora are part
+ * of every test run. Usage: fuzz_<what> FOLDER-or-FILE... */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
