@@ -1,0 +1,19 @@
+# ./dev logs [litellm|echo|postgres] [-f]
+# shellcheck shell=bash
+
+main() {
+  local name='' argument
+  local -a follow=() files=()
+  for argument in "$@"; do
+    case $argument in
+      -f | --follow) follow=(-F) ;;
+      litellm | echo | postgres) name=$argument ;;
+      *) die_usage "./dev logs [litellm|echo|postgres] [-f]: what is '$argument'?" ;;
+    esac
+  done
+  for argument in ${name:-litellm echo postgres}; do
+    [ ! -e "$STATE/$argument.log" ] || files+=("$STATE/$argument.log")
+  done
+  [ ${#files[@]} -gt 0 ] || die "no log of ${name:-anything} yet below $STATE"
+  exec tail -n "${LINES_SHOWN:-100}" "${follow[@]}" "${files[@]}"
+}

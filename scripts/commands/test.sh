@@ -1,0 +1,103 @@
+# ./dev test [--full] [STAGE…]: everything that must pass, each stage timed, and one line at the end.
+# shellcheck shell=bash
+need_library packages process build postgres litellm instance results
+
+STAGES=(unit asan lint python integration)
+FULL_STAGES=(tsan fuzz)
+
+main() {
+  local -a stages=()
+  local stage full=false
+  for stage in "$@"; do
+    case $stage in
+      --full) full=true ;;
+      *) [[ " ${STAGES[*]} ${FULL_STAGES[*]} " == *" $stage "* ]] || die_usage "no stage '$stage': ${STAGES[*]} ${FULL_STAGES[*]}"
+        stages+=("$stage") ;;
+    esac
+  done
+  if [ ${#stages[@]} -eq 0 ]; then stages=("${STAGES[@]}"); fi
+  if $full; then stages+=("${FULL_STAGES[@]}"); fi
+  # The tests have a state of their own, so that a development environment that runs here is left alone.
+  STATE=$ROOT/.dev/test
+  unset LITELLM_URL LITELLM_MASTER_KEY OPENAI_API_KEY ANTHROPIC_API_KEY GEMINI_API_KEY AICP_STORE
+  export AICP_DEV_STATE=$STATE AICP_DEV_LITELLM_PORT=auto AICP_DEV_ECHO_PORT=auto AICP_DEV_DATABASE_PORT=auto
+  mkdir -p "$STATE/logs"
+  trap 'end_services' EXIT
+  packages_need build proxy test lint
+  for stage in "${stages[@]}"; do
+    results_begin "$stage"
+    "stage_$stage" </dev/null || true
+    results_end
+  done
+  results_print
+}
+
+end_services() { "$ROOT/dev" down >/dev/null 2>&1 || true; }
+
+stage_unit() { ctest_preset debug; }
+stage_asan() { ctest_preset asan; }
+stage_tsan() { ctest_preset tsan; }
+
+ctest_preset() { # PRESET
+  local log=$STATE/logs/ctest-$1.log
+  build_preset "$1" || {
+    results_add 0 1
+    return
+  }
+  test_database
+  # Verbose, because every Criterion program tells the number of its tests; what failed is shown.
+  ctest --preset "$1" --parallel "$JOBS" --timeout 600 --verbose >"$log" 2>&1 || true
+  results_ctest "$log"
+}
+
+# The suites that run on both kinds of database find PostgreSQL in AICP_TEST_POSTGRES.
+test_database() {
+  local port
+  if process_pid postgres >/dev/null; then return 0; fi
+  port=$(port_free)
+  postgres_start "$port"
+  instance_load
+  DATABASE_PORT=$port
+  instance_save
+  postgres_database "$port" aicp_test
+  AICP_TEST_POSTGRES=$(postgres_url "$port" aicp_test)
+  export AICP_TEST_POSTGRES
+}
+
+stage_lint() {
+  if [ -e scripts/lint.sh ]; then results_command lint bash scripts/lint.sh; fi
+  results_command shellcheck shellcheck -x dev .ci/run scripts/commands/*.sh scripts/lib/*.sh
+}
+
+stage_python() {
+  local base
+  base=$(litellm_base) || return
+  litellm_venv "$base"
+  if [ ! -e bindings/python/pyproject.toml ]; then
+    warn "bindings/python is not there: skipped"
+    return
+  fi
+  results_command wheel build_python || return
+  results_pytest "$VENV/bin/python" bindings/python/tests
+}
+
+stage_integration() {
+  if ! compgen -G 'tests/integration/test_*.py' >/dev/null; then
+    warn "tests/integration has no tests: skipped"
+    return
+  fi
+  "$ROOT/dev" down >/dev/null 2>&1 || true
+  rm -rf "$STATE/postgres" "$STATE/bundle" "$STATE/aicp" "$STATE/instance.env"
+  results_command proxy "$ROOT/dev" up || return
+  results_pytest "$VENV/bin/python" tests/integration
+}
+
+stage_fuzz() {
+  local target
+  packages_need build test
+  for target in tests/fuzz/fuzz_*.c; do
+    [ -e "$target" ] || continue
+    target=$(basename "$target" .c)
+    results_command "$target" "$ROOT/dev" fuzz "${target#fuzz_}" "${AICP_FUZZ_SECONDS:-60}"
+  done
+}

@@ -1,0 +1,126 @@
+# ./dev up: installs what is missing, builds, and starts a governed LiteLLM with everything it needs.
+# shellcheck shell=bash
+need_library packages process build postgres litellm instance
+
+main() {
+  [ $# -eq 0 ] || die_usage "./dev up takes no arguments; settings are environment variables, see ./dev help"
+  mkdir -p "$STATE/logs" "$ROOT/.dev"
+  chmod 711 "$STATE"
+  exec 9>"$STATE/.lock"
+  flock -n 9 || die "another ./dev up is at work in $STATE"
+  instance_load
+  if [ -n "${LITELLM_URL:-}${LITELLM_MASTER_KEY:-}" ]; then
+    use_external
+  else
+    [ -z "$EXTERNAL_URL" ] || rm -f "$STATE/master_key" "$STATE/instance.env"
+    instance_load
+    start_all
+  fi
+}
+
+use_external() {
+  local url
+  [ -n "${LITELLM_URL:-}" ] || die_usage "LITELLM_MASTER_KEY is set but LITELLM_URL is not: set both, or none"
+  url=$(external_url)
+  curl -fsS -m 10 -o /dev/null "$url/health/liveliness" || die "no LiteLLM answers on $url (LITELLM_URL)"
+  curl -fsS -m 10 -o /dev/null -H "Authorization: Bearer $LITELLM_MASTER_KEY" "$url/model/info" ||
+    die "the LiteLLM on $url does not accept LITELLM_MASTER_KEY"
+  ! any_running || die "this checkout's own proxy is running: ./dev down first"
+  EXTERNAL_URL=$url LITELLM_PORT='' ECHO_PORT='' DATABASE_PORT=''
+  (umask 077 && printf '%s' "$LITELLM_MASTER_KEY" >"$STATE/master_key")
+  instance_save
+  say "using the LiteLLM on $url, starting none. It is governed where its own configuration loads our handler."
+  first_steps "$url"
+}
+
+any_running() {
+  local name
+  for name in litellm echo postgres; do
+    ! process_pid $name >/dev/null || return 0
+  done
+  return 1
+}
+
+start_all() {
+  local base started=''
+  packages_need build proxy
+  say "building the library"
+  build_preset release || die "the library does not build"
+  base=$(litellm_base)
+  litellm_venv "$base"
+  build_python || die "the Python package could not be built"
+  make_master_key
+  make_bundle
+  if ! process_pid postgres >/dev/null; then
+    DATABASE_PORT=$(port_setting AICP_DEV_DATABASE_PORT 54329)
+    port_need "$DATABASE_PORT" AICP_DEV_DATABASE_PORT
+    instance_save
+    postgres_start "$DATABASE_PORT"
+    started+=" postgres"
+  fi
+  if ! process_pid echo >/dev/null; then
+    ECHO_PORT=$(port_setting AICP_DEV_ECHO_PORT 4010)
+    port_need "$ECHO_PORT" AICP_DEV_ECHO_PORT
+    instance_save
+    process_spawn echo "$VENV/bin/python" -P tests/echo/echo_server.py --port "$ECHO_PORT"
+    wait_for_url echo "http://127.0.0.1:$ECHO_PORT/health" 30 || die "the echo server did not start"
+    started+=" echo"
+  fi
+  start_litellm "$base"
+  if [ -n "$started" ]; then say "running:$started"; else say "already running"; fi
+  first_steps "http://127.0.0.1:$LITELLM_PORT"
+}
+
+start_litellm() { # BASE; adds to started
+  local mark
+  mark=$(python_version_mark)
+  if process_pid litellm >/dev/null; then
+    [ "$mark" != "$HANDLER_MARK" ] || return 0
+    say "the library has changed: LiteLLM starts anew"
+    process_stop litellm TERM 20
+  else
+    LITELLM_PORT=$(port_setting AICP_DEV_LITELLM_PORT 4000)
+  fi
+  port_need "$LITELLM_PORT" AICP_DEV_LITELLM_PORT
+  HANDLER_MARK=$mark
+  instance_save
+  say "starting LiteLLM"
+  postgres_database "$DATABASE_PORT" litellm
+  litellm_migrate "$1" "$(postgres_url "$DATABASE_PORT" litellm)"
+  litellm_start "$1" "$LITELLM_PORT" "http://127.0.0.1:$ECHO_PORT/v1" \
+    "$(postgres_url "$DATABASE_PORT" litellm)" "${AICP_DEV_WORKERS:-1}"
+  started+=" litellm"
+}
+
+# The demo bundle is copied, so that it can be changed while the proxy runs. A copy that nobody changed follows the source.
+make_bundle() {
+  local source=config/bundle/demo copy=$STATE/bundle mark=$STATE/bundle.source new old
+  [ -d $source ] || {
+    warn "$source is not there: no bundle for the gate"
+    return 0
+  }
+  new=$(cd $source && hash_sources .)
+  old=$(cat "$mark" 2>/dev/null || true)
+  [ "$new" != "$old" ] || [ ! -e "$copy" ] || return 0
+  if [ -e "$copy" ] && [ "$(cd "$copy" && hash_sources .)" != "$old" ]; then
+    say "$source has changed, but so has the copy in $copy, which is kept (remove it to get the new one)"
+    return 0
+  fi
+  rm -rf "$copy"
+  cp -R $source "$copy"
+  echo "$new" >"$mark"
+}
+
+first_steps() { # URL
+  cat <<TEXT
+LiteLLM     $1    (master key: $(master_key))
+Echo        ${ECHO_PORT:+http://127.0.0.1:$ECHO_PORT/v1}${EXTERNAL_URL:+not started}
+Database    ${DATABASE_PORT:+127.0.0.1:$DATABASE_PORT, database litellm}${EXTERNAL_URL:+not started}
+Bundle      $STATE/bundle
+
+Try it:
+  curl $1/v1/chat/completions -H 'Authorization: Bearer $(master_key)' \\
+    -H 'Content-Type: application/json' -d '{"model":"gpt-4o-mini","messages":[{"role":"user","content":"hello"}]}'
+Next: ./dev demo shows what is governed, ./dev logs litellm -f follows the log, ./dev down ends it.
+TEXT
+}

@@ -1,0 +1,103 @@
+# Counts what passed and failed over all stages of ./dev test.
+# shellcheck shell=bash
+
+RESULTS=()
+TOTAL_PASSED=0 TOTAL_FAILED=0 TOTAL_SKIPPED=0
+
+results_begin() { # STAGE
+  RESULT_STAGE=$1 RESULT_START=$SECONDS
+  RESULT_PASSED=0 RESULT_FAILED=0 RESULT_SKIPPED=0
+  say "stage $1"
+}
+
+results_add() { # PASSED FAILED [SKIPPED]
+  RESULT_PASSED=$((RESULT_PASSED + $1))
+  RESULT_FAILED=$((RESULT_FAILED + $2))
+  RESULT_SKIPPED=$((RESULT_SKIPPED + ${3:-0}))
+}
+
+results_end() {
+  RESULTS+=("$(printf '%-12s %6d passed %4d failed %4d skipped %5d s' "$RESULT_STAGE" "$RESULT_PASSED" "$RESULT_FAILED" \
+    "$RESULT_SKIPPED" $((SECONDS - RESULT_START)))")
+  TOTAL_PASSED=$((TOTAL_PASSED + RESULT_PASSED))
+  TOTAL_FAILED=$((TOTAL_FAILED + RESULT_FAILED))
+  TOTAL_SKIPPED=$((TOTAL_SKIPPED + RESULT_SKIPPED))
+}
+
+results_print() { # false when something failed, or nothing ran
+  printf '%s\n' "${RESULTS[@]}"
+  if [ $TOTAL_SKIPPED -gt 0 ]; then
+    printf '%d passed, %d failed, %d skipped\n' $TOTAL_PASSED $TOTAL_FAILED $TOTAL_SKIPPED
+  else
+    printf '%d passed, %d failed\n' $TOTAL_PASSED $TOTAL_FAILED
+  fi
+  [ $TOTAL_FAILED -eq 0 ] && [ $TOTAL_PASSED -gt 0 ]
+}
+
+# A command that counts as one test.
+results_command() { # NAME COMMAND…
+  local name=$1
+  shift
+  if quietly "$STATE/logs/stage-$name.log" "$@"; then results_add 1 0; else
+    results_add 0 1
+    return 1
+  fi
+}
+
+# ctest's verbose output: a Criterion program counts with its single tests, any other program as one.
+results_ctest() { # LOG
+  local passed failed skipped
+  read -r passed failed skipped < <(awk '
+    match($0, /^[0-9]+: .*Synthesis: Tested: [0-9]+ \| Passing: [0-9]+ \| Failing: [0-9]+ \| Crashing: [0-9]+/) {
+      number = $0; sub(/:.*/, "", number)
+      gsub(/[^0-9 ]/, " "); count = split($0, n, " ")
+      passing[number] += n[count - 2]; failing[number] += n[count - 1] + n[count]
+    }
+    /^ *[0-9]+\/[0-9]+ Test +#[0-9]+: / {
+      number = $0; sub(/^[^#]*#/, "", number); sub(/:.*/, "", number)
+      outcome[number] = / Passed /  ? "passed" : / \*\*\*(Skipped|Not Run)/ ? "skipped" : "failed"
+    }
+    END {
+      for (number in outcome) {
+        p = passing[number] + 0; f = failing[number] + 0
+        if (outcome[number] == "skipped") skipped++
+        else if (outcome[number] == "passed") passed += p ? p : 1
+        else { passed += p; failed += f ? f : 1 }
+      }
+      print passed + 0, failed + 0, skipped + 0
+    }' "$1")
+  if [ $((passed + failed + skipped)) -eq 0 ]; then
+    warn "ctest ran no test; the end of $1:"
+    tail -n 15 "$1" | sed 's/^/  | /' >&2
+    failed=1
+  fi
+  if [ "$failed" -gt 0 ]; then
+    grep -aE '\*\*\*|\[FAIL\]|\[----\]|\[!!!!\]|ERROR: |runtime error|SUMMARY: ' "$1" | head -n 80 | sed 's/^/  | /' >&2 || true
+    warn "the whole output is in $1"
+  fi
+  results_add "$passed" "$failed" "$skipped"
+}
+
+results_pytest() { # PYTHON FOLDER
+  local log status=0 passed failed errors skipped last
+  log=$STATE/logs/pytest-$(tr / - <<<"$2").log
+  "$1" -m pytest -q -ra -p no:cacheprovider "$2" >"$log" 2>&1 || status=$?
+  last=$(grep -E '^[=]* ?([0-9]+ (passed|failed|error|errors|skipped|warnings?|xfailed|deselected)(, )?)+' "$log" | tail -n 1)
+  passed=$(results_count "$last" passed)
+  failed=$(results_count "$last" failed)
+  errors=$(results_count "$last" 'errors?')
+  skipped=$(results_count "$last" skipped)
+  failed=$((failed + errors))
+  if [ $status -ne 0 ]; then
+    [ $failed -gt 0 ] || failed=1
+    tail -n 60 "$log" | sed 's/^/  | /' >&2
+    warn "the whole output is in $log"
+  fi
+  results_add "$passed" "$failed" "$skipped"
+}
+
+results_count() { # TEXT WORD
+  local number
+  number=$(grep -oE "[0-9]+ $2" <<<"$1" | head -n 1 | cut -d' ' -f1 || true)
+  echo "${number:-0}"
+}
