@@ -13,9 +13,10 @@ main() {
   [[ $seconds =~ ^[0-9]+$ ]] || die_usage "./dev fuzz [NAME] [SECONDS]: what is '$seconds'?"
   packages_need build test
   build_preset fuzz || die "the fuzz targets do not build"
-  [ -z "$name" ] || [ -e "tests/fuzz/fuzz_$name.c" ] || die_usage "no tests/fuzz/fuzz_$name.c"
-  for target in tests/fuzz/fuzz_"${name:-*}".c; do
-    [ -e "$target" ] || die "there are no fuzz targets"
+  local -a targets=(tests/fuzz/fuzz_*.c)
+  [ -z "$name" ] || targets=("tests/fuzz/fuzz_$name.c")
+  for target in "${targets[@]}"; do
+    [ -e "$target" ] || die_usage "there is no $target"
     fuzz_one "$(basename "$target" .c)" "$seconds" || failed=$((failed + 1))
   done
   [ $failed -eq 0 ] || die "$failed fuzz targets found something; the inputs are below $STATE/fuzz"

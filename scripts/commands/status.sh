@@ -27,7 +27,7 @@ print_json() {
   printf '{"litellm": %s, "master_key": %s, "admin_api": null, "echo": %s, "database": %s, ' \
     "$(json_or_null "$url")" "$(json_or_null "$key")" "$(json_or_null "$echo")" "$(json_or_null "$database")"
   printf '"ready": %s, "external": %s, "bundle": %s, "store": %s, "state": %s, "python": %s}\n' \
-    $ready $outside "$(json_or_null "$bundle")" "$(json_or_null "$store")" "$(json_string "$STATE")" \
+    "$ready" "$outside" "$(json_or_null "$bundle")" "$(json_or_null "$store")" "$(json_string "$STATE")" \
     "$(json_string "$ROOT/.dev/venv/bin/python")"
 }
 

@@ -25,9 +25,7 @@ main() {
   trap 'end_services' EXIT
   packages_need build proxy test lint
   for stage in "${stages[@]}"; do
-    results_begin "$stage"
-    "stage_$stage" </dev/null || true
-    results_end
+    results_run "$stage"
   done
   results_print
 }
@@ -52,15 +50,14 @@ ctest_preset() { # PRESET
 
 # The suites that run on both kinds of database find PostgreSQL in AICP_TEST_POSTGRES.
 test_database() {
-  local port
-  if process_pid postgres >/dev/null; then return 0; fi
-  port=$(port_free)
-  postgres_start "$port"
   instance_load
-  DATABASE_PORT=$port
-  instance_save
-  postgres_database "$port" aicp_test
-  AICP_TEST_POSTGRES=$(postgres_url "$port" aicp_test)
+  if ! process_pid postgres >/dev/null; then
+    DATABASE_PORT=$(port_free)
+    postgres_start "$DATABASE_PORT"
+    instance_save
+  fi
+  postgres_database "$DATABASE_PORT" aicp_test
+  AICP_TEST_POSTGRES=$(postgres_url "$DATABASE_PORT" aicp_test)
   export AICP_TEST_POSTGRES
 }
 

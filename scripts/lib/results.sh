@@ -4,24 +4,23 @@
 RESULTS=()
 TOTAL_PASSED=0 TOTAL_FAILED=0 TOTAL_SKIPPED=0
 
-results_begin() { # STAGE
-  RESULT_STAGE=$1 RESULT_START=$SECONDS
-  RESULT_PASSED=0 RESULT_FAILED=0 RESULT_SKIPPED=0
+# Runs stage_NAME. It may end in any way: what it counted until then stands, and an end in error counts as a failure.
+results_run() { # STAGE
+  local start=$SECONDS status=0 passed failed skipped
   say "stage $1"
+  RESULT_FILE=$STATE/logs/stage-$1.counts
+  : >"$RESULT_FILE"
+  ("stage_$1") </dev/null || status=$?
+  read -r passed failed skipped < <(awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$RESULT_FILE")
+  if [ $status -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
+  RESULTS+=("$(printf '%-12s %6d passed %4d failed %4d skipped %5d s' "$1" "$passed" "$failed" "$skipped" $((SECONDS - start)))")
+  TOTAL_PASSED=$((TOTAL_PASSED + passed))
+  TOTAL_FAILED=$((TOTAL_FAILED + failed))
+  TOTAL_SKIPPED=$((TOTAL_SKIPPED + skipped))
 }
 
 results_add() { # PASSED FAILED [SKIPPED]
-  RESULT_PASSED=$((RESULT_PASSED + $1))
-  RESULT_FAILED=$((RESULT_FAILED + $2))
-  RESULT_SKIPPED=$((RESULT_SKIPPED + ${3:-0}))
-}
-
-results_end() {
-  RESULTS+=("$(printf '%-12s %6d passed %4d failed %4d skipped %5d s' "$RESULT_STAGE" "$RESULT_PASSED" "$RESULT_FAILED" \
-    "$RESULT_SKIPPED" $((SECONDS - RESULT_START)))")
-  TOTAL_PASSED=$((TOTAL_PASSED + RESULT_PASSED))
-  TOTAL_FAILED=$((TOTAL_FAILED + RESULT_FAILED))
-  TOTAL_SKIPPED=$((TOTAL_SKIPPED + RESULT_SKIPPED))
+  echo "$1 $2 ${3:-0}" >>"$RESULT_FILE"
 }
 
 results_print() { # false when something failed, or nothing ran
