@@ -10,6 +10,9 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/aicp-config-version.cmake
   COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/aicp-config.cmake ${PROJECT_BINARY_DIR}/aicp-config-version.cmake
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/aicp)
+# The prefix is found from where the file lies, so that `cmake --install --prefix` and moved trees work.
+file(RELATIVE_PATH AICP_PC_PREFIX
+  ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 configure_file(pkgconfig/aicp.pc.in ${PROJECT_BINARY_DIR}/aicp.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/aicp.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 if(TARGET aicp-cli)
