@@ -93,8 +93,10 @@ def check_exports(library):
         if kind != "A":
             exported.add(name.split("@")[0])
     now = declared()
-    for name in sorted(now.keys() - exported):
-        print(f"{now[name]}: {name} is declared but {library} does not export it")
+    missing = sorted(now.keys() - exported)
+    for header in sorted({now[name] for name in missing}):
+        names = [name for name in missing if now[name] == header]
+        print(f"{header}: {len(names)} declared but not exported: {' '.join(names)}")
     for name in sorted(exported - now.keys()):
         print(f"{library} exports {name}, which no public header declares")
     print(f"{len(now)} functions declared, {len(exported)} exported")

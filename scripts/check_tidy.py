@@ -87,6 +87,7 @@ def main():
     checks = "-clang-analyzer-*,-misc-unused-parameters" if options.fast else ""
     began = time.monotonic()
     failed = judged = 0
+    printed = set()
     slow = []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         jobs = [pool.submit(judge, path, entry, database, checks, cache)
@@ -97,7 +98,13 @@ def main():
             slow.append((seconds, path))
             if code:
                 failed += 1
-                print(text.rstrip() or f"{path}: clang-tidy failed", flush=True)
+                # A finding in a header comes once, however many files include it.
+                for finding in re.split(r"(?m)^(?=\S+:\d+:\d+: (?:error|warning): )", text):
+                    if finding.strip() and finding not in printed:
+                        printed.add(finding)
+                        print(finding.rstrip(), flush=True)
+                if not text.strip():
+                    print(f"{path}: clang-tidy failed ({code})", flush=True)
     slow.sort(reverse=True)
     worst = f", slowest {slow[0][1]} {slow[0][0]:.1f} s" if judged else ""
     print(f"clang-tidy: {len(jobs)} files, {judged} judged anew, {failed} failed, "

@@ -6,7 +6,10 @@
 #define AICP_AICP_H
 
 #include "aicp/base.h"
+#include "aicp/cost.h"
 #include "aicp/error.h"
 #include "aicp/export.h"
+#include "aicp/policy.h"
+#include "aicp/ratelimit.h"
 
 #endif

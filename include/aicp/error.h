@@ -61,7 +61,7 @@
 
 /** Status codes by name. */
 enum {
-#define AICP_STATUS_ENUM(name, number, text) AICP_##name = number,
+#define AICP_STATUS_ENUM(name, number, text) AICP_##name = (number),
     AICP_STATUS_MAP(AICP_STATUS_ENUM)
 #undef AICP_STATUS_ENUM
 };

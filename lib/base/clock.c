@@ -142,7 +142,7 @@ static bool parse_zone(aicpi_slice t, size_t *pos, int64_t *offset_seconds) {
         !digits(t, pos, 2, &minutes) || hours > 23 || minutes > 59) {
         return false;
     }
-    *offset_seconds = (c == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
+    *offset_seconds = (c == '-' ? -1 : 1) * (hours * INT64_C(3600) + minutes * INT64_C(60));
     return true;
 }
 

@@ -52,11 +52,13 @@ bool aicpi_json_fail(aicpi_json *r, aicp_status code, size_t offset, const char 
 }
 
 static bool parse_error(aicpi_json *r, size_t offset, const char *message) {
-    return aicpi_json_fail(r, AICP_ERR_PARSE, offset, "%s", message);
+    aicpi_json_fail(r, AICP_ERR_PARSE, offset, "%s", message);
+    return false;
 }
 
 static bool out_of_memory(aicpi_json *r) {
-    return aicpi_json_fail(r, AICP_ERR_NOMEM, r->pos, "out of memory");
+    aicpi_json_fail(r, AICP_ERR_NOMEM, r->pos, "out of memory");
+    return false;
 }
 
 static void skip_space(aicpi_json *r) {

@@ -37,8 +37,15 @@ mapfile -t libs < <(words --libs)
 cc -std=c99 "${strict[@]}" "${cflags[@]}" "$here/c-pkgconfig/main.c" -o "$work/shared" "${libs[@]}"
 "$work/shared"
 
-echo "-- C99 through pkg-config, static"
-mapfile -t libs < <(words --static --libs | sed 's/^-laicp$/-l:libaicp.a/')
+# libaicp.a with the shared libraries that it names as private: --static would ask for archives of
+# everything below them too.
+echo "-- C99 through pkg-config, static archive"
+mapfile -t needed < <(pkg-config --print-requires-private aicp)
+mapfile -t libs < <(
+    echo "-L$libdir" && echo -l:libaicp.a
+    pkg-config --libs "${needed[@]}" | tr ' ' '\n' | grep .
+    sed -n 's/^Libs.private: //p' "$pc" | tr ' ' '\n'
+)
 cc -std=c99 "${strict[@]}" "${cflags[@]}" "$here/c-pkgconfig/main.c" -o "$work/static" "${libs[@]}"
 "$work/static"
 if readelf -d "$work/static" | grep -q libaicp; then

@@ -11,8 +11,7 @@ namespace {
 struct failure : std::runtime_error {
     failure(aicp_status status, const aicp_error &err)
         : std::runtime_error(std::string(aicp_status_name(status)) + ": " + err.message),
-          code(status) {
-    }
+          code(status) {}
     aicp_status code;
 };
 
