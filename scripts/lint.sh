@@ -55,8 +55,10 @@ lint_format() {
 lint_source() { python3 scripts/check_source.py; }
 
 lint_headers() {
-    [ -z "$fix" ] || python3 scripts/check_symbols.py umbrella --update || return 1
-    bash scripts/check_headers.sh
+    local status=0
+    python3 scripts/check_symbols.py umbrella ${fix:+--update} || status=1
+    bash scripts/check_headers.sh || status=1
+    return $status
 }
 
 lint_shell() {

@@ -9,6 +9,7 @@
 #include "aicp/cost.h"
 #include "aicp/error.h"
 #include "aicp/export.h"
+#include "aicp/guardrail.h"
 #include "aicp/policy.h"
 #include "aicp/ratelimit.h"
 

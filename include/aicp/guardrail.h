@@ -270,7 +270,7 @@ typedef struct aicp_guard_finding {
     double score;
     /** AICP_GUARD_LOG .. AICP_GUARD_BLOCK, as the profile says for this finding. */
     int32_t action;
-    /** AICP_GUARD_PII .. */
+    /** #AICP_GUARD_PII and its kind. */
     int32_t category;
     /** 1 when a checksum, signature or structure was verified. */
     int32_t validated;
@@ -380,7 +380,7 @@ typedef struct aicp_guard_rule {
     const char *validation;
     /** Country code, "" for all. */
     const char *region;
-    /** AICP_GUARD_PII .. */
+    /** #AICP_GUARD_PII and its kind. */
     int32_t category;
     /** Action when the profile names none. */
     int32_t action;
