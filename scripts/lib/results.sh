@@ -43,7 +43,7 @@ results_command() { # NAME COMMAND…
   fi
 }
 
-# ctest's verbose output: a Criterion program counts with its single tests, any other program as one.
+# ctest's verbose output: a Criterion program or a Python unittest counts with its single tests, anything else as one.
 results_ctest() { # LOG
   local passed failed skipped
   read -r passed failed skipped < <(awk '
@@ -52,6 +52,7 @@ results_ctest() { # LOG
       gsub(/[^0-9 ]/, " "); count = split($0, n, " ")
       passing[number] += n[count - 2]; failing[number] += n[count - 1] + n[count]
     }
+    match($0, /^[0-9]+: Ran [0-9]+ tests? in /) { sub(/:.*/, "", $1); passing[$1] += $3 }
     /^ *[0-9]+\/[0-9]+ Test +#[0-9]+: / {
       number = $0; sub(/^[^#]*#/, "", number); sub(/:.*/, "", number)
       outcome[number] = / Passed /  ? "passed" : / \*\*\*(Skipped|Not Run)/ ? "skipped" : "failed"

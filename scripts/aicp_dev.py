@@ -1,0 +1,167 @@
+"""The running development environment, for the demo and the integration tests: where it is, keys, teams, what models saw.
+
+    env = aicp_dev.Environment.load()            # of ./dev status --json
+    team = env.create_team("red")
+    key = env.create_key(alias="red-1", team_id=team)
+    client = env.client(key)                     # an openai.OpenAI
+"""
+
+import dataclasses
+import json
+import pathlib
+import subprocess
+import time
+import urllib.error
+import urllib.request
+import uuid
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+class AdminError(Exception):
+    """The proxy refused an administrative call."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"HTTP {status}: {text}")
+        self.status = status
+
+
+@dataclasses.dataclass
+class Answer:
+    """An HTTP answer, whatever its status."""
+
+    status: int
+    headers: dict[str, str]  # names in lower case
+    raw: bytes
+
+    @property
+    def body(self):
+        return json.loads(self.raw)
+
+    @property
+    def text(self) -> str:
+        return self.raw.decode("utf-8", "replace")
+
+    @property
+    def detail(self) -> dict:
+        """What a refusal of our handler says: error.provider_specific_fields, or error."""
+        error = self.body.get("error") or {}
+        return error.get("provider_specific_fields") or error
+
+    def events(self) -> list[dict]:
+        """The data of a streamed answer, without the closing [DONE]."""
+        lines = (line[6:] for line in self.text.splitlines() if line.startswith("data: "))
+        return [json.loads(line) for line in lines if line != "[DONE]"]
+
+    def streamed_text(self) -> str:
+        choices = (choice for event in self.events() for choice in event.get("choices", []))
+        return "".join(choice.get("delta", {}).get("content") or "" for choice in choices)
+
+
+def call(method: str, url: str, body=None, key: str | None = None, timeout: float = 60) -> Answer:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, method=method)
+    if data is not None:
+        request.add_header("Content-Type", "application/json")
+    if key:
+        request.add_header("Authorization", f"Bearer {key}")
+    try:
+        response = urllib.request.urlopen(request, timeout=timeout)
+    except urllib.error.HTTPError as error:
+        response = error
+    with response:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status, headers, response.read())
+
+
+@dataclasses.dataclass
+class Environment:
+    url: str
+    master_key: str
+    echo: str | None  # base URL with /v1; None when the proxy is somebody else's
+    database: str | None
+    bundle: pathlib.Path | None  # the bundle that the gate watches
+    store: str | None
+    state: pathlib.Path
+
+    @classmethod
+    def load(cls) -> "Environment":
+        done = subprocess.run([ROOT / "dev", "status", "--json"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        status = json.loads(done.stdout or "{}")
+        if not status.get("litellm") or not status["ready"]:
+            raise RuntimeError(f"no proxy answers: ./dev up first {done.stderr}")
+        bundle = status["bundle"] and pathlib.Path(status["bundle"])
+        return cls(
+            url=status["litellm"],
+            master_key=status["master_key"],
+            echo=status["echo"],
+            database=status["database"],
+            bundle=bundle,
+            store=status["store"],
+            state=pathlib.Path(status["state"]),
+        )
+
+    def admin(self, method: str, path: str, body=None):
+        """An administrative call of the proxy; the parsed answer."""
+        answer = call(method, self.url + path, body, self.master_key)
+        if answer.status >= 300:
+            raise AdminError(answer.status, answer.text[:500])
+        return answer.body
+
+    def create_team(self, alias: str, **fields) -> str:
+        """The id of the team with this alias, made when it is not there; FIELDS as for /team/new."""
+        for team in self.admin("GET", "/team/list"):
+            if team["team_alias"] == alias:
+                return team["team_id"]
+        return self.admin("POST", "/team/new", {"team_alias": alias, "team_id": alias, **fields})["team_id"]
+
+    def create_key(self, alias: str | None = None, **fields) -> str:
+        """A new virtual key; an older one of the same alias is deleted. FIELDS as for /key/generate."""
+        if alias:
+            try:
+                self.admin("POST", "/key/delete", {"key_aliases": [alias]})
+            except AdminError as error:
+                if error.status != 404:
+                    raise
+            fields["key_alias"] = alias
+        return self.admin("POST", "/key/generate", fields)["key"]
+
+    def chat(self, key: str, model: str, content, **fields) -> Answer:
+        """One chat request; CONTENT is the user's text or the whole list of messages."""
+        messages = content if isinstance(content, list) else [{"role": "user", "content": content}]
+        body = {"model": model, "messages": messages, **fields}
+        return call("POST", self.url + "/v1/chat/completions", body, key)
+
+    def client(self, key: str, **options):
+        """An openai.OpenAI that tries once, so that every answer is seen."""
+        import openai
+
+        return openai.OpenAI(base_url=self.url + "/v1", api_key=key, max_retries=0, **options)
+
+    def seen(self, containing: str = "", model: str | None = None) -> list[dict]:
+        """The requests that reached the models, oldest first: {"path", "headers", "body"}."""
+        assert self.echo, "only the echo server tells what a model saw"
+        query = f"?model={model}" if model else ""
+        seen = call("GET", self.echo.removesuffix("/v1") + "/_seen" + query).body["seen"]
+        return [entry for entry in seen if containing in json.dumps(entry["body"], ensure_ascii=False)]
+
+    def spend_of(self, key: str) -> float:
+        """What the proxy has booked on a key so far; it writes every few seconds."""
+        return self.admin("GET", f"/key/info?key={key}")["info"]["spend"]
+
+
+def wait_for(condition, seconds: float = 15, every: float = 0.2):
+    """The first true value of CONDITION(); fails after SECONDS."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {seconds} s: {condition}")
+        time.sleep(every)
+
+
+def unique(prefix: str) -> str:
+    """A name that no other test uses."""
+    return f"{prefix}-{uuid.uuid4().hex[:8]}"

@@ -1,0 +1,45 @@
+"""Fixtures over the running proxy of ./dev up (./dev test integration starts one of its own)."""
+
+import pathlib
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import aicp_dev  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def proxy() -> aicp_dev.Environment:
+    """The proxy: url, master_key, echo, bundle, and the calls of scripts/aicp_dev.py."""
+    return aicp_dev.Environment.load()
+
+
+@pytest.fixture
+def new_team(proxy):
+    """new_team(prefix, **fields) -> team id; the team is deleted after the test."""
+    made = []
+
+    def make(prefix: str = "team", **fields) -> str:
+        made.append(proxy.create_team(aicp_dev.unique(prefix), **fields))
+        return made[-1]
+
+    yield make
+    if made:
+        proxy.admin("POST", "/team/delete", {"team_ids": made})
+
+
+@pytest.fixture
+def new_key(proxy):
+    """new_key(**fields) -> a virtual key; it is deleted after the test."""
+    made = []
+
+    def make(**fields) -> str:
+        made.append(proxy.create_key(**fields))
+        return made[-1]
+
+    yield make
+    for key in made:
+        proxy.admin("POST", "/key/delete", {"keys": [key]})
