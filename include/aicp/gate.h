@@ -18,7 +18,7 @@
  *     aicp_gate_decision_free(decision);                          // releases what was not settled
  *
  * The steps run in this order; the first refusal ends the check and undoes what earlier steps took:
- * parse and count, route, policy, limits, guardrail, price, budget.
+ * parse, route, tokens, policy, limits, guardrail, price, budget.
  *
  * Rules come from a *bundle* (aicp_bundle_open()): a folder with a manifest and one file per
  * section. A gate that watches its bundle swaps a new version in while requests run; a broken one
@@ -74,12 +74,13 @@ enum {
 enum {
     AICP_GATE_STEP_PARSE = 0,
     AICP_GATE_STEP_ROUTE = 1,
-    AICP_GATE_STEP_POLICY = 2,
-    AICP_GATE_STEP_LIMITS = 3,
-    AICP_GATE_STEP_GUARDRAIL = 4,
-    AICP_GATE_STEP_PRICE = 5,
-    AICP_GATE_STEP_BUDGET = 6,
-    AICP_GATE_STEP_COUNT = 7
+    AICP_GATE_STEP_TOKENS = 2,
+    AICP_GATE_STEP_POLICY = 3,
+    AICP_GATE_STEP_LIMITS = 4,
+    AICP_GATE_STEP_GUARDRAIL = 5,
+    AICP_GATE_STEP_PRICE = 6,
+    AICP_GATE_STEP_BUDGET = 7,
+    AICP_GATE_STEP_COUNT = 8 /**< number of steps; as an argument: all of them */
 };
 
 /** Longest request body, 16 MiB. A longer one is refused with HTTP status 413. */
@@ -262,8 +263,8 @@ AICP_API int32_t aicp_gate_decision_http_status(const aicp_gate_decision *decisi
  * (or until the next call that changes it: candidate, output). */
 /** Id of the decision: that of #AICP_GATE_CALL_ID, or a random one. */
 AICP_API const char *aicp_gate_decision_id(const aicp_gate_decision *decision);
-/** Step that refused: "parse", "route", "policy", "limits", "guardrail", "price", "budget"; "" when
- * allowed. */
+/** Step that refused: "parse", "route", "tokens", "policy", "limits", "guardrail", "price",
+ * "budget"; "" when allowed. */
 AICP_API const char *aicp_gate_decision_step(const aicp_gate_decision *decision);
 /** Policy, rule, detector or account that decided. */
 AICP_API const char *aicp_gate_decision_rule(const aicp_gate_decision *decision);
