@@ -4,6 +4,7 @@
 #   format   clang-format (--fix rewrites)
 #   source   functions not used here, doors, module arrows, header rules, words (check_source.py)
 #   headers  public headers alone as C99 and C++17; umbrella header (--fix rewrites)
+#   api      public declarations keep one set of conventions (check_api.py)
 #   shell    shellcheck, or bash -n where it is not installed
 #   python   ruff, or pyflakes, or a plain compile
 #   symbols  table of public symbols against the headers (--fix adds new ones)
@@ -32,7 +33,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#names[@]} -gt 0 ] || names=(format source headers shell python symbols docs tidy figures)
+[ ${#names[@]} -gt 0 ] || names=(format source headers api shell python symbols docs tidy figures)
 
 tracked() { # files known to git (new ones too) that exist, below the given paths
     git ls-files --cached --others --exclude-standard -- "$@" | while read -r file; do
@@ -53,6 +54,8 @@ lint_format() {
 }
 
 lint_source() { python3 scripts/check_source.py; }
+
+lint_api() { python3 scripts/check_api.py; }
 
 lint_headers() {
     local status=0
@@ -84,7 +87,7 @@ lint_python() {
     local files
     mapfile -t files < <(tracked | grep '\.pyi\?$')
     if command -v ruff > /dev/null; then
-        ruff check --quiet --line-length 110 "${files[@]}"
+        ruff check --quiet --isolated --select E9,F,B "${files[@]}"
     elif python3 -c 'import pyflakes' 2> /dev/null; then
         python3 -m pyflakes "${files[@]}"
     else

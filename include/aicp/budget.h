@@ -102,7 +102,7 @@ AICP_API void aicp_budget_window_free(aicp_budget_window *window);
  * [INT64_MIN, #AICP_BUDGET_FOREVER). A local reset time that a change to summer time skips moves
  * forward by the gap; one that occurs twice is the first. Errors: ERR_RANGE far from today.
  */
-AICP_API aicp_status aicp_budget_window_at(
+AICP_API AICP_MUST_CHECK aicp_status aicp_budget_window_at(
     const aicp_budget_window *window,
     int64_t wall_ns,
     int64_t *start_ns,
@@ -182,9 +182,11 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_ledger_open(
  * is logged and comes back by expiry) and frees. NULL is fine. No other call may be running. */
 AICP_API void aicp_ledger_free(aicp_ledger *ledger);
 
-/** Same as aicp_ledger_free() after trying to send everything until `deadline_ns`; says whether it
- * was sent. The handle stays usable. Errors: ERR_STORE, ERR_TIMEOUT. */
-AICP_API aicp_status aicp_ledger_close(aicp_ledger *ledger, uint64_t deadline_ns, aicp_error *err);
+/** What aicp_ledger_free() does first, with a say in how long: tries until `deadline_ns` to send
+ * everything and to give all holds back. The handle stays usable. Errors: ERR_STORE, ERR_TIMEOUT.
+ */
+AICP_API AICP_MUST_CHECK aicp_status
+aicp_ledger_close(aicp_ledger *ledger, uint64_t deadline_ns, aicp_error *err);
 
 /** What becomes of a request whose price is unknown. */
 enum {
@@ -271,7 +273,7 @@ typedef struct aicp_ledger_status {
  * Reads an account: from the store when `deadline_ns` is not 0, else from memory as of the last
  * look. Errors: ERR_NOT_FOUND, ERR_WOULD_BLOCK (deadline 0 and never looked at), ERR_STORE.
  */
-AICP_API aicp_status aicp_ledger_account_status(
+AICP_API AICP_MUST_CHECK aicp_status aicp_ledger_account_status(
     aicp_ledger *ledger,
     const char *data,
     size_t len,
@@ -343,13 +345,13 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_ledger_reserve(
  * is not settled by its deadline, or this process dies, `estimate_nano` (negative: the reserved
  * amount) is posted and flagged as estimated; a later settlement corrects it. Errors:
  * ERR_NOT_FOUND, ERR_ALREADY_POSTED, ERR_ALREADY_VOIDED. */
-AICP_API aicp_status aicp_ledger_mark_dispatched(
+AICP_API AICP_MUST_CHECK aicp_status aicp_ledger_mark_dispatched(
     aicp_ledger *ledger, const char *data, size_t len, int64_t estimate_nano, aicp_error *err);
 
 /** Moves the deadline of a pending reservation to now + ttl_ns (0 = the default); streams call it
  * at a third of the TTL. Errors: ERR_NOT_FOUND, ERR_ALREADY_POSTED, ERR_ALREADY_VOIDED, ERR_RANGE.
  */
-AICP_API aicp_status aicp_ledger_renew(
+AICP_API AICP_MUST_CHECK aicp_status aicp_ledger_renew(
     aicp_ledger *ledger, const char *data, size_t len, uint64_t ttl_ns, aicp_error *err);
 
 /** What a settlement needs when this process does not know the id (restart, fork). */
@@ -384,7 +386,7 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_ledger_settle(
 
 /** Gives a reservation back. Only for requests that never went out. An unknown id, or one released
  * or expired already, is AICP_OK. Errors: ERR_ALREADY_POSTED. */
-AICP_API aicp_status
+AICP_API AICP_MUST_CHECK aicp_status
 aicp_ledger_release(aicp_ledger *ledger, const char *data, size_t len, aicp_error *err);
 
 /** A correction of posted money, kept with its reason for audit. */
@@ -416,7 +418,8 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_ledger_adjust(
 /** Sends everything unsent, expires what is due, renews this process' holds, gives idle ones back
  * and takes over those of dead processes. Blocks until `deadline_ns` (0 = 5 s). Errors: ERR_STORE,
  * ERR_STORE_BUSY, ERR_TIMEOUT: nothing is lost, call again. */
-AICP_API aicp_status aicp_ledger_flush(aicp_ledger *ledger, uint64_t deadline_ns, aicp_error *err);
+AICP_API AICP_MUST_CHECK aicp_status
+aicp_ledger_flush(aicp_ledger *ledger, uint64_t deadline_ns, aicp_error *err);
 
 /** A soft threshold that was passed. */
 typedef struct aicp_ledger_event {
@@ -436,7 +439,7 @@ typedef struct aicp_ledger_event {
  * is raised once over all processes. AICP_OK, or ERR_NOT_FOUND when there is none (`err` stays
  * untouched then). Never blocks.
  */
-AICP_API aicp_status
+AICP_API AICP_MUST_CHECK aicp_status
 aicp_ledger_event_next(aicp_ledger *ledger, aicp_ledger_event *out, aicp_error *err);
 
 /** Counters since the ledger was opened in this process. */

@@ -124,6 +124,7 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_tokenizer_decode(
  * Finds how much of a text fits into `max_tokens`: sets `bytes` to the length of a prefix that ends
  * at a character border and counts at most `max_tokens` (ordinary mode), as long as the first
  * `max_tokens` tokens of the whole text allow. `tokens` (may be NULL) gets the prefix's count.
+ * Errors: ERR_INVALID (`max_tokens` below 0).
  */
 AICP_API AICP_MUST_CHECK aicp_status aicp_tokenizer_truncate(
     const aicp_tokenizer *tokenizer,
@@ -131,7 +132,8 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_tokenizer_truncate(
     size_t len,
     int64_t max_tokens,
     size_t *bytes,
-    int64_t *tokens);
+    int64_t *tokens,
+    aicp_error *err);
 
 /* ---------------------------------------------------------------------- how a model counts --- */
 

@@ -11,8 +11,8 @@
  *     aicp_gate_request_set(request, AICP_GATE_TEAM, "blue", 4, &err);
  *     aicp_gate_check(gate, request, 0, &decision, &err);
  *     if (aicp_gate_decision_verdict(decision) == AICP_GATE_ALLOW) {
- *         ... send aicp_gate_decision_body(decision) to the model ...
- *         aicp_gate_output(gate, decision, answer, answer_len, &out, &err);
+ *         ... send aicp_gate_decision_body(decision, &body_len) to the model ...
+ *         aicp_gate_output(gate, decision, answer, answer_len, &out, &verdict, &err);
  *         aicp_gate_settle(gate, decision, &usage, -1, &cost_nano, &err);
  *     }
  *     aicp_gate_decision_free(decision);                          // releases what was not settled
@@ -136,8 +136,9 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_bundle_open(
 #endif
 /**
  * Writes `manifest.json` for the section files that lie in folder `path`, after checking each.
- * `version` is any text. The manifest is replaced in one step, so a watching gate sees the old or
- * the new one. Errors as aicp_bundle_open(); then nothing was written.
+ * `version` is any text; both are NUL-terminated. The manifest is replaced in one step, so a
+ * watching gate sees the old or the new one. Errors as aicp_bundle_open(); then nothing was
+ * written.
  */
 AICP_API AICP_MUST_CHECK aicp_status
 aicp_bundle_seal(const char *path, const char *version, aicp_error *err);

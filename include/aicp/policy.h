@@ -158,7 +158,7 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_policy_set_link(
     aicp_error *err);
 
 /** Takes one more reference and returns `set`. */
-AICP_API aicp_policy_set *aicp_policy_set_ref(const aicp_policy_set *set);
+AICP_API aicp_policy_set *aicp_policy_set_ref(aicp_policy_set *set);
 /** Drops one reference; NULL is fine. */
 AICP_API void aicp_policy_set_free(aicp_policy_set *set);
 
@@ -210,7 +210,7 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_policy_entities_parse(
     aicp_error *err);
 
 /** Takes one more reference and returns `entities`. */
-AICP_API aicp_policy_entities *aicp_policy_entities_ref(const aicp_policy_entities *entities);
+AICP_API aicp_policy_entities *aicp_policy_entities_ref(aicp_policy_entities *entities);
 /** Drops one reference; NULL is fine. */
 AICP_API void aicp_policy_entities_free(aicp_policy_entities *entities);
 /** Number of entities. */
@@ -239,21 +239,21 @@ AICP_API void aicp_policy_request_reset(aicp_policy_request *request);
  * Set who asks, to do what, on what. All three are needed; the entities need not exist in the
  * store. The texts are copied. Errors: ERR_INVALID (not a type name, or not UTF-8), ERR_NOMEM.
  */
-AICP_API aicp_status aicp_policy_request_set_principal(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_set_principal(
     aicp_policy_request *request,
     const char *type,
     size_t type_len,
     const char *id,
     size_t id_len,
     aicp_error *err);
-AICP_API aicp_status aicp_policy_request_set_action(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_set_action(
     aicp_policy_request *request,
     const char *type,
     size_t type_len,
     const char *id,
     size_t id_len,
     aicp_error *err);
-AICP_API aicp_status aicp_policy_request_set_resource(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_set_resource(
     aicp_policy_request *request,
     const char *type,
     size_t type_len,
@@ -265,21 +265,21 @@ AICP_API aicp_status aicp_policy_request_set_resource(
  * Sets the whole context from a JSON object; what was set before is dropped. Errors with line and
  * column: ERR_PARSE, ERR_RANGE, ERR_NOMEM.
  */
-AICP_API aicp_status aicp_policy_request_set_context_json(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_set_context_json(
     aicp_policy_request *request, const char *data, size_t len, aicp_error *err);
 
 /**
  * Set one attribute of the context; an attribute of the same name is replaced. Texts are copied.
  * Errors: ERR_INVALID (not UTF-8, not an ip, decimal or type name), ERR_NOMEM.
  */
-AICP_API aicp_status aicp_policy_request_context_bool(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_context_bool(
     aicp_policy_request *request, const char *name, int32_t value, aicp_error *err);
-AICP_API aicp_status aicp_policy_request_context_long(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_context_long(
     aicp_policy_request *request, const char *name, int64_t value, aicp_error *err);
-AICP_API aicp_status aicp_policy_request_context_string(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_context_string(
     aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err);
 /** A set of strings; `lens` NULL: the items are NUL-terminated. Equal items count once. */
-AICP_API aicp_status aicp_policy_request_context_string_set(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_context_string_set(
     aicp_policy_request *request,
     const char *name,
     const char *const *items,
@@ -287,26 +287,26 @@ AICP_API aicp_status aicp_policy_request_context_string_set(
     size_t count,
     aicp_error *err);
 /** A reference to an entity, with type and id NUL-terminated. */
-AICP_API aicp_status aicp_policy_request_context_entity(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_context_entity(
     aicp_policy_request *request,
     const char *name,
     const char *type,
     const char *id,
     aicp_error *err);
 /** The text of an address or a range, as in Cedar's `ip()`. */
-AICP_API aicp_status aicp_policy_request_context_ip(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_context_ip(
     aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err);
 /** The text of a number with one to four decimals, as in Cedar's `decimal()`. */
-AICP_API aicp_status aicp_policy_request_context_decimal(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_context_decimal(
     aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err);
 /** A datetime, in milliseconds since 1970-01-01T00:00:00Z. */
-AICP_API aicp_status aicp_policy_request_context_datetime(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_context_datetime(
     aicp_policy_request *request, const char *name, int64_t epoch_ms, aicp_error *err);
 /** A duration in milliseconds. */
-AICP_API aicp_status aicp_policy_request_context_duration(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_context_duration(
     aicp_policy_request *request, const char *name, int64_t duration_ms, aicp_error *err);
 /** Any value as JSON. */
-AICP_API aicp_status aicp_policy_request_context_json(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_context_json(
     aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err);
 
 /**
@@ -315,7 +315,7 @@ AICP_API aicp_status aicp_policy_request_context_json(
  * the other entities of the request and the store. Errors: ERR_INVALID, ERR_EXISTS (begun twice),
  * ERR_LIMIT (#AICP_POLICY_OVERLAY_MAX), ERR_NOMEM.
  */
-AICP_API aicp_status aicp_policy_request_entity_begin(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_entity_begin(
     aicp_policy_request *request,
     const char *type,
     size_t type_len,
@@ -323,7 +323,7 @@ AICP_API aicp_status aicp_policy_request_entity_begin(
     size_t id_len,
     aicp_error *err);
 /** Adds a parent to the entity begun last. ERR_STATE without one. */
-AICP_API aicp_status aicp_policy_request_entity_parent(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_entity_parent(
     aicp_policy_request *request,
     const char *type,
     size_t type_len,
@@ -331,30 +331,30 @@ AICP_API aicp_status aicp_policy_request_entity_parent(
     size_t id_len,
     aicp_error *err);
 /** Set one attribute of the entity begun last, as the context calls do. ERR_STATE without one. */
-AICP_API aicp_status aicp_policy_request_entity_attr_bool(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_entity_attr_bool(
     aicp_policy_request *request, const char *name, int32_t value, aicp_error *err);
-AICP_API aicp_status aicp_policy_request_entity_attr_long(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_entity_attr_long(
     aicp_policy_request *request, const char *name, int64_t value, aicp_error *err);
-AICP_API aicp_status aicp_policy_request_entity_attr_string(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_entity_attr_string(
     aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err);
-AICP_API aicp_status aicp_policy_request_entity_attr_string_set(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_entity_attr_string_set(
     aicp_policy_request *request,
     const char *name,
     const char *const *items,
     const size_t *lens,
     size_t count,
     aicp_error *err);
-AICP_API aicp_status aicp_policy_request_entity_attr_entity(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_entity_attr_entity(
     aicp_policy_request *request,
     const char *name,
     const char *type,
     const char *id,
     aicp_error *err);
-AICP_API aicp_status aicp_policy_request_entity_attr_datetime(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_entity_attr_datetime(
     aicp_policy_request *request, const char *name, int64_t epoch_ms, aicp_error *err);
-AICP_API aicp_status aicp_policy_request_entity_attr_decimal(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_entity_attr_decimal(
     aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err);
-AICP_API aicp_status aicp_policy_request_entity_attr_json(
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_entity_attr_json(
     aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err);
 
 /* -------------------------------------------------------------------------------- authorize */

@@ -88,8 +88,10 @@ AICP_API void aicp_limit_rules_options_init(aicp_limit_rules_options *options, s
  *                                    Required, but not allowed for concurrency
  *       "burst_multiplier": 1.0,     burst = floor(limit * this), at least 1; gcra only
  *       "algorithm": "gcra",         or "fixed_window"; concurrency has "slots"
- *       "per": ["team"],             a key for each value of these dimensions; [] or ["global"]:
- * one "match": {"team": ["red"], "model": ["gpt-*"]},   each dimension: one of exact / prefix*
+ *       "per": ["team"],             a key for each value of these dimensions; one key in all when
+ *                                    empty or ["global"]
+ *       "match": {"team": ["red"], "model": ["gpt-*"]},
+ *                                    for each dimension: one of these, exact or prefix*
  *       "shared": false,             counted over all processes by the lease source
  *       "exact": false,              shared: every decision asks the store
  *       "on_store_failure": "local", or "deny", "allow"
@@ -319,7 +321,7 @@ aicp_limiter_refund(aicp_limiter *limiter, aicp_limit_ticket *ticket, uint64_t n
 
 /** Prolongs the slots of a running request (a stream) to now + `ttl_ns` (0 = the limiter's).
  * ERR_NOT_FOUND: a slot had expired; the request runs on uncounted. */
-AICP_API aicp_status aicp_limiter_renew(
+AICP_API AICP_MUST_CHECK aicp_status aicp_limiter_renew(
     aicp_limiter *limiter,
     aicp_limit_ticket *ticket,
     uint64_t ttl_ns,
@@ -352,7 +354,7 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_limiter_peek(
  * Call it now and then from a thread of your own when shared rules are in use. Without a source it
  * does nothing. Errors: those of the source; what could not be told is kept for the next call.
  */
-AICP_API aicp_status
+AICP_API AICP_MUST_CHECK aicp_status
 aicp_limiter_flush(aicp_limiter *limiter, int32_t all, uint64_t timeout_ns, aicp_error *err);
 
 /** Counters since the start. */
@@ -369,7 +371,7 @@ typedef struct aicp_limiter_stats {
 } aicp_limiter_stats;
 
 /** Reads the counters. Errors: ERR_INVALID (size). */
-AICP_API aicp_status
+AICP_API AICP_MUST_CHECK aicp_status
 aicp_limiter_stats_get(aicp_limiter *limiter, aicp_limiter_stats *stats, aicp_error *err);
 
 /* ---- answers -------------------------------------------------------------------------------- */
