@@ -4,12 +4,14 @@ need_library process instance
 
 main() {
   [ $# -eq 0 ] || die_usage "./dev down takes no arguments"
-  local stopped=''
+  local stopped='' name
   instance_load
   if process_stop litellm TERM 20; then stopped+=' litellm'; fi
   if process_stop echo TERM 5; then stopped+=' echo'; fi
   if process_stop postgres INT 30; then stopped+=' postgres'; fi
-  [ ! -e "$STATE/instance.id" ] || process_sweep
+  for name in litellm echo postgres; do
+    process_sweep $name
+  done
   if [ -n "$EXTERNAL_URL" ]; then
     rm -f "$STATE/master_key" "$STATE/instance.env"
     say "$EXTERNAL_URL is not ours and goes on running"

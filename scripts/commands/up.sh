@@ -19,13 +19,16 @@ main() {
 }
 
 use_external() {
-  local url
+  local url base
   [ -n "${LITELLM_URL:-}" ] || die_usage "LITELLM_MASTER_KEY is set but LITELLM_URL is not: set both, or none"
   url=$(external_url)
-  curl -fsS -m 10 -o /dev/null "$url/health/liveliness" || die "no LiteLLM answers on $url (LITELLM_URL)"
-  curl -fsS -m 10 -o /dev/null -H "Authorization: Bearer $LITELLM_MASTER_KEY" "$url/model/info" ||
+  curl -fs -m 10 -o /dev/null "$url/health/liveliness" || die "no LiteLLM answers on $url (LITELLM_URL)"
+  curl -fs -m 10 -o /dev/null -H "Authorization: Bearer $LITELLM_MASTER_KEY" "$url/model/info" ||
     die "the LiteLLM on $url does not accept LITELLM_MASTER_KEY"
   ! any_running || die "this checkout's own proxy is running: ./dev down first"
+  packages_need build
+  base=$(litellm_base) # for the demo's client
+  litellm_venv "$base"
   EXTERNAL_URL=$url LITELLM_PORT='' ECHO_PORT='' DATABASE_PORT=''
   (umask 077 && printf '%s' "$LITELLM_MASTER_KEY" >"$STATE/master_key")
   instance_save
@@ -44,6 +47,7 @@ any_running() {
 start_all() {
   local base started=''
   packages_need build proxy
+  choose_ports
   say "building the library"
   build_preset release || die "the library does not build"
   base=$(litellm_base)
@@ -52,16 +56,10 @@ start_all() {
   make_master_key
   make_bundle
   if ! process_pid postgres >/dev/null; then
-    DATABASE_PORT=$(port_setting AICP_DEV_DATABASE_PORT 54329)
-    port_need "$DATABASE_PORT" AICP_DEV_DATABASE_PORT
-    instance_save
     postgres_start "$DATABASE_PORT"
     started+=" postgres"
   fi
   if ! process_pid echo >/dev/null; then
-    ECHO_PORT=$(port_setting AICP_DEV_ECHO_PORT 4010)
-    port_need "$ECHO_PORT" AICP_DEV_ECHO_PORT
-    instance_save
     process_spawn echo "$VENV/bin/python" -P tests/echo/echo_server.py --port "$ECHO_PORT"
     wait_for_url echo "http://127.0.0.1:$ECHO_PORT/health" 30 || die "the echo server did not start"
     started+=" echo"
@@ -71,6 +69,29 @@ start_all() {
   first_steps "http://127.0.0.1:$LITELLM_PORT"
 }
 
+# The ports of what does not run yet, before any work is done.
+choose_ports() {
+  local name taken=''
+  for name in litellm echo postgres; do
+    process_pid $name >/dev/null || process_sweep $name
+  done
+  if ! process_pid litellm >/dev/null; then
+    LITELLM_PORT=$(port_setting AICP_DEV_LITELLM_PORT 4000)
+    taken+=$(port_problem "$LITELLM_PORT" AICP_DEV_LITELLM_PORT)
+  fi
+  if ! process_pid echo >/dev/null; then
+    ECHO_PORT=$(port_setting AICP_DEV_ECHO_PORT 4010)
+    taken+=$(port_problem "$ECHO_PORT" AICP_DEV_ECHO_PORT)
+  fi
+  if ! process_pid postgres >/dev/null; then
+    DATABASE_PORT=$(port_setting AICP_DEV_DATABASE_PORT 54329)
+    taken+=$(port_problem "$DATABASE_PORT" AICP_DEV_DATABASE_PORT)
+  fi
+  [ -z "$taken" ] || die "ports are not free:$taken
+  End what holds them, or choose others, by number or with auto for any free one."
+  instance_save
+}
+
 start_litellm() { # BASE; adds to started
   local mark
   mark=$(python_version_mark)
@@ -78,10 +99,7 @@ start_litellm() { # BASE; adds to started
     [ "$mark" != "$HANDLER_MARK" ] || return 0
     say "the library has changed: LiteLLM starts anew"
     process_stop litellm TERM 20
-  else
-    LITELLM_PORT=$(port_setting AICP_DEV_LITELLM_PORT 4000)
   fi
-  port_need "$LITELLM_PORT" AICP_DEV_LITELLM_PORT
   HANDLER_MARK=$mark
   instance_save
   say "starting LiteLLM"
@@ -112,11 +130,15 @@ make_bundle() {
 }
 
 first_steps() { # URL
-  cat <<TEXT
-LiteLLM     $1    (master key: $(master_key))
-Echo        ${ECHO_PORT:+http://127.0.0.1:$ECHO_PORT/v1}${EXTERNAL_URL:+not started}
-Database    ${DATABASE_PORT:+127.0.0.1:$DATABASE_PORT, database litellm}${EXTERNAL_URL:+not started}
+  echo "LiteLLM     $1    (master key: $(master_key))"
+  if [ -z "$EXTERNAL_URL" ]; then
+    cat <<TEXT
+Echo        http://127.0.0.1:$ECHO_PORT/v1
+Database    127.0.0.1:$DATABASE_PORT, database litellm (./dev status tells the password)
 Bundle      $STATE/bundle
+TEXT
+  fi
+  cat <<TEXT
 
 Try it:
   curl $1/v1/chat/completions -H 'Authorization: Bearer $(master_key)' \\

@@ -33,8 +33,8 @@ postgres_start() { # PORT
   bin=$(postgres_bin)
   mapfile -t as < <(postgres_user_prefix)
   [ "$(id -u)" -ne 0 ] || [ ${#as[@]} -gt 0 ] || exit 3
-  [ -s "$STATE/postgres.password" ] || (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$STATE/postgres.password")
-  password=$(cat "$STATE/postgres.password")
+  [ -s "$STATE/database.password" ] || (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$STATE/database.password")
+  password=$(cat "$STATE/database.password")
   if [ ! -e "$data/PG_VERSION" ]; then
     say "making the database folder $data"
     rm -rf "$data"
@@ -62,18 +62,19 @@ postgres_start() { # PORT
 }
 
 postgres_init() { # BIN DATA PASSWORD; uses as
-  local file=$STATE/logs/initdb.log
-  # The password goes through a pipe: a file would have to be readable by the other user.
+  local log=$STATE/logs/initdb.log file=$2.password status=0
   mkdir -p "$STATE/logs"
-  printf '%s\n' "$3" | (cd / && "${as[@]}" "$1/initdb" -D "$2" -U aicp --auth=scram-sha-256 --pwfile=/dev/stdin \
-    --encoding=UTF8 --locale=C --no-sync) >"$file" 2>&1 || {
-    sed 's/^/  | /' "$file" >&2
-    return 1
-  }
+  (umask 077 && printf '%s\n' "$3" >"$file")
+  [ "${as[0]:-}" != setpriv ] || chown postgres: "$file"
+  (cd / && "${as[@]}" "$1/initdb" -D "$2" -U aicp --auth=scram-sha-256 --pwfile="$file" \
+    --encoding=UTF8 --locale=C --no-sync) >"$log" 2>&1 || status=$?
+  rm -f "$file"
+  [ $status -eq 0 ] || sed 's/^/  | /' "$log" >&2
+  return $status
 }
 
 postgres_url() { # PORT DATABASE
-  echo "postgresql://aicp:$(cat "$STATE/postgres.password")@127.0.0.1:$1/$2"
+  echo "postgresql://aicp:$(cat "$STATE/database.password")@127.0.0.1:$1/$2"
 }
 
 postgres_database() { # PORT DATABASE: makes it if it is not there

@@ -1,5 +1,6 @@
 # Background processes with pid files, and ports. A pid file holds the pid and its start time from /proc, so that a pid
-# that was given to another process meanwhile is never taken for ours. Every process also carries AICP_DEV_INSTANCE.
+# that was given to another process meanwhile is never taken for ours. Every process and its children also carry
+# AICP_DEV_INSTANCE=ID:NAME in their environment, which tells what a parent that crashed has left behind.
 # shellcheck shell=bash
 
 process_start_time() { # PID
@@ -23,7 +24,7 @@ process_spawn() { # NAME COMMAND…
   local name=$1 pid start
   shift
   [ ! -e "$STATE/$name.log" ] || mv "$STATE/$name.log" "$STATE/$name.log.1"
-  AICP_DEV_INSTANCE=$(instance_id) setsid "$@" >"$STATE/$name.log" 2>&1 </dev/null 7>&- 8>&- 9>&- &
+  AICP_DEV_INSTANCE=$(instance_id):$name setsid "$@" >"$STATE/$name.log" 2>&1 </dev/null 7>&- 8>&- 9>&- &
   pid=$!
   start=$(process_start_time "$pid") || start=0
   echo "$pid $start" >"$STATE/$name.pid"
@@ -47,18 +48,16 @@ process_stop() { # NAME SIGNAL SECONDS; false if it did not run
   rm -f "$STATE/$1.pid"
 }
 
-# Ends whatever an earlier crash of a parent left behind, told by the mark in its environment.
-process_sweep() {
-  local file pid id
-  id=$(instance_id)
-  for file in /proc/[0-9]*/environ; do
+# Ends what a NAME whose main process is gone has left behind.
+process_sweep() { # NAME
+  local file pid
+  [ -e "$STATE/instance.id" ] || return 0
+  while read -r file; do
     pid=${file#/proc/}
     pid=${pid%/environ}
-    if tr '\0' '\n' 2>/dev/null <"$file" | grep -qxF "AICP_DEV_INSTANCE=$id"; then
-      say "ending a left-over process: $pid $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | cut -c1-80)"
-      kill -s KILL "$pid" 2>/dev/null || true
-    fi
-  done
+    say "ending a left-over process of $1: $pid $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | cut -c1-80)"
+    kill -s KILL "$pid" 2>/dev/null || true
+  done < <(grep -lzsxF "AICP_DEV_INSTANCE=$(instance_id):$1" /proc/[0-9]*/environ)
 }
 
 instance_id() {
@@ -72,11 +71,14 @@ port_holder() { # PORT -> who listens there, empty if nobody
     sed -e 's/^users:((//' -e 's/))$//' -e 's/"\([^"]*\)",pid=\([0-9]*\).*/\1 (pid \2)/'
 }
 
-port_need() { # PORT VARIABLE
+port_problem() { # PORT VARIABLE -> a line that says why the port cannot be had, empty if it can
   local holder
-  [[ $1 =~ ^[0-9]+$ && $1 -ge 1 && $1 -le 65535 ]] || die_usage "$2=$1 is no port number"
+  if [[ ! $1 =~ ^[0-9]{1,5}$ || $1 -lt 1 || $1 -gt 65535 ]]; then
+    printf '\n    %s=%s is no port number' "$2" "$1"
+    return
+  fi
   holder=$(port_holder "$1")
-  [ -z "$holder" ] || die "port $1 is taken by $holder: stop that, or choose another port with $2=$(port_free) ./dev up"
+  [ -z "$holder" ] || printf '\n    %s is taken by %s; another one: %s=%s ./dev up' "$1" "$holder" "$2" "$(port_free)"
 }
 
 port_free() { # -> a port that nobody listens on
