@@ -38,7 +38,7 @@ read_all(int fd, const char *path, size_t max, aicpi_strbuf *text, aicp_error *e
 aicp_status aicpi_file_read(
     const aicp_allocator *a, const char *path, size_t max, aicp_buf *out, aicp_error *err) {
     *out = (aicp_buf)AICP_BUF_INIT;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hang us */
     if (fd < 0) {
         aicp_status code = errno == ENOENT ? AICP_ERR_NOT_FOUND : AICP_ERR_IO;
         return aicpi_fail(err, code, "cannot open %s: %s", path, strerror(errno));
@@ -79,6 +79,13 @@ static bool write_all(int fd, const char *data, size_t len) {
     return true;
 }
 
+/* A file that is replaced keeps its permissions; a new one is readable for all, as open() would
+ * make it (mkostemp makes it private). */
+static bool set_mode(int fd, const char *path) {
+    struct stat st;
+    return fchmod(fd, stat(path, &st) == 0 ? st.st_mode & 07777 : 0644) == 0;
+}
+
 aicp_status aicpi_file_write(const char *path, const char *data, size_t len, aicp_error *err) {
     char temporary[4096];
     int n = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
@@ -90,7 +97,7 @@ aicp_status aicpi_file_write(const char *path, const char *data, size_t len, aic
     if (fd < 0) {
         return aicpi_fail(err, AICP_ERR_IO, "cannot create %s: %s", temporary, strerror(errno));
     }
-    bool ok = write_all(fd, data, len) && fsync(fd) == 0;
+    bool ok = set_mode(fd, path) && write_all(fd, data, len) && fsync(fd) == 0;
     ok = close(fd) == 0 && ok;
     ok = ok && rename(temporary, path) == 0;
     if (!ok) {

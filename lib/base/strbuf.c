@@ -34,19 +34,26 @@ void aicpi_strbuf_deinit(aicpi_strbuf *b) {
     b->data = NULL;
     b->len = 0;
     b->capacity = 0;
+    b->failed = false;
+    b->full = false;
 }
 
 void aicpi_strbuf_clear(aicpi_strbuf *b) {
     b->len = 0;
     b->failed = false;
+    b->full = false;
     if (b->data) {
         b->data[0] = '\0';
     }
 }
 
 bool aicpi_strbuf_reserve(aicpi_strbuf *b, size_t more) {
-    if (b->failed || more > b->max || b->len > b->max - more) {
+    if (b->failed) {
+        return false;
+    }
+    if (more > b->max || b->len > b->max - more) {
         b->failed = true;
+        b->full = true;
         return false;
     }
     size_t need = b->len + more + 1;
@@ -163,7 +170,7 @@ aicp_status aicpi_strbuf_take(aicpi_strbuf *b, aicp_buf *out, aicp_error *err) {
     }
     buf_owner *owner = b->failed ? NULL : aicpi_alloc(&b->allocator, sizeof *owner);
     if (!owner) {
-        bool full = b->failed && b->len >= b->max;
+        bool full = b->full;
         aicpi_strbuf_deinit(b);
         return full ? aicpi_fail(err, AICP_ERR_LIMIT, "result is larger than %zu bytes", b->max)
                     : aicpi_nomem(err);

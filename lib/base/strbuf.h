@@ -15,6 +15,7 @@ typedef struct aicpi_strbuf {
     size_t capacity;
     size_t max; /* most bytes, without the NUL */
     bool failed;
+    bool full; /* it failed because of max, not for want of memory */
 } aicpi_strbuf;
 
 #define AICPI_STRBUF_MAX ((size_t)1 << 30)
