@@ -50,7 +50,8 @@ static void trim_cut_character(char *message, int written) {
     }
 }
 
-static void fill(aicp_error *err, aicp_status code, const char *format, va_list args) {
+__attribute__((format(printf, 3, 0))) static void
+fill(aicp_error *err, aicp_status code, const char *format, va_list args) {
     aicp_error_clear(err);
     err->code = code;
     int written = vsnprintf(err->message, sizeof err->message, format, args);

@@ -22,7 +22,9 @@ main() {
   unset LITELLM_URL LITELLM_MASTER_KEY OPENAI_API_KEY ANTHROPIC_API_KEY GEMINI_API_KEY AICP_STORE
   export AICP_DEV_STATE=$STATE AICP_DEV_LITELLM_PORT=auto AICP_DEV_ECHO_PORT=auto AICP_DEV_DATABASE_PORT=auto
   mkdir -p "$STATE/logs"
-  trap 'end_services' EXIT
+  trap end_services EXIT
+  end_services
+  rm -rf "$STATE/postgres" "$STATE/bundle" "$STATE/aicp" "$STATE/instance.env"
   packages_need build proxy test lint
   for stage in "${stages[@]}"; do
     results_run "$stage"
@@ -83,8 +85,6 @@ stage_integration() {
     warn "tests/integration has no tests: skipped"
     return
   fi
-  "$ROOT/dev" down >/dev/null 2>&1 || true
-  rm -rf "$STATE/postgres" "$STATE/bundle" "$STATE/aicp" "$STATE/instance.env"
   results_command proxy "$ROOT/dev" up || return
   results_pytest "$VENV/bin/python" tests/integration
 }
