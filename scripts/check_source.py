@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
-"""Rules that a pattern can judge. Usage: check_source.py [banned|doors|arrows|headers|words]...
+"""Rules that a pattern can judge. Usage: check_source.py [banned|doors|arrows|headers|words|tests]...
 
 banned   functions of the C library that are not used here
 doors    headers of third-party libraries stay behind the one folder that wraps them
 arrows   modules include only what is below them, and only through their front door
 headers  public headers: only types and forms that every binding can read
 words    unfinished work, paths and hosts of one machine
+tests    each module has a pass with failing allocations, each fuzz target has seeds
 """
 
 import re
 import sys
 
-from csource import files, read, without_comments
+from csource import ROOT, files, read, without_comments
 
 C_FOLDERS = ("include", "lib", "services", "tests", "examples", "bindings")
 C_SUFFIXES = (".c", ".h", ".cc", ".cpp", ".hpp")
@@ -179,8 +180,21 @@ def check_words():
                     report(name, line, "words", f"{why}: {match.group()}")
 
 
+def check_tests():
+    modules = sorted({name.split("/")[1] for name in files(".c", under=("lib",))})
+    for module in modules:
+        tests = files(".c", under=(f"tests/unit/{module}",))
+        if not any("test_every_allocation_failing(" in read(name) for name in tests):
+            report(f"tests/unit/{module}", 1, "tests", "no test fails each allocation in turn")
+    for name in files(".c", under=("tests/fuzz",)):
+        match = re.match(r"tests/fuzz/fuzz_(\w+)\.c$", name)
+        corpus = match and ROOT / "tests/fuzz/corpus" / match.group(1)
+        if corpus and not (corpus.is_dir() and any(corpus.iterdir())):
+            report(name, 1, "tests", f"no seeds in {corpus.relative_to(ROOT)}")
+
+
 RULES = {"banned": check_banned, "doors": check_doors, "arrows": check_arrows,
-         "headers": check_headers, "words": check_words}
+         "headers": check_headers, "words": check_words, "tests": check_tests}
 
 
 def main():
