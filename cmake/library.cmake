@@ -24,6 +24,7 @@ foreach(module IN LISTS AICP_MODULES)
 endforeach()
 
 add_library(aicp SHARED $<TARGET_OBJECTS:aicp_objects>)
+add_library(aicp::aicp ALIAS aicp) # the name that the installed package has too
 add_library(aicp_static STATIC $<TARGET_OBJECTS:aicp_objects>)
 set_target_properties(aicp PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0
   LINK_DEPENDS ${PROJECT_SOURCE_DIR}/lib/libaicp.map)

@@ -22,35 +22,35 @@ fast=''
 jobs=1
 names=()
 while [ $# -gt 0 ]; do
-    case $1 in
-    --fix) fix=1 ;;
-    --fast) fast=1 ;;
-    --full | --all) ;;
-    -j) jobs=${2:?-j needs a number} && shift ;;
-    -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" && exit 0 ;;
-    -*) echo "unknown option $1" >&2 && exit 2 ;;
-    *) names+=("$1") ;;
-    esac
-    shift
+  case $1 in
+  --fix) fix=1 ;;
+  --fast) fast=1 ;;
+  --full | --all) ;;
+  -j) jobs=${2:?-j needs a number} && shift ;;
+  -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" && exit 0 ;;
+  -*) echo "unknown option $1" >&2 && exit 2 ;;
+  *) names+=("$1") ;;
+  esac
+  shift
 done
 [ ${#names[@]} -gt 0 ] || names=(format source headers api shell python symbols docs tidy figures)
 
 tracked() { # files known to git (new ones too) that exist, below the given paths
-    git ls-files --cached --others --exclude-standard -- "$@" | while read -r file; do
-        [ -f "$file" ] && [ ! -L "$file" ] && printf '%s\n' "$file"
-    done | sort -u
+  git ls-files --cached --others --exclude-standard -- "$@" | while read -r file; do
+    [ -f "$file" ] && [ ! -L "$file" ] && printf '%s\n' "$file"
+  done | sort -u
 }
 
 need() {
-    command -v "$1" > /dev/null || { echo "$1 is not installed" && return 1; }
+  command -v "$1" > /dev/null || { echo "$1 is not installed" && return 1; }
 }
 
 lint_format() {
-    need clang-format || return 1
-    local mode=(--dry-run -Werror)
-    [ -z "$fix" ] || mode=(-i)
-    tracked include lib services tests examples bindings | grep -E '\.(c|h|cpp|hpp)$' |
-        xargs -r clang-format --style=file "${mode[@]}"
+  need clang-format || return 1
+  local mode=(--dry-run -Werror)
+  [ -z "$fix" ] || mode=(-i)
+  tracked include lib services tests examples bindings | grep -E '\.(c|h|cpp|hpp)$' |
+    xargs -r clang-format --style=file "${mode[@]}"
 }
 
 lint_source() { python3 scripts/check_source.py; }
@@ -58,41 +58,41 @@ lint_source() { python3 scripts/check_source.py; }
 lint_api() { python3 scripts/check_api.py; }
 
 lint_headers() {
-    local status=0
-    python3 scripts/check_symbols.py umbrella ${fix:+--update} || status=1
-    bash scripts/check_headers.sh || status=1
-    return $status
+  local status=0
+  python3 scripts/check_symbols.py umbrella ${fix:+--update} || status=1
+  bash scripts/check_headers.sh || status=1
+  return $status
 }
 
 lint_shell() {
-    local files
-    mapfile -t files < <(tracked | while read -r file; do
-        case $file in
-        *.sh) echo "$file" ;;
-        */*.*) ;;
-        *) head -c 64 "$file" | grep -qE '^#!.*(ba)?sh$' && echo "$file" ;;
-        esac
-    done)
-    if command -v shellcheck > /dev/null; then
-        shellcheck --shell=bash -x --severity=warning "${files[@]}"
-    else
-        echo "shellcheck is not installed; bash -n only"
-        local status=0
-        for file in "${files[@]}"; do bash -n "$file" || status=1; done
-        return $status
-    fi
+  local files
+  mapfile -t files < <(tracked | while read -r file; do
+    case $file in
+    *.sh) echo "$file" ;;
+    */*.*) ;;
+    *) head -c 64 "$file" | grep -qE '^#!.*(ba)?sh$' && echo "$file" ;;
+    esac
+  done)
+  if command -v shellcheck > /dev/null; then
+    shellcheck --shell=bash -x --severity=warning "${files[@]}"
+  else
+    echo "shellcheck is not installed; bash -n only"
+    local status=0
+    for file in "${files[@]}"; do bash -n "$file" || status=1; done
+    return $status
+  fi
 }
 
 lint_python() {
-    local files
-    mapfile -t files < <(tracked | grep '\.pyi\?$')
-    if command -v ruff > /dev/null; then
-        ruff check --quiet --isolated --select E9,F,B "${files[@]}"
-    elif python3 -c 'import pyflakes' 2> /dev/null; then
-        python3 -m pyflakes "${files[@]}"
-    else
-        echo "neither ruff nor pyflakes is installed; syntax only"
-        python3 - "${files[@]}" << 'PYTHON'
+  local files
+  mapfile -t files < <(tracked | grep '\.pyi\?$')
+  if command -v ruff > /dev/null; then
+    ruff check --quiet --isolated --select E9,F,B "${files[@]}"
+  elif python3 -c 'import pyflakes' 2> /dev/null; then
+    python3 -m pyflakes "${files[@]}"
+  else
+    echo "neither ruff nor pyflakes is installed; syntax only"
+    python3 - "${files[@]}" << 'PYTHON'
 import ast, sys
 failed = 0
 for name in sys.argv[1:]:
@@ -104,37 +104,37 @@ for name in sys.argv[1:]:
         failed = 1
 sys.exit(failed)
 PYTHON
-    fi
+  fi
 }
 
 lint_symbols() {
-    python3 scripts/check_symbols.py table ${fix:+--update}
+  python3 scripts/check_symbols.py table ${fix:+--update}
 }
 
 lint_docs() {
-    need doxygen || return 1
-    mkdir -p build/docs
-    doxygen docs/Doxyfile 2>&1 > build/docs/doxygen.log | sed "s|$PWD/||"
+  need doxygen || return 1
+  mkdir -p build/docs
+  doxygen docs/Doxyfile 2>&1 > build/docs/doxygen.log | sed "s|$PWD/||"
 }
 
 lint_tidy() {
-    need clang-tidy || return 1
-    python3 scripts/check_tidy.py -j "$jobs" ${fast:+--fast}
+  need clang-tidy || return 1
+  python3 scripts/check_tidy.py -j "$jobs" ${fast:+--fast}
 }
 
 lint_figures() { python3 scripts/check_figures.py; }
 
 failed=()
 for name in "${names[@]}"; do
-    if ! declare -F "lint_$name" > /dev/null; then
-        echo "no check named $name; scripts/lint.sh --help lists them" >&2
-        exit 2
-    fi
-    echo "== $name"
-    "lint_$name" || failed+=("$name")
+  if ! declare -F "lint_$name" > /dev/null; then
+    echo "no check named $name; scripts/lint.sh --help lists them" >&2
+    exit 2
+  fi
+  echo "== $name"
+  "lint_$name" || failed+=("$name")
 done
 if [ ${#failed[@]} -gt 0 ]; then
-    echo "lint failed: ${failed[*]}"
-    exit 1
+  echo "lint failed: ${failed[*]}"
+  exit 1
 fi
 echo "lint passed"

@@ -64,7 +64,7 @@ test_database() {
 }
 
 stage_lint() {
-  if [ -e scripts/lint.sh ]; then results_command lint bash scripts/lint.sh; fi
+  if [ -e scripts/lint.sh ]; then results_command lint bash scripts/lint.sh -j "$JOBS"; fi
   results_command shellcheck shellcheck -x dev .ci/run scripts/commands/*.sh scripts/lib/*.sh
 }
 

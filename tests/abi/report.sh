@@ -9,37 +9,37 @@ headers=$here/../../include/aicp
 dump=$here/libaicp.so.0.abi
 
 if ! command -v abidw > /dev/null || ! command -v abidiff > /dev/null; then
-    echo "ABI report: skipped, libabigail is not installed"
-    exit 0
+  echo "ABI report: skipped, libabigail is not installed"
+  exit 0
 fi
 
 if [ "${1:-}" = --accept ]; then
-    abidw --headers-dir "$headers" --drop-private-types --no-comp-dir-path --no-corpus-path \
-        --no-show-locs --no-elf-needed --out-file "$dump" "$2"
-    echo "ABI report: $(grep -c '<elf-symbol ' "$dump") symbols written to tests/abi/$(basename "$dump")"
-    exit 0
+  abidw --headers-dir "$headers" --drop-private-types --no-comp-dir-path --no-corpus-path \
+    --no-show-locs --no-elf-needed --out-file "$dump" "$2"
+  echo "ABI report: $(grep -c '<elf-symbol ' "$dump") symbols written to tests/abi/$(basename "$dump")"
+  exit 0
 fi
 
 library=$1
 if ! readelf -S "$library" | grep -q '\.debug_info'; then
-    echo "ABI report: skipped, $library has no debug information"
-    exit 0
+  echo "ABI report: skipped, $library has no debug information"
+  exit 0
 fi
 if [ ! -e "$dump" ]; then
-    echo "ABI report: no dump to compare with yet; report.sh --accept $library makes it"
-    exit 0
+  echo "ABI report: no dump to compare with yet; report.sh --accept $library makes it"
+  exit 0
 fi
 status=0
 report=$(abidiff --suppressions "$here/suppressions.ini" --headers-dir2 "$headers" \
-    --drop-private-types --no-corpus-path --no-show-locs "$dump" "$library") || status=$?
+  --drop-private-types --no-corpus-path --no-show-locs "$dump" "$library") || status=$?
 # Bits of abidiff's status: 1 error, 2 wrong call, 4 ABI changed, 8 changed and incompatible.
 if [ $((status & 3)) -ne 0 ]; then
-    echo "ABI report: abidiff failed ($status): $report"
-    exit 1
+  echo "ABI report: abidiff failed ($status): $report"
+  exit 1
 fi
 if [ "$status" -eq 0 ]; then
-    echo "ABI report: no difference"
-    exit 0
+  echo "ABI report: no difference"
+  exit 0
 fi
 echo "ABI report: differs from tests/abi/$(basename "$dump") (status $status)"
 printf '%s\n' "$report"
