@@ -64,8 +64,10 @@ test_database() {
 }
 
 stage_lint() {
-  if [ -e scripts/lint.sh ]; then results_command lint bash scripts/lint.sh -j "$JOBS"; fi
-  results_command shellcheck shellcheck -x dev .ci/run scripts/commands/*.sh scripts/lib/*.sh
+  local status=0
+  results_command lint "$ROOT/dev" lint || status=1
+  results_command shellcheck shellcheck -x dev .ci/run scripts/commands/*.sh scripts/lib/*.sh || status=1
+  return $status
 }
 
 stage_python() {

@@ -16,7 +16,7 @@ build_python() {
     warn "bindings/python is not there: LiteLLM will run without our handler"
     return 0
   fi
-  hash=$(hash_sources bindings/python bindings/aicp.i bindings/swig include lib data cmake CMakeLists.txt services/aicp)
+  hash=$(hash_sources bindings/python bindings/aicp.i include lib data cmake CMakeLists.txt)
   exec 7>"$ROOT/.dev/python.lock"
   flock 7
   if [ "$(cat "$VENV/.aicp" 2>/dev/null)" != "$hash" ]; then

@@ -50,7 +50,7 @@ quietly() {
 # One hash over the names and contents of source files, so that unchanged sources are not built again.
 hash_sources() {
   find "$@" \( -name build -o -name dist -o -name __pycache__ -o -name '*.egg-info' -o -name '.pytest_cache' \) -prune \
-    -o -type f ! -name '*.pyc' -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0r sha256sum | sha256sum | cut -d' ' -f1
+    -o -type f ! -name '*.pyc' ! -name '*.so' -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0r sha256sum | sha256sum | cut -d' ' -f1
 }
 
 json_string() {
