@@ -16,15 +16,77 @@ static const uint8_t ascii_class[256] = {
 #define D AICPI_CLASS_NUMBER
 #define U AICPI_CLASS_UPPER
 #define L AICPI_CLASS_LOWER
-    ['0'] = D, D, D, D, D, D, D, D, D, D,
-    ['A'] = U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U,
-    ['a'] = L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,
+    ['0'] = D,
+    D,
+    D,
+    D,
+    D,
+    D,
+    D,
+    D,
+    D,
+    D,
+    ['A'] = U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    U,
+    ['a'] = L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
+    L,
 #undef D
 #undef U
 #undef L
 #define M4 MULTI, MULTI, MULTI, MULTI
 #define M32 M4, M4, M4, M4, M4, M4, M4, M4
-    [0x80] = M32, M32, M32, M32,
+    [0x80] = M32,
+    M32,
+    M32,
+    M32,
 #undef M32
 #undef M4
 };
@@ -54,8 +116,7 @@ static unsigned invalid_at(const uint8_t *p, const uint8_t *end, unsigned *len, 
 }
 
 /* Class and length of a character that is not ASCII. */
-static inline unsigned
-multi_at(const uint8_t *p, const uint8_t *end, unsigned *len, bool *dirty) {
+static inline unsigned multi_at(const uint8_t *p, const uint8_t *end, unsigned *len, bool *dirty) {
     size_t left = (size_t)(end - p);
     uint32_t scalar;
     if (p[0] >= 0xE0 && p[0] < 0xF0 && left >= 3 && is_tail(p[1]) && is_tail(p[2])) {
@@ -80,15 +141,13 @@ multi_at(const uint8_t *p, const uint8_t *end, unsigned *len, bool *dirty) {
 }
 
 /* Class and length of the character at p < end. */
-static inline unsigned
-class_at(const uint8_t *p, const uint8_t *end, unsigned *len, bool *dirty) {
+static inline unsigned class_at(const uint8_t *p, const uint8_t *end, unsigned *len, bool *dirty) {
     unsigned cls = ascii_class[*p];
     *len = 1;
     return cls == MULTI ? multi_at(p, end, len, dirty) : cls;
 }
 
-static const uint8_t *
-run_of(unsigned set, const uint8_t *p, const uint8_t *end, bool *dirty) {
+static const uint8_t *run_of(unsigned set, const uint8_t *p, const uint8_t *end, bool *dirty) {
     unsigned len;
     while (p < end && in(class_at(p, end, &len, dirty), set)) {
         p += len;
@@ -120,8 +179,7 @@ static size_t contraction_at(const uint8_t *p, const uint8_t *end) {
 }
 
 /* One to three numbers; p is at the first, which is `len` bytes long. */
-static const uint8_t *
-number_end(const uint8_t *p, const uint8_t *end, unsigned len, bool *dirty) {
+static const uint8_t *number_end(const uint8_t *p, const uint8_t *end, unsigned len, bool *dirty) {
     p += len;
     for (int i = 1; i < 3 && p < end; i++) {
         if (class_at(p, end, &len, dirty) != AICPI_CLASS_NUMBER) {
@@ -133,8 +191,7 @@ number_end(const uint8_t *p, const uint8_t *end, unsigned len, bool *dirty) {
 }
 
 /* Run of neither space nor letter nor number, then CR and LF (and '/' when `slash`). */
-static const uint8_t *
-other_end(const uint8_t *p, const uint8_t *end, bool slash, bool *dirty) {
+static const uint8_t *other_end(const uint8_t *p, const uint8_t *end, bool slash, bool *dirty) {
     p = run_of(OTHERS, p, end, dirty);
     while (p < end && (*p == '\r' || *p == '\n' || (slash && *p == '/'))) {
         p++;
@@ -144,10 +201,9 @@ other_end(const uint8_t *p, const uint8_t *end, bool slash, bool *dirty) {
 
 /* White space at p. With `end_first` a run that reaches the end of the text is one piece; without
  * it the part up to the last CR or LF comes first. */
-static const uint8_t *
-space_end(const uint8_t *p, const uint8_t *end, bool end_first, bool *dirty) {
+static const uint8_t *space_end(const uint8_t *p, const uint8_t *end, bool end_first, bool *dirty) {
     const uint8_t *at = p;
-    const uint8_t *last = p; /* start of the run's last character */
+    const uint8_t *last = p;       /* start of the run's last character */
     const uint8_t *newline = NULL; /* behind the last CR or LF */
     unsigned len;
     while (at < end) {

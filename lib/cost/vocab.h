@@ -13,27 +13,27 @@
 
 typedef struct aicpi_vocab_header {
     uint64_t magic;
-    uint32_t tokens;       /* ids are 0..tokens-1; an id without bytes does not exist */
-    uint32_t nodes;        /* slots of the trie */
-    uint32_t root_base;    /* base of the trie's root */
-    uint32_t short_bits;   /* log2 of the slots for tokens of 1..7 bytes */
-    uint32_t medium_bits;  /* log2 of the slots for tokens of 8..15 bytes */
-    uint32_t pair_bits;    /* log2 of the slots of the pair table */
-    uint32_t filter_bits;  /* log2 of the bits of the pair filter */
+    uint32_t tokens;      /* ids are 0..tokens-1; an id without bytes does not exist */
+    uint32_t nodes;       /* slots of the trie */
+    uint32_t root_base;   /* base of the trie's root */
+    uint32_t short_bits;  /* log2 of the slots for tokens of 1..7 bytes */
+    uint32_t medium_bits; /* log2 of the slots for tokens of 8..15 bytes */
+    uint32_t pair_bits;   /* log2 of the slots of the pair table */
+    uint32_t filter_bits; /* log2 of the bits of the pair filter */
     uint32_t reserved;
-    uint64_t size;         /* of everything */
-    uint64_t offsets;      /* uint32_t[tokens + 1]: where a token's bytes begin */
-    uint64_t bytes;        /* the bytes of all tokens */
-    uint64_t split;        /* aicpi_vocab_pair[tokens]: the two tokens of the last merge */
-    uint64_t prefix;       /* uint32_t[tokens]: longest proper prefix that is a token, or NONE */
-    uint64_t lengths;      /* uint8_t[tokens] */
-    uint64_t trie;         /* aicpi_vocab_node[nodes] */
-    uint64_t short_keys;   /* uint64_t[]: bytes and length of a token, 0 = empty */
-    uint64_t short_ids;    /* uint32_t[] */
-    uint64_t medium_keys;  /* aicpi_vocab_key[]: hi 0 = empty */
-    uint64_t medium_ids;   /* uint32_t[] */
-    uint64_t pairs;        /* uint32_t[]: a token whose split is the pair, or NONE */
-    uint64_t filter;       /* uint64_t[]: one bit per hash of a pair */
+    uint64_t size;        /* of everything */
+    uint64_t offsets;     /* uint32_t[tokens + 1]: where a token's bytes begin */
+    uint64_t bytes;       /* the bytes of all tokens */
+    uint64_t split;       /* aicpi_vocab_pair[tokens]: the two tokens of the last merge */
+    uint64_t prefix;      /* uint32_t[tokens]: longest proper prefix that is a token, or NONE */
+    uint64_t lengths;     /* uint8_t[tokens] */
+    uint64_t trie;        /* aicpi_vocab_node[nodes] */
+    uint64_t short_keys;  /* uint64_t[]: bytes and length of a token, 0 = empty */
+    uint64_t short_ids;   /* uint32_t[] */
+    uint64_t medium_keys; /* aicpi_vocab_key[]: hi 0 = empty */
+    uint64_t medium_ids;  /* uint32_t[] */
+    uint64_t pairs;       /* uint32_t[]: a token whose split is the pair, or NONE */
+    uint64_t filter;      /* uint64_t[]: one bit per hash of a pair */
 } aicpi_vocab_header;
 
 typedef struct aicpi_vocab_pair {

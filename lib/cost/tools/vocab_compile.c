@@ -256,8 +256,8 @@ static bool base_fits(uint32_t base, uint32_t node) {
     return true;
 }
 
-/* First-fit placement in breadth-first order. Slots 0..255 stay empty, so that base 0 leads nowhere.
- * `start` moves on past regions that are nearly full. */
+/* First-fit placement in breadth-first order. Slots 0..255 stay empty, so that base 0 leads
+ * nowhere. `start` moves on past regions that are nearly full. */
 static void place_children(uint32_t node, uint32_t *start) {
     uint8_t lowest = 255;
     for (uint32_t c = nodes[node].first_child; c != 0; c = nodes[c].sibling) {
