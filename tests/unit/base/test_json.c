@@ -84,8 +84,7 @@ Test(json, refuses_everything_else) {
         "1 2",
         "[] x",
         "/**/1",
-        "\xEF\xBB\xBF"
-        "1",
+        "\xEF\xBB\xBF 1",
         "truefalse",
         "{\"a\":1,\"a\":2}",
         "{\"a\":1,\"\\u0061\":2}"};
