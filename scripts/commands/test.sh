@@ -16,7 +16,10 @@ main() {
     esac
   done
   if [ ${#stages[@]} -eq 0 ]; then stages=("${STAGES[@]}"); fi
-  if $full; then stages+=("${FULL_STAGES[@]}"); fi
+  if $full; then
+    stages+=("${FULL_STAGES[@]}")
+    export AICP_TEST_FULL=1 # tests that know a longer pass take it
+  fi
   # The tests have a state of their own, so that a development environment that runs here is left alone.
   STATE=$ROOT/.dev/test
   unset LITELLM_URL LITELLM_MASTER_KEY OPENAI_API_KEY ANTHROPIC_API_KEY GEMINI_API_KEY AICP_STORE
