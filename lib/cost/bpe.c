@@ -1,6 +1,5 @@
 #include "lib/cost/bpe.h"
 
-#include "lib/base/alloc.h"
 #include "lib/base/text.h"
 
 /* Bytes that a view keeps of a text that must be rewritten: what may be stepped back over, and as
@@ -310,7 +309,8 @@ static bool slow_encode(const aicpi_vocab *v, text_view *view, size_t len, aicpi
         sink->count += slow_all(&s, v, view);
         return true;
     }
-    s.kept = aicpi_calloc(NULL, len + 1, 2 * sizeof(uint32_t));
+    aicp_allocator a = aicpi_allocator(sink->allocator);
+    s.kept = aicpi_calloc(&a, len + 1, 2 * sizeof(uint32_t));
     if (s.kept == NULL) {
         return false;
     }
@@ -323,7 +323,7 @@ static bool slow_encode(const aicpi_vocab *v, text_view *view, size_t len, aicpi
     for (uint64_t i = 0; i < count; i++) {
         give(sink, v, path[i]);
     }
-    aicpi_free(NULL, s.kept);
+    aicpi_free(&a, s.kept);
     return true;
 }
 
@@ -331,14 +331,16 @@ static bool slow_encode(const aicpi_vocab *v, text_view *view, size_t len, aicpi
 
 bool aicpi_bpe_encode_window(
     const aicpi_vocab *v, const uint8_t *piece, size_t len, size_t window, aicpi_bpe_sink *sink) {
-    walk w;
-    walk_init(&w, v, sink, window);
-    aicpi_bpe_sink before = *sink;
     text_view view = view_clean(piece, len);
-    if (walk_all(&w, &view)) {
-        return true;
+    if (window != AICPI_BPE_SLOW_ONLY) {
+        walk w;
+        walk_init(&w, v, sink, window);
+        aicpi_bpe_sink before = *sink;
+        if (walk_all(&w, &view)) {
+            return true;
+        }
+        *sink = before;
     }
-    *sink = before;
     view = view_clean(piece, len);
     return slow_encode(v, &view, len, sink);
 }

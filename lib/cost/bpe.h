@@ -9,6 +9,7 @@
 #ifndef AICPI_COST_BPE_H
 #define AICPI_COST_BPE_H
 
+#include "lib/base/alloc.h"
 #include "lib/cost/vocab.h"
 
 #include <stdbool.h>
@@ -22,7 +23,9 @@ typedef struct aicpi_bpe_sink {
     uint32_t *ids; /* NULL = do not keep */
     size_t capacity;
     size_t count;
-    uint64_t bytes; /* of the first `capacity` tokens */
+    uint64_t bytes;                  /* of the first `capacity` tokens */
+    bool stop;                       /* more than `capacity` need not be counted to the end */
+    const aicp_allocator *allocator; /* for the second method when tokens are kept; NULL = libc */
 } aicpi_bpe_sink;
 
 /* Encodes a piece of valid UTF-8 (or of any bytes). False: out of memory, which only happens when
@@ -33,7 +36,9 @@ bool aicpi_bpe_encode(const aicpi_vocab *v, const uint8_t *piece, size_t len, ai
 bool aicpi_bpe_encode_dirty(
     const aicpi_vocab *v, const uint8_t *piece, size_t len, aicpi_bpe_sink *sink);
 
-/* For tests: the same with a smaller window (at least 512), so that the second method is used. */
+/* For tests: the same with a smaller window (a power of two, at least 512), or by the second method
+ * at once. */
+#define AICPI_BPE_SLOW_ONLY 0
 bool aicpi_bpe_encode_window(
     const aicpi_vocab *v, const uint8_t *piece, size_t len, size_t window, aicpi_bpe_sink *sink);
 

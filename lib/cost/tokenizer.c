@@ -78,7 +78,7 @@ bool aicpi_cost_encode(
     const uint8_t *p = (const uint8_t *)data;
     const uint8_t *end = p + len;
     bool o200k = codec->encoding->splitter == AICPI_SPLIT_O200K;
-    while (p < end) {
+    while (p < end && !(sink->stop && sink->count > sink->capacity)) {
         bool dirty = false;
         const uint8_t *e = o200k ? aicpi_cost_split_o200k(p, end, &dirty)
                                  : aicpi_cost_split_cl100k(p, end, &dirty);
@@ -94,7 +94,7 @@ bool aicpi_cost_encode(
 }
 
 uint64_t aicpi_cost_count(const aicpi_codec *codec, const char *data, size_t len) {
-    aicpi_bpe_sink sink = {NULL, 0, 0, 0};
+    aicpi_bpe_sink sink = {0};
     (void)aicpi_cost_encode(codec, data, len, &sink); /* counting needs no memory */
     return sink.count;
 }
@@ -229,7 +229,7 @@ aicp_status aicp_tokenizer_count(
     int32_t special,
     int64_t *tokens,
     aicp_error *err) {
-    aicpi_bpe_sink sink = {NULL, 0, 0, 0};
+    aicpi_bpe_sink sink = {0};
     aicp_status status =
         encode_text(&tokenizer->codec, aicpi_slice_of(data, len), special, &sink, err);
     *tokens = status == AICP_OK ? (int64_t)sink.count : 0;
@@ -243,7 +243,8 @@ aicp_status aicp_tokenizer_encode_into(
     int32_t special,
     aicp_token_ids *ids,
     aicp_error *err) {
-    aicpi_bpe_sink sink = {ids->ids, ids->capacity, 0, 0};
+    aicpi_bpe_sink sink = {
+        .ids = ids->ids, .capacity = ids->capacity, .allocator = &tokenizer->allocator};
     aicp_status status =
         encode_text(&tokenizer->codec, aicpi_slice_of(data, len), special, &sink, err);
     ids->count = sink.count;
@@ -277,7 +278,10 @@ aicp_status aicp_tokenizer_encode(
         aicpi_strbuf_deinit(&b);
         return aicpi_nomem(err);
     }
-    aicpi_bpe_sink sink = {(uint32_t *)(void *)b.data, (size_t)count, 0, 0};
+    aicpi_bpe_sink sink = {
+        .ids = (uint32_t *)(void *)b.data,
+        .capacity = (size_t)count,
+        .allocator = &tokenizer->allocator};
     status = encode_text(&tokenizer->codec, aicpi_slice_of(data, len), special, &sink, err);
     if (status != AICP_OK) {
         aicpi_strbuf_deinit(&b);
@@ -357,7 +361,8 @@ aicp_status aicp_tokenizer_truncate(
     /* A cut text can split into other pieces at its end and so count more; then one token less of
      * the whole text is taken. */
     for (int64_t take = max_tokens; take > 0; take--) {
-        aicpi_bpe_sink sink = {NULL, (size_t)take, 0, 0};
+        aicpi_bpe_sink sink = {
+            .capacity = (size_t)take, .stop = true, .allocator = &tokenizer->allocator};
         if (!aicpi_cost_encode(codec, data, len, &sink)) {
             return aicpi_nomem(err);
         }
