@@ -51,7 +51,8 @@ aicp_status aicpi_sql_open(
     aicpi_sql **out,
     aicp_error *err);
 void aicpi_sql_free(aicpi_sql *db); /* NULL is fine; frees its statements too */
-/* For the child of a fork: frees the memory, leaves the parent's connection alone. */
+/* For the child of a fork: drops the connection without touching the parent's session or file. The
+ * memory cannot be given back and must stay reachable; use `db` no more. */
 void aicpi_sql_abandon(aicpi_sql *db);
 aicpi_sql_kind aicpi_sql_engine(const aicpi_sql *db);
 /* Runs a script of several statements without parameters. */

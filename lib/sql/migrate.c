@@ -1,0 +1,115 @@
+/* Forward-only migrations under a lock. */
+#include "lib/sql/sql_internal.h"
+
+#include "lib/base/strbuf.h"
+
+#include <string.h>
+
+#define SCRIPT_MAX ((size_t)1 << 20)
+#define BLOB_WORD "AICPI_BLOB"
+
+typedef struct migration {
+    const char *component;
+    const char *const *steps;
+    size_t count;
+} migration;
+
+/* Creating a table "if not exists" is not safe against itself in PostgreSQL, hence the lock (its
+ * number is "aicp" in ASCII). SQLite's BEGIN IMMEDIATE is a lock already. */
+static aicp_status lock_schema(aicpi_sql *db, aicp_error *err) {
+    if (db->kind != AICPI_SQL_POSTGRES) {
+        return AICP_OK;
+    }
+    return db->driver->exec(db, "SELECT pg_advisory_xact_lock(1634296688)", err);
+}
+
+static aicp_status
+read_version(aicpi_sql *db, const char *component, int64_t *version, aicp_error *err) {
+    aicpi_sql_stmt *q = NULL;
+    aicp_status s = aicpi_sql_prepare(
+        db,
+        "INSERT INTO aicp_schema (component, version) VALUES (?, 0) ON CONFLICT DO NOTHING",
+        &q,
+        err);
+    if (s == AICP_OK) {
+        aicpi_sql_bind_text(q, 1, component, strlen(component));
+        s = aicpi_sql_run(q, err);
+    }
+    if (s == AICP_OK) {
+        s = aicpi_sql_prepare(db, "SELECT version FROM aicp_schema WHERE component = ?", &q, err);
+    }
+    bool row = false;
+    if (s == AICP_OK) {
+        aicpi_sql_bind_text(q, 1, component, strlen(component));
+        s = aicpi_sql_step(q, &row, err);
+    }
+    if (s == AICP_OK) {
+        *version = aicpi_sql_i64(q, 0);
+        aicpi_sql_reset(q);
+    }
+    return s;
+}
+
+static aicp_status run_step(aicpi_sql *db, const char *step, aicp_error *err) {
+    const char *blob = db->kind == AICPI_SQL_POSTGRES ? "BYTEA" : "BLOB";
+    aicpi_strbuf b;
+    aicpi_strbuf_init(&b, &db->allocator, SCRIPT_MAX);
+    const char *word;
+    while ((word = strstr(step, BLOB_WORD)) != NULL) {
+        aicpi_strbuf_append(&b, step, (size_t)(word - step));
+        aicpi_strbuf_puts(&b, blob);
+        step = word + strlen(BLOB_WORD);
+    }
+    aicpi_strbuf_puts(&b, step);
+    aicp_status s = b.failed ? aicpi_nomem(err) : db->driver->exec(db, b.data, err);
+    aicpi_strbuf_deinit(&b);
+    return s;
+}
+
+static aicp_status migrate(aicpi_sql *db, void *user, aicp_error *err) {
+    const migration *m = user;
+    int64_t version = 0;
+    aicp_status s = lock_schema(db, err);
+    if (s == AICP_OK) {
+        s = db->driver->exec(
+            db,
+            "CREATE TABLE IF NOT EXISTS aicp_schema"
+            " (component TEXT PRIMARY KEY, version BIGINT NOT NULL)",
+            err);
+    }
+    if (s == AICP_OK) {
+        s = read_version(db, m->component, &version, err);
+    }
+    if (s != AICP_OK) {
+        return s;
+    }
+    if (version < 0 || (uint64_t)version > m->count) {
+        return aicpi_fail(
+            err,
+            AICP_ERR_STATE,
+            "the store's %s tables have version %lld, this program knows %zu: upgrade it",
+            m->component,
+            (long long)version,
+            m->count);
+    }
+    for (size_t i = (size_t)version; i < m->count && s == AICP_OK; i++) {
+        s = run_step(db, m->steps[i], err);
+        if (s != AICP_OK) {
+            return aicpi_error_prefix(err, s, "migration %zu of %s", i + 1, m->component);
+        }
+    }
+    aicpi_sql_stmt *q = NULL;
+    s = aicpi_sql_prepare(db, "UPDATE aicp_schema SET version = ? WHERE component = ?", &q, err);
+    if (s == AICP_OK) {
+        aicpi_sql_bind_i64(q, 1, (int64_t)m->count);
+        aicpi_sql_bind_text(q, 2, m->component, strlen(m->component));
+        s = aicpi_sql_run(q, err);
+    }
+    return s;
+}
+
+aicp_status aicpi_sql_migrate(
+    aicpi_sql *db, const char *component, const char *const *steps, size_t count, aicp_error *err) {
+    migration m = {component, steps, count};
+    return aicpi_sql_transact(db, 0, migrate, &m, err);
+}

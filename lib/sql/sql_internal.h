@@ -1,0 +1,83 @@
+/* What the two engines share: the connection, its statements, and the table of driver functions. */
+#ifndef AICPI_SQL_INTERNAL_H
+#define AICPI_SQL_INTERNAL_H
+
+#include "lib/sql/sql.h"
+
+#include "lib/base/error.h"
+
+typedef enum aicpi_sql_value_kind {
+    AICPI_SQL_NULL = 0,
+    AICPI_SQL_I64,
+    AICPI_SQL_TEXT,
+    AICPI_SQL_BLOB,
+} aicpi_sql_value_kind;
+
+typedef struct aicpi_sql_value {
+    aicpi_sql_value_kind kind;
+    int64_t i64;
+    const char *data;
+    size_t len;
+} aicpi_sql_value;
+
+struct aicpi_sql_stmt {
+    aicpi_sql *db;
+    const char *text;
+    uint64_t generation; /* of the connection it was prepared on; 0 = not prepared */
+    aicpi_sql_value *params;
+    size_t params_count;
+    bool bad_bind; /* an index outside 1..params_count was bound */
+    bool running;
+    void *engine; /* sqlite3_stmt or the PostgreSQL driver's state */
+};
+
+typedef struct aicpi_sql_driver {
+    aicp_status (*connect)(aicpi_sql *db, aicp_error *err);
+    void (*disconnect)(aicpi_sql *db);
+    void (*abandon)(aicpi_sql *db);
+    aicp_status (*exec)(aicpi_sql *db, const char *script, aicp_error *err);
+    aicp_status (*prepare)(aicpi_sql_stmt *q, aicp_error *err);
+    void (*finalize)(aicpi_sql_stmt *q); /* also with the connection gone */
+    aicp_status (*step)(aicpi_sql_stmt *q, bool *row, aicp_error *err);
+    void (*reset)(aicpi_sql_stmt *q);
+    int64_t (*i64)(aicpi_sql_stmt *q, int32_t column);
+    aicpi_slice (*bytes)(aicpi_sql_stmt *q, int32_t column, bool blob);
+    bool (*is_null)(aicpi_sql_stmt *q, int32_t column);
+    const char *begin;
+} aicpi_sql_driver;
+
+struct aicpi_sql {
+    aicp_allocator allocator;
+    aicp_clock clock;
+    bool clock_given;
+    bool connected;
+    bool broken; /* the connection was lost; the next transaction opens another */
+    bool commit_unknown;
+    bool in_transaction;
+    aicpi_sql_kind kind;
+    const aicpi_sql_driver *driver;
+    uint64_t timeout_ns;
+    uint64_t deadline; /* of the call at hand, in system monotonic time */
+    uint64_t generation;
+    int64_t changes;
+    char *url; /* for SQLite the file's path */
+    size_t url_len;
+    void *handle; /* sqlite3 or PGconn */
+    aicpi_sql_stmt **stmts;
+    size_t stmts_count;
+    size_t stmts_capacity;
+};
+
+extern const aicpi_sql_driver aicpi_sql_sqlite;
+extern const aicpi_sql_driver aicpi_sql_postgres;
+
+/* System monotonic time: waiting happens in real time also when a clock hook owns deadlines. */
+uint64_t aicpi_sql_real_ns(void);
+/* What is left until the deadline of the call at hand, in milliseconds rounded up. */
+int aicpi_sql_left_ms(const aicpi_sql *db);
+void aicpi_sql_sleep(uint64_t ns);
+/* Walks over SQL text: offset of the next `?` outside of literals and comments at or after `pos`,
+ * or SIZE_MAX. */
+size_t aicpi_sql_next_param(const char *text, size_t pos);
+
+#endif
