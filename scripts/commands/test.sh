@@ -39,7 +39,10 @@ end_services() { "$ROOT/dev" down >/dev/null 2>&1 || true; }
 
 stage_unit() { ctest_preset debug; }
 stage_asan() { ctest_preset asan; }
-stage_tsan() { ctest_preset tsan; }
+stage_tsan() {
+  # A report ends the test at once, so that it counts as failed.
+  TSAN_OPTIONS="halt_on_error=1 abort_on_error=1 second_deadlock_stack=1 ${TSAN_OPTIONS:-}" ctest_preset tsan
+}
 
 ctest_preset() { # PRESET
   local log=$STATE/logs/ctest-$1.log

@@ -1,0 +1,10 @@
+/* Linked into the test programs of the thread sanitizer only. Criterion maps the arena that it
+ * shares with its workers at a random fixed address, drawn with rand_r as 0x200000000000 + (n <<
+ * 24); the sanitizer admits program memory only in a few ranges. This rand_r draws addresses from
+ * one that is also free of the program itself: 0x550000000000 up to 0x555000000000. */
+__attribute__((visibility("default"))) int rand_r(unsigned *seed);
+
+int rand_r(unsigned *seed) {
+    *seed = *seed * 1103515245U + 12345U;
+    return 0x350000 + (int)((*seed >> 12) & 0x4fffU);
+}
