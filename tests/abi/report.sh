@@ -5,7 +5,8 @@
 #   report.sh --accept LIBRARY   make the library's ABI the new dump: a deliberate, visible change
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-headers=$here/../../include/aicp
+root=$(cd "$here/../.." && pwd)
+headers=$root/include/aicp
 dump=$here/libaicp.so.0.abi
 
 if ! command -v abidw > /dev/null || ! command -v abidiff > /dev/null; then
@@ -14,8 +15,10 @@ if ! command -v abidw > /dev/null || ! command -v abidiff > /dev/null; then
 fi
 
 if [ "${1:-}" = --accept ]; then
-  abidw --headers-dir "$headers" --drop-private-types --no-comp-dir-path --no-corpus-path \
-    --no-show-locs --no-elf-needed --out-file "$dump" "$2"
+  abidw --headers-dir "$headers" --drop-private-types --exported-interfaces-only \
+    --type-id-style hash --no-comp-dir-path --no-corpus-path --no-show-locs --no-elf-needed \
+    --out-file "$dump.new" "$2"
+  sed "s|$root/||g" "$dump.new" > "$dump" && rm "$dump.new"
   echo "ABI report: $(grep -c '<elf-symbol ' "$dump") symbols written to tests/abi/$(basename "$dump")"
   exit 0
 fi
