@@ -59,7 +59,8 @@ def judge(path, entry, database, checks, cache):
     key = fingerprint(entry, checks)
     if key and (cache / key).exists():
         return path, 0, "", 0.0
-    command = ["clang-tidy", "--quiet", "-p", str(database.parent), path]
+    command = ["clang-tidy", "--quiet", "--extra-arg=-D__clang_analyzer__", "-p",
+               str(database.parent), path]
     if checks:
         command.insert(1, f"--checks={checks}")
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

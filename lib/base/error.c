@@ -1,3 +1,4 @@
+#define AICPI_ERROR_DEFINITIONS
 #include "lib/base/error.h"
 
 #include <stdio.h>

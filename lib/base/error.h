@@ -25,6 +25,16 @@ aicp_status aicpi_fail_at(
 aicp_status aicpi_error_prefix(aicp_error *err, aicp_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4), cold));
 
+/* The static analyzer cannot know that a failure returns the code it was given: say so. */
+#if defined(__clang_analyzer__) && !defined(AICPI_ERROR_DEFINITIONS)
+void aicpi_error_sink(const aicp_error *err, const char *format, ...);
+#define aicpi_fail(err, code, ...) (aicpi_error_sink(err, __VA_ARGS__), (code))
+#define aicpi_nomem(err) (aicpi_error_sink(err, ""), AICP_ERR_NOMEM)
+#define aicpi_fail_at(err, code, data, len, offset, ...)                                           \
+    (aicpi_error_sink(err, __VA_ARGS__), (void)(data), (void)(len), (void)(offset), (code))
+#define aicpi_error_prefix(err, code, ...) (aicpi_error_sink(err, __VA_ARGS__), (code))
+#endif
+
 /* Options: copies min(options->size, own) bytes of `options` (NULL = all zero) into `own`, whose
  * size is own_size. ERR_INVALID when size is 0 or absurd. `name` names the struct in the message.
  */

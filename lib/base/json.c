@@ -1,3 +1,4 @@
+#define AICPI_JSON_DEFINITIONS
 #include "lib/base/json.h"
 
 #include "lib/base/decimal.h"

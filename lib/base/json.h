@@ -87,6 +87,10 @@ bool aicpi_json_span(aicpi_json *r, aicpi_slice *raw);
  * false. */
 bool aicpi_json_fail(aicpi_json *r, aicp_status code, size_t offset, const char *format, ...)
     __attribute__((format(printf, 4, 5), cold));
+#if defined(__clang_analyzer__) && !defined(AICPI_JSON_DEFINITIONS)
+#define aicpi_json_fail(r, code, offset, ...)                                                      \
+    ((r)->status = (code), aicpi_error_sink(NULL, __VA_ARGS__), (void)(offset), false)
+#endif
 /* True while no error happened. */
 static inline bool aicpi_json_ok(const aicpi_json *r) {
     return r->status == AICP_OK;
