@@ -205,7 +205,7 @@ typedef struct aicp_limiter_options {
     const void *source;
 #endif
     uint64_t slot_ttl_ns; /**< default life of a concurrency slot and a ticket; 10 min */
-    uint32_t shards;      /**< a power of two up to 4096; default 64 */
+    uint32_t shards;      /**< a power of two up to 4096; default 64, fewer for few keys */
     uint32_t max_keys;    /**< most keys kept; default 1,000,000 */
 } aicp_limiter_options;
 
