@@ -50,23 +50,9 @@ ctest_preset() { # PRESET
     results_add 0 1
     return
   }
-  test_database
   # Verbose, because every Criterion program tells the number of its tests; what failed is shown.
   ctest --preset "$1" --parallel "$JOBS" --timeout 600 --verbose >"$log" 2>&1 || true
   results_ctest "$log"
-}
-
-# The suites that run on both kinds of database find PostgreSQL in AICP_TEST_POSTGRES.
-test_database() {
-  instance_load
-  if ! process_pid postgres >/dev/null; then
-    DATABASE_PORT=$(port_free)
-    postgres_start "$DATABASE_PORT"
-    instance_save
-  fi
-  postgres_database "$DATABASE_PORT" aicp_test
-  AICP_TEST_POSTGRES=$(postgres_url "$DATABASE_PORT" aicp_test)
-  export AICP_TEST_POSTGRES
 }
 
 stage_lint() {

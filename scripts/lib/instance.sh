@@ -34,4 +34,4 @@ make_master_key() {
 }
 
 # Where the gate keeps budgets: one file for all workers, unless the environment names another store.
-store_url() { echo "${AICP_STORE:-sqlite:///$STATE/aicp/ledger.db}"; }
+store_url() { echo "${AICP_STORE:-sqlite://$STATE/aicp/ledger.db}"; }

@@ -5,7 +5,6 @@ package that is not installed are left out, with a message.
 """
 
 import argparse
-import importlib
 import importlib.util
 import json
 import os
@@ -64,15 +63,15 @@ def price_map() -> dict:
 
 def is_installed(guard: dict) -> bool:
     module = guard["litellm_params"]["guardrail"].rpartition(".")[0]
-    package = module.partition(".")[0]
     try:
-        importlib.import_module(module)
+        found = importlib.util.find_spec(module)
     except ModuleNotFoundError as error:
-        if error.name not in (package, module):
+        if error.name != module.partition(".")[0]:
             raise
-        print(f"dev: the package {package} is not installed: LiteLLM runs without it", file=sys.stderr)
-        return False
-    return True
+        found = None
+    if not found:
+        print(f"dev: {module} is not installed: LiteLLM runs without it", file=sys.stderr)
+    return found is not None
 
 
 if __name__ == "__main__":
