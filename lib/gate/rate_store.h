@@ -1,5 +1,6 @@
-/* Rate limits shared by processes through SQLite or PostgreSQL: the lease source of a limiter over lib/sql. The shared
- * buckets use the store's clock. With SQLite they live beside the ledger in a file of their own
+/* Rate limits shared by processes through SQLite or PostgreSQL: the lease source of a limiter over
+ * lib/sql. The shared buckets use the store's clock. With SQLite they live beside the ledger in a
+ * file of their own
  * ("<path>-rates"), written without fsync: a crash of the machine may lose rates, never money. */
 #ifndef AICPI_GATE_RATE_STORE_H
 #define AICPI_GATE_RATE_STORE_H
@@ -8,8 +9,8 @@
 
 typedef struct aicpi_rate_store aicpi_rate_store;
 
-/* Opens the store at the ledger's URL and makes its tables. Synchronised. After a fork the child's first call opens a
- * connection of its own. Errors: ERR_INVALID, ERR_STORE, ERR_NOMEM. */
+/* Opens the store at the ledger's URL and makes its tables. Synchronised. After a fork the child's
+ * first call opens a connection of its own. Errors: ERR_INVALID, ERR_STORE, ERR_NOMEM. */
 aicp_status aicpi_rate_store_open(
     const char *url,
     size_t url_len,

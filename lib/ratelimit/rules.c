@@ -115,7 +115,7 @@ static bool unit_seconds(char unit, uint64_t *seconds) {
         *seconds = 86400;
         return true;
     case 'w':
-        *seconds = 7 * 86400;
+        *seconds = UINT64_C(7) * 86400;
         return true;
     default:
         return false;
@@ -242,10 +242,9 @@ static bool read_match(parser *p, draft *d) {
         return false;
     }
     aicpi_slice name;
-    size_t at = aicpi_json_offset(&p->json);
     while (aicpi_json_member(&p->json, &name)) {
         int32_t dimension = name_in(DIMENSIONS, AICP_LIMIT_DIMENSIONS, name);
-        at = aicpi_json_offset(&p->json);
+        size_t at = aicpi_json_offset(&p->json);
         if (dimension < 0) {
             return aicpi_json_fail(
                 &p->json,

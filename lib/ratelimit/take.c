@@ -182,7 +182,7 @@ void aicpi_limit_check_level(
     aicpi_limit_entry *e = item->entry;
     aicpi_limit_shard *s = &w->limiter->shards[item->shard];
     item->mode = AICPI_LIMIT_BY_LEVEL;
-    if (!e->algorithm) {
+    if (e->slots) { /* concurrency has slots, all else an algorithm */
         aicpi_limit_slots_expire(e->slots, w->now);
         e->params = *params;
         bool free = e->slots->live < params->limit;
@@ -194,9 +194,8 @@ void aicpi_limit_check_level(
         return;
     }
     uint64_t now = aicpi_limit_entry_advance(s, e, params, w->now);
-    bool fits =
-        params->limit != 0 &&
-        e->algorithm->fits(&e->level, params, item->amount, now, &item->retry_after_ns);
+    bool fits = params->limit != 0 &&
+                e->algorithm->fits(&e->level, params, item->amount, now, &item->retry_after_ns);
     if (params->limit == 0) {
         item->retry_after_ns = AICP_LIMIT_NEVER;
     }

@@ -11,6 +11,11 @@ static aicp_status parse_error(const char *json, aicp_error *err) {
     return status;
 }
 
+static void append(char *text, size_t size, const char *more) {
+    size_t used = strlen(text);
+    snprintf(text + used, size - used, "%s", more);
+}
+
 Test(limit_rules, read_all_keys) {
     aicp_limit_rules *rules =
         rules_of("[{\"id\":\"team-rpm\",\"kind\":\"requests\",\"limit\":5,\"window\":\"1m\","
@@ -134,9 +139,10 @@ Test(limit_rules, long_lists_match_like_short_ones) {
             i,
             i,
             i % 5 == 0 ? ",\"model\":[\"m*\"]" : "");
-        strcat(json, rule);
+        append(json, sizeof json, rule);
     }
-    strcat(json, ",{\"id\":\"all\",\"kind\":\"requests\",\"limit\":1000,\"window\":60}]");
+    append(
+        json, sizeof json, ",{\"id\":\"all\",\"kind\":\"requests\",\"limit\":1000,\"window\":60}]");
     aicp_limit_rules *rules = rules_of(json);
     aicp_limiter *l = limiter_of(NULL);
     for (int i = 0; i < 200; i++) {
@@ -182,8 +188,8 @@ Test(limit_rules, survive_every_failing_allocation) {
             i ? "," : "",
             i,
             i);
-        strcat(json, rule);
+        append(json, sizeof json, rule);
     }
-    strcat(json, "]");
+    append(json, sizeof json, "]");
     cr_assert_gt(test_every_allocation_failing(parse_body, json), 3);
 }
