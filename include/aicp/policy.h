@@ -92,11 +92,7 @@ typedef struct aicp_policy_set_options {
     uint32_t flags;     /**< #AICP_POLICY_ID_FROM_ANNOTATION */
     uint32_t max_depth; /**< nesting of expressions, default #AICP_POLICY_DEPTH_DEFAULT */
     size_t max_bytes;   /**< longest text, default 64 MiB */
-#ifndef SWIG
     const aicp_allocator *allocator; /**< NULL: the C library's heap */
-#else
-    const void *allocator;
-#endif
 } aicp_policy_set_options;
 
 #define AICP_POLICY_SET_OPTIONS_INIT                                                               \
@@ -108,11 +104,7 @@ typedef struct aicp_policy_entities_options {
     size_t max_bytes;     /**< longest text, default 1 GiB */
     size_t max_entities;  /**< default 10,000,000 */
     size_t max_ancestors; /**< sum over all entities of their ancestors, default 50,000,000 */
-#ifndef SWIG
     const aicp_allocator *allocator; /**< NULL: the C library's heap */
-#else
-    const void *allocator;
-#endif
 } aicp_policy_entities_options;
 
 #define AICP_POLICY_ENTITIES_OPTIONS_INIT                                                          \
@@ -225,11 +217,9 @@ AICP_API int32_t aicp_policy_entities_contains(
 
 /* --------------------------------------------------------------------------------- request */
 
-#ifndef SWIG
 /** Makes an empty request. `allocator` NULL: the C library's heap. Errors: ERR_NOMEM. */
 AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_new(
     const aicp_allocator *allocator, aicp_policy_request **out, aicp_error *err);
-#endif
 /** Frees a request; NULL is fine. */
 AICP_API void aicp_policy_request_free(aicp_policy_request *request);
 /** Empties a request and keeps its memory. */
@@ -377,11 +367,9 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_policy_authorize(
     aicp_policy_response *response,
     aicp_error *err);
 
-#ifndef SWIG
 /** Makes a response. `allocator` NULL: the C library's heap. Errors: ERR_NOMEM. */
 AICP_API AICP_MUST_CHECK aicp_status aicp_policy_response_new(
     const aicp_allocator *allocator, aicp_policy_response **out, aicp_error *err);
-#endif
 /** Frees a response; NULL is fine. */
 AICP_API void aicp_policy_response_free(aicp_policy_response *response);
 

@@ -1,0 +1,363 @@
+/* The authorizer, and the response it fills. */
+#include "lib/base/error.h"
+#include "lib/policy/eval.h"
+#include "lib/policy/set.h"
+
+typedef struct failure {
+    size_t rule;
+    int32_t kind;
+    uint32_t pos;
+    const char *message; /* in the response's arena */
+} failure;
+
+struct aicp_policy_response {
+    aicp_allocator allocator;
+    aicpi_arena arena;   /* of one answer */
+    aicpi_arena scratch; /* of one policy */
+    const aicp_policy_set *set;
+    int32_t decision;
+    size_t *reasons;
+    size_t reason_count;
+    size_t reason_capacity;
+    failure *failures;
+    size_t failure_count;
+    size_t failure_capacity;
+};
+
+/* ---- response ---- */
+
+aicp_status aicp_policy_response_new(
+    const aicp_allocator *allocator, aicp_policy_response **out, aicp_error *err) {
+    *out = NULL;
+    aicp_allocator a = aicpi_allocator(allocator);
+    aicp_policy_response *response = aicpi_calloc(&a, 1, sizeof *response);
+    if (!response) {
+        return aicpi_nomem(err);
+    }
+    response->allocator = a;
+    aicpi_arena_init(&response->arena, &a, 0, 0);
+    aicpi_arena_init(&response->scratch, &a, 0, 0);
+    *out = response;
+    return AICP_OK;
+}
+
+void aicp_policy_response_free(aicp_policy_response *response) {
+    if (!response) {
+        return;
+    }
+    aicp_allocator a = response->allocator;
+    aicpi_arena_deinit(&response->arena);
+    aicpi_arena_deinit(&response->scratch);
+    aicpi_free(&a, response->reasons);
+    aicpi_free(&a, response->failures);
+    aicpi_free(&a, response);
+}
+
+int32_t aicp_policy_response_decision(const aicp_policy_response *response) {
+    return response->decision;
+}
+
+size_t aicp_policy_response_reason_count(const aicp_policy_response *response) {
+    return response->reason_count;
+}
+
+size_t aicp_policy_response_reason_index(const aicp_policy_response *response, size_t nth) {
+    return nth < response->reason_count ? response->reasons[nth] : SIZE_MAX;
+}
+
+const char *aicp_policy_response_reason_id(const aicp_policy_response *response, size_t nth) {
+    return nth < response->reason_count ? aicp_policy_set_id(response->set, response->reasons[nth])
+                                        : NULL;
+}
+
+static const failure *failure_at(const aicp_policy_response *response, size_t nth) {
+    return nth < response->failure_count ? &response->failures[nth] : NULL;
+}
+
+size_t aicp_policy_response_error_count(const aicp_policy_response *response) {
+    return response->failure_count;
+}
+
+size_t aicp_policy_response_error_index(const aicp_policy_response *response, size_t nth) {
+    const failure *f = failure_at(response, nth);
+    return f ? f->rule : SIZE_MAX;
+}
+
+const char *aicp_policy_response_error_id(const aicp_policy_response *response, size_t nth) {
+    const failure *f = failure_at(response, nth);
+    return f ? aicp_policy_set_id(response->set, f->rule) : NULL;
+}
+
+int32_t aicp_policy_response_error_kind(const aicp_policy_response *response, size_t nth) {
+    const failure *f = failure_at(response, nth);
+    return f ? f->kind : 0;
+}
+
+aicp_status aicp_policy_response_error_status(const aicp_policy_response *response, size_t nth) {
+    switch (aicp_policy_response_error_kind(response, nth)) {
+#define STATUS(name, number, text, status)                                                         \
+    case number:                                                                                   \
+        return status;
+        AICP_POLICY_ERROR_MAP(STATUS)
+#undef STATUS
+    default:
+        return AICP_OK;
+    }
+}
+
+const char *aicp_policy_error_name(int32_t kind) {
+    switch (kind) {
+#define NAME(name, number, text, status)                                                           \
+    case number:                                                                                   \
+        return text;
+        AICP_POLICY_ERROR_MAP(NAME)
+#undef NAME
+    default:
+        return "Unknown";
+    }
+}
+
+const char *aicp_policy_response_error_message(const aicp_policy_response *response, size_t nth) {
+    const failure *f = failure_at(response, nth);
+    return f ? f->message : NULL;
+}
+
+uint32_t aicp_policy_response_error_line(const aicp_policy_response *response, size_t nth) {
+    const failure *f = failure_at(response, nth);
+    uint32_t line = 0;
+    uint32_t column = 0;
+    if (f) {
+        aicpi_policy_set_place(response->set, f->pos, &line, &column);
+    }
+    return line;
+}
+
+uint32_t aicp_policy_response_error_column(const aicp_policy_response *response, size_t nth) {
+    const failure *f = failure_at(response, nth);
+    uint32_t line = 0;
+    uint32_t column = 0;
+    if (f) {
+        aicpi_policy_set_place(response->set, f->pos, &line, &column);
+    }
+    return column;
+}
+
+/* ---- authorizer ---- */
+
+/* Whether the request's entity fits one part of a rule's head. Never an error. */
+static bool
+fits(aicpi_policy_eval *x, const aicpi_policy_uid *uid, const aicpi_policy_scope *scope) {
+    switch (scope->kind) {
+    case AICPI_POLICY_SCOPE_ANY:
+        return true;
+    case AICPI_POLICY_SCOPE_EQ:
+        return aicpi_policy_uid_eq(uid, scope->entity);
+    case AICPI_POLICY_SCOPE_IN:
+        return aicpi_policy_eval_in(x, uid, scope->entity);
+    case AICPI_POLICY_SCOPE_IS:
+        return aicpi_policy_str_eq(uid->type, scope->type);
+    case AICPI_POLICY_SCOPE_IS_IN:
+        return aicpi_policy_str_eq(uid->type, scope->type) &&
+               aicpi_policy_eval_in(x, uid, scope->entity);
+    default:
+        for (uint32_t i = 0; i < scope->count; i++) {
+            if (aicpi_policy_eval_in(x, uid, scope->list[i])) {
+                return true;
+            }
+        }
+        return false;
+    }
+}
+
+enum { NOT_SATISFIED, SATISFIED, FAILED };
+
+static int run_tests(aicpi_policy_eval *x, const aicpi_policy_rule *rule) {
+    for (uint32_t i = 0; i < rule->test_count; i++) {
+        const aicpi_policy_test *test = &rule->tests[i];
+        aicpi_policy_value v = aicpi_policy_eval_node(x, test->node);
+        if (v.kind != AICPI_POLICY_BOOL) {
+            if (v.kind) {
+                aicpi_policy_eval_type_error(x, test->node->pos, "bool", v);
+            }
+            return FAILED;
+        }
+        if (v.u.boolean == test->unless) {
+            return NOT_SATISFIED;
+        }
+    }
+    return SATISFIED;
+}
+
+static int run_rule(aicpi_policy_eval *x, const aicpi_policy_rule *rule) {
+    /* The action tells most rules apart, so it is looked at first. */
+    static const int order[] = {
+        AICPI_POLICY_VAR_ACTION, AICPI_POLICY_VAR_PRINCIPAL, AICPI_POLICY_VAR_RESOURCE};
+    for (size_t i = 0; i < 3; i++) {
+        if (!fits(x, x->vars[order[i]].u.entity, &rule->scope[order[i]])) {
+            return x->nomem ? FAILED : NOT_SATISFIED;
+        }
+    }
+    return run_tests(x, rule);
+}
+
+static bool note_reason(aicp_policy_response *r, size_t rule) {
+    if (!aicpi_grow(
+            &r->allocator,
+            (void **)&r->reasons,
+            &r->reason_capacity,
+            r->reason_count,
+            sizeof *r->reasons)) {
+        return false;
+    }
+    r->reasons[r->reason_count++] = rule;
+    return true;
+}
+
+static bool note_failure(aicp_policy_response *r, const aicpi_policy_eval *x, size_t rule) {
+    const char *message = aicpi_arena_strndup(&r->arena, x->message, strlen(x->message));
+    if (!message || !aicpi_grow(
+                        &r->allocator,
+                        (void **)&r->failures,
+                        &r->failure_capacity,
+                        r->failure_count,
+                        sizeof *r->failures)) {
+        return false;
+    }
+    r->failures[r->failure_count++] =
+        (failure){.rule = rule, .kind = x->error_kind, .pos = x->error_pos, .message = message};
+    return true;
+}
+
+/* One rule with everything it leaves in the response. False: out of memory. */
+static bool
+run_and_note(aicp_policy_response *r, aicpi_policy_eval *x, size_t index, bool *satisfied) {
+    int outcome = run_rule(x, &r->set->rules[index]);
+    aicpi_arena_reset(&r->scratch);
+    *satisfied = outcome == SATISFIED;
+    if (x->nomem) {
+        return false;
+    }
+    return outcome != FAILED || note_failure(r, x, index);
+}
+
+/* All rules, for full reasons and errors. Permits count until the first forbid is satisfied. */
+static bool decide_fully(aicp_policy_response *r, aicpi_policy_eval *x) {
+    bool forbidden = false;
+    for (size_t i = 0; i < r->set->count; i++) {
+        bool satisfied = false;
+        if (!run_and_note(r, x, i, &satisfied)) {
+            return false;
+        }
+        if (!satisfied) {
+            continue;
+        }
+        bool forbid = r->set->rules[i].effect == AICP_POLICY_FORBID;
+        if (forbid && !forbidden) {
+            forbidden = true;
+            r->reason_count = 0;
+        }
+        if (forbid == forbidden && !note_reason(r, i)) {
+            return false;
+        }
+    }
+    r->decision = !forbidden && r->reason_count > 0 ? AICP_POLICY_ALLOW : AICP_POLICY_DENY;
+    return true;
+}
+
+/* Looks for one satisfied rule of an effect. */
+static bool find_one(aicp_policy_response *r, aicpi_policy_eval *x, int32_t effect, bool *found) {
+    *found = false;
+    for (size_t i = 0; i < r->set->count && !*found; i++) {
+        if (r->set->rules[i].effect != effect) {
+            continue;
+        }
+        if (!run_and_note(r, x, i, found) || (*found && !note_reason(r, i))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool decide_quickly(aicp_policy_response *r, aicpi_policy_eval *x) {
+    bool found = false;
+    if (!find_one(r, x, AICP_POLICY_FORBID, &found)) {
+        return false;
+    }
+    if (found) {
+        return true;
+    }
+    if (!find_one(r, x, AICP_POLICY_PERMIT, &found)) {
+        return false;
+    }
+    r->decision = found ? AICP_POLICY_ALLOW : AICP_POLICY_DENY;
+    return true;
+}
+
+static void clear_response(aicp_policy_response *r, const aicp_policy_set *set) {
+    aicpi_arena_reset(&r->arena);
+    aicpi_arena_reset(&r->scratch);
+    r->set = set;
+    r->decision = AICP_POLICY_DENY;
+    r->reason_count = 0;
+    r->failure_count = 0;
+}
+
+/* Looks up what the evaluator will ask for most. */
+static void meet_variables(
+    aicpi_policy_eval *x, const aicp_policy_request *request, const aicpi_policy_record *context) {
+    const aicpi_policy_entity *known[3];
+    for (int i = 0; i < 3; i++) {
+        known[i] = aicpi_policy_eval_entity(x, request->vars[i]);
+    }
+    for (int i = 0; i < 3; i++) {
+        x->vars[i] = aicpi_policy_of_entity(request->vars[i]);
+        x->known[i] = known[i];
+    }
+    x->vars[AICPI_POLICY_VAR_CONTEXT] =
+        (aicpi_policy_value){.kind = AICPI_POLICY_RECORD, .u.record = context};
+}
+
+static aicp_status check_call(const aicp_policy_request *request, uint32_t flags, aicp_error *err) {
+    static const char *const names[] = {"principal", "action", "resource"};
+    if (flags & ~AICP_POLICY_DECISION_ONLY) {
+        return aicpi_fail(err, AICP_ERR_INVALID, "unknown flags 0x%x", (unsigned)flags);
+    }
+    for (int i = 0; i < 3; i++) {
+        if (!request->vars[i]) {
+            return aicpi_fail(err, AICP_ERR_STATE, "the request has no %s", names[i]);
+        }
+    }
+    return AICP_OK;
+}
+
+aicp_status aicp_policy_authorize(
+    const aicp_policy_set *set,
+    const aicp_policy_entities *entities,
+    const aicp_policy_request *request,
+    uint32_t flags,
+    aicp_policy_response *response,
+    aicp_error *err) {
+    clear_response(response, set);
+    aicp_status status = check_call(request, flags, err);
+    if (status != AICP_OK) {
+        return status;
+    }
+    aicpi_policy_eval x;
+    memset(&x, 0, offsetof(aicpi_policy_eval, message));
+    x.store = entities;
+    x.scratch = &response->scratch;
+    status = aicpi_policy_eval_guests(&x, request, &response->arena, err);
+    if (status != AICP_OK) {
+        return status;
+    }
+    aicpi_policy_record context = {
+        .count = (uint32_t)request->context.count, .fields = request->context.items};
+    meet_variables(&x, request, &context);
+    bool fine = flags & AICP_POLICY_DECISION_ONLY ? decide_quickly(response, &x)
+                                                  : decide_fully(response, &x);
+    if (!fine) {
+        clear_response(response, set);
+        return aicpi_nomem(err);
+    }
+    return AICP_OK;
+}

@@ -1,0 +1,384 @@
+#include "lib/policy/reader.h"
+
+#include "lib/policy/extension.h"
+
+#define ARGS_MOST 2
+
+void aicpi_policy_reader_start(
+    aicpi_policy_reader *r,
+    aicpi_policy_intern *intern,
+    aicpi_arena *scratch,
+    const char *data,
+    size_t len) {
+    aicpi_json_init(&r->json, scratch, data, len, 0);
+    r->intern = intern;
+    r->count = 0;
+}
+
+void aicpi_policy_reader_deinit(aicpi_policy_reader *r) {
+    aicpi_free(&r->allocator, r->stack);
+    r->stack = NULL;
+}
+
+static bool nomem(aicpi_policy_reader *r) {
+    return aicpi_json_fail(&r->json, AICP_ERR_NOMEM, r->json.pos, "out of memory");
+}
+
+static bool intern(aicpi_policy_reader *r, aicpi_slice text, const aicpi_policy_str **out) {
+    *out = aicpi_policy_intern_str(r->intern, text);
+    return *out || nomem(r);
+}
+
+static bool push(aicpi_policy_reader *r, const aicpi_policy_str *key, aicpi_policy_value value) {
+    if (!aicpi_grow(&r->allocator, (void **)&r->stack, &r->capacity, r->count, sizeof *r->stack)) {
+        return nomem(r);
+    }
+    r->stack[r->count++] =
+        (aicpi_policy_field){.hash = key ? key->hash : 0, .key = key, .value = value};
+    return true;
+}
+
+/* ---- entity uids ---- */
+
+static bool read_type(aicpi_policy_reader *r, const aicpi_policy_str **out) {
+    size_t at = aicpi_json_offset(&r->json);
+    aicpi_slice text;
+    if (!aicpi_json_string(&r->json, &text)) {
+        return false;
+    }
+    if (!aicpi_policy_is_path(text)) {
+        return aicpi_json_fail(
+            &r->json,
+            AICP_ERR_PARSE,
+            at,
+            "'%.*s' is not an entity type",
+            (int)(text.len < 64 ? text.len : 64),
+            text.data);
+    }
+    return intern(r, text, out);
+}
+
+static bool read_id(aicpi_policy_reader *r, const aicpi_policy_str **out) {
+    aicpi_slice text;
+    return aicpi_json_string(&r->json, &text) && intern(r, text, out);
+}
+
+static bool make_uid(
+    aicpi_policy_reader *r,
+    size_t at,
+    const aicpi_policy_str *type,
+    const aicpi_policy_str *id,
+    const aicpi_policy_uid **out) {
+    if (!aicpi_json_ok(&r->json)) {
+        return false;
+    }
+    if (!type || !id) {
+        return aicpi_json_fail(&r->json, AICP_ERR_PARSE, at, "an entity needs \"type\" and \"id\"");
+    }
+    *out = aicpi_policy_intern_uid(r->intern, type, id);
+    return *out || nomem(r);
+}
+
+/* {"type":…,"id":…}; other keys mean nothing. */
+static bool read_plain_uid(aicpi_policy_reader *r, const aicpi_policy_uid **out) {
+    size_t at = aicpi_json_offset(&r->json);
+    const aicpi_policy_str *type = NULL;
+    const aicpi_policy_str *id = NULL;
+    if (!aicpi_json_object(&r->json)) {
+        return false;
+    }
+    for (aicpi_slice key; aicpi_json_member(&r->json, &key);) {
+        if (aicpi_slice_is(key, "type")) {
+            read_type(r, &type);
+        } else if (aicpi_slice_is(key, "id")) {
+            read_id(r, &id);
+        } else {
+            aicpi_json_skip(&r->json);
+        }
+    }
+    return make_uid(r, at, type, id, out);
+}
+
+bool aicpi_policy_read_uid(aicpi_policy_reader *r, const aicpi_policy_uid **out) {
+    size_t at = aicpi_json_offset(&r->json);
+    const aicpi_policy_str *type = NULL;
+    const aicpi_policy_str *id = NULL;
+    const aicpi_policy_uid *escaped = NULL;
+    if (!aicpi_json_object(&r->json)) {
+        return false;
+    }
+    for (aicpi_slice key; aicpi_json_member(&r->json, &key);) {
+        if (aicpi_slice_is(key, "type")) {
+            read_type(r, &type);
+        } else if (aicpi_slice_is(key, "id")) {
+            read_id(r, &id);
+        } else if (aicpi_slice_is(key, "__entity")) {
+            read_plain_uid(r, &escaped);
+        } else {
+            aicpi_json_skip(&r->json);
+        }
+    }
+    if (escaped && aicpi_json_ok(&r->json)) {
+        *out = escaped;
+        return true;
+    }
+    return make_uid(r, at, type, id, out);
+}
+
+/* ---- extension values ---- */
+
+typedef struct call {
+    const aicpi_policy_fn *known;
+    int fn;
+    size_t count;
+    bool has_args;
+    aicpi_policy_value args[ARGS_MOST + 1];
+} call;
+
+static bool read_fn(aicpi_policy_reader *r, call *c) {
+    size_t at = aicpi_json_offset(&r->json);
+    aicpi_slice name;
+    if (!aicpi_json_string(&r->json, &name)) {
+        return false;
+    }
+    c->fn = aicpi_policy_fn_find(name);
+    if (c->fn < 0) {
+        return aicpi_json_fail(
+            &r->json,
+            AICP_ERR_PARSE,
+            at,
+            "unknown extension function '%.*s'",
+            (int)(name.len < 64 ? name.len : 64),
+            name.data);
+    }
+    c->known = &aicpi_policy_fns[c->fn];
+    return true;
+}
+
+static void read_args(aicpi_policy_reader *r, call *c) {
+    c->has_args = true;
+    c->count = 0;
+    if (!aicpi_json_array(&r->json)) {
+        return;
+    }
+    while (aicpi_json_element(&r->json)) {
+        size_t at = c->count < ARGS_MOST ? c->count : ARGS_MOST;
+        c->count++;
+        aicpi_policy_read_value(r, &c->args[at]);
+    }
+}
+
+static bool do_call(aicpi_policy_reader *r, const call *c, size_t at, aicpi_policy_value *out) {
+    aicpi_policy_fault fault;
+    if (aicpi_policy_fn_call(c->fn, c->args, c->count, r->intern->arena, out, &fault)) {
+        return true;
+    }
+    if (fault.kind == 0) {
+        return nomem(r);
+    }
+    return aicpi_json_fail(
+        &r->json,
+        AICP_ERR_PARSE,
+        at,
+        "%s: %s",
+        c->known->name,
+        fault.reason ? fault.reason : "the argument has the wrong type");
+}
+
+/* {"fn":…,"arg":…} or {"fn":…,"args":[…]}. */
+static bool read_extension(aicpi_policy_reader *r, aicpi_policy_value *out) {
+    size_t at = aicpi_json_offset(&r->json);
+    call c = {0};
+    if (!aicpi_json_object(&r->json)) {
+        return false;
+    }
+    for (aicpi_slice key; aicpi_json_member(&r->json, &key);) {
+        if (aicpi_slice_is(key, "fn")) {
+            read_fn(r, &c);
+        } else if (aicpi_slice_is(key, "arg")) {
+            c.has_args = true;
+            c.count = 1;
+            aicpi_policy_read_value(r, &c.args[0]);
+        } else if (aicpi_slice_is(key, "args")) {
+            read_args(r, &c);
+        } else {
+            aicpi_json_skip(&r->json);
+        }
+    }
+    if (!aicpi_json_ok(&r->json)) {
+        return false;
+    }
+    if (!c.known || !c.has_args) {
+        return aicpi_json_fail(
+            &r->json, AICP_ERR_PARSE, at, "an extension value needs \"fn\" and \"arg\"");
+    }
+    return do_call(r, &c, at, out);
+}
+
+/* ---- records, sets, values ---- */
+
+/* Moves the members above `base` from the stack into a record. */
+static const aicpi_policy_record *pop_record(aicpi_policy_reader *r, size_t base) {
+    size_t count = r->count - base;
+    aicpi_policy_field *fields = aicpi_arena_alloc(r->intern->arena, count * sizeof *fields);
+    if (!fields) {
+        return NULL;
+    }
+    if (count > 0) {
+        memcpy(fields, r->stack + base, count * sizeof *fields);
+    }
+    r->count = base;
+    return aicpi_policy_record_make(r->intern->arena, fields, count);
+}
+
+static const aicpi_policy_set_value *pop_set(aicpi_policy_reader *r, size_t base) {
+    size_t count = r->count - base;
+    aicpi_policy_element *items = aicpi_arena_alloc(r->intern->arena, count * sizeof *items);
+    if (!items) {
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        items[i].value = r->stack[base + i].value;
+    }
+    r->count = base;
+    return aicpi_policy_set_make(r->intern->arena, items, count);
+}
+
+static bool read_member(aicpi_policy_reader *r, aicpi_slice key) {
+    const aicpi_policy_str *name = NULL;
+    aicpi_policy_value value;
+    return intern(r, key, &name) && aicpi_policy_read_value(r, &value) && push(r, name, value);
+}
+
+/* The members still to be read of an open object; those above `base` belong to it already. */
+static bool read_members(aicpi_policy_reader *r, size_t base, const aicpi_policy_record **out) {
+    for (aicpi_slice key; aicpi_json_member(&r->json, &key);) {
+        if (!read_member(r, key)) {
+            return false;
+        }
+    }
+    if (!aicpi_json_ok(&r->json)) {
+        return false;
+    }
+    *out = pop_record(r, base);
+    return *out || nomem(r);
+}
+
+bool aicpi_policy_read_record(aicpi_policy_reader *r, const aicpi_policy_record **out) {
+    return aicpi_json_object(&r->json) && read_members(r, r->count, out);
+}
+
+/* Whether the value at hand is the last of its object. A malformed text may be answered either way:
+ * the reader will report it. */
+static bool is_last_member(const aicpi_json *json) {
+    size_t depth = 0;
+    bool quoted = false;
+    for (size_t p = json->pos; p < json->len; p++) {
+        char c = json->data[p];
+        if (quoted) {
+            p += c == '\\';
+            quoted = c != '"';
+        } else if (c == '"') {
+            quoted = true;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if (c == '}' || c == ']') {
+            if (depth == 0) {
+                return true;
+            }
+            depth--;
+        } else if (c == ',' && depth == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The only member of an open object is an escape; reads it and the end of the object. */
+static bool read_escape(aicpi_policy_reader *r, aicpi_slice key, aicpi_policy_value *out) {
+    bool fine = false;
+    if (aicpi_slice_is(key, "__entity")) {
+        const aicpi_policy_uid *uid = NULL;
+        fine = read_plain_uid(r, &uid);
+        *out = aicpi_policy_of_entity(uid);
+    } else if (aicpi_slice_is(key, "__extn")) {
+        fine = read_extension(r, out);
+    } else {
+        aicpi_json_fail(&r->json, AICP_ERR_PARSE, r->json.pos, "__expr is not supported");
+    }
+    aicpi_slice none;
+    return fine && !aicpi_json_member(&r->json, &none) && aicpi_json_ok(&r->json);
+}
+
+static bool is_escape(aicpi_slice key) {
+    return key.len >= 6 && key.data[0] == '_' &&
+           (aicpi_slice_is(key, "__entity") || aicpi_slice_is(key, "__extn") ||
+            aicpi_slice_is(key, "__expr"));
+}
+
+static bool read_object(aicpi_policy_reader *r, aicpi_policy_value *out) {
+    size_t base = r->count;
+    aicpi_slice key;
+    if (!aicpi_json_object(&r->json)) {
+        return false;
+    }
+    if (aicpi_json_member(&r->json, &key)) {
+        if (is_escape(key) && is_last_member(&r->json)) {
+            return read_escape(r, key, out);
+        }
+        if (!read_member(r, key)) {
+            return false;
+        }
+    } else if (aicpi_json_ok(&r->json)) {
+        out->u.record = pop_record(r, base);
+        out->kind = AICPI_POLICY_RECORD;
+        return out->u.record || nomem(r);
+    }
+    out->kind = AICPI_POLICY_RECORD;
+    return aicpi_json_ok(&r->json) && read_members(r, base, &out->u.record);
+}
+
+static bool read_set(aicpi_policy_reader *r, aicpi_policy_value *out) {
+    size_t base = r->count;
+    if (!aicpi_json_array(&r->json)) {
+        return false;
+    }
+    while (aicpi_json_element(&r->json)) {
+        aicpi_policy_value value;
+        if (!aicpi_policy_read_value(r, &value) || !push(r, NULL, value)) {
+            return false;
+        }
+    }
+    if (!aicpi_json_ok(&r->json)) {
+        return false;
+    }
+    out->u.set = pop_set(r, base);
+    out->kind = AICPI_POLICY_SET;
+    return out->u.set || nomem(r);
+}
+
+bool aicpi_policy_read_value(aicpi_policy_reader *r, aicpi_policy_value *out) {
+    *out = aicpi_policy_of_none();
+    switch (aicpi_json_peek(&r->json)) {
+    case AICPI_JSON_BOOL:
+        out->kind = AICPI_POLICY_BOOL;
+        return aicpi_json_bool(&r->json, &out->u.boolean);
+    case AICPI_JSON_NUMBER:
+        out->kind = AICPI_POLICY_LONG;
+        return aicpi_json_int64(&r->json, &out->u.integer);
+    case AICPI_JSON_STRING: {
+        aicpi_slice text;
+        out->kind = AICPI_POLICY_STRING;
+        return aicpi_json_string(&r->json, &text) && intern(r, text, &out->u.string);
+    }
+    case AICPI_JSON_ARRAY:
+        return read_set(r, out);
+    case AICPI_JSON_OBJECT:
+        return read_object(r, out);
+    case AICPI_JSON_NULL:
+        return aicpi_json_fail(
+            &r->json, AICP_ERR_PARSE, aicpi_json_offset(&r->json), "null is not a value");
+    default:
+        return false;
+    }
+}

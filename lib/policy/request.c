@@ -1,0 +1,505 @@
+#include "lib/policy/request.h"
+
+#include "lib/base/error.h"
+#include "lib/base/text.h"
+#include "lib/policy/extension.h"
+
+aicp_status aicp_policy_request_new(
+    const aicp_allocator *allocator, aicp_policy_request **out, aicp_error *err) {
+    *out = NULL;
+    aicp_allocator a = aicpi_allocator(allocator);
+    aicp_policy_request *request = aicpi_calloc(&a, 1, sizeof *request);
+    if (!request) {
+        return aicpi_nomem(err);
+    }
+    request->allocator = a;
+    aicpi_arena_init(&request->arena, &a, 0, 0);
+    aicpi_arena_init(&request->scratch, &a, 0, 0);
+    aicpi_policy_intern_init(&request->intern, &request->arena, false);
+    request->reader.allocator = a;
+    *out = request;
+    return AICP_OK;
+}
+
+void aicp_policy_request_free(aicp_policy_request *request) {
+    if (!request) {
+        return;
+    }
+    aicp_allocator a = request->allocator;
+    aicpi_policy_reader_deinit(&request->reader);
+    aicpi_arena_deinit(&request->arena);
+    aicpi_arena_deinit(&request->scratch);
+    aicpi_free(&a, request);
+}
+
+void aicp_policy_request_reset(aicp_policy_request *request) {
+    aicpi_arena_reset(&request->arena);
+    memset(request->vars, 0, sizeof request->vars);
+    request->context = (aicpi_policy_fields){0};
+    request->guests = NULL;
+    request->guest_count = 0;
+    request->guest_capacity = 0;
+}
+
+/* ---- texts ---- */
+
+static aicp_status make_str(
+    aicp_policy_request *request, aicpi_slice text, const aicpi_policy_str **out, aicp_error *err) {
+    if ((!text.data && text.len > 0) || !aicpi_utf8_valid(text.data, text.len, NULL)) {
+        return aicpi_fail(err, AICP_ERR_INVALID, "a text is not valid UTF-8");
+    }
+    *out = aicpi_policy_intern_str(&request->intern, text);
+    return *out ? AICP_OK : aicpi_nomem(err);
+}
+
+static aicp_status make_uid(
+    aicp_policy_request *request,
+    aicpi_slice type,
+    aicpi_slice id,
+    const aicpi_policy_uid **out,
+    aicp_error *err) {
+    if (!type.data || !aicpi_policy_is_path(type)) {
+        return aicpi_fail(
+            err,
+            AICP_ERR_INVALID,
+            "'%.*s' is not an entity type",
+            (int)(type.len < 64 ? type.len : 64),
+            type.data ? type.data : "");
+    }
+    const aicpi_policy_str *type_str = aicpi_policy_intern_str(&request->intern, type);
+    const aicpi_policy_str *id_str = NULL;
+    aicp_status status = type_str ? make_str(request, id, &id_str, err) : aicpi_nomem(err);
+    if (status != AICP_OK) {
+        return status;
+    }
+    const aicpi_policy_uid *uid = aicpi_policy_intern_uid(&request->intern, type_str, id_str);
+    if (!uid) {
+        return aicpi_nomem(err);
+    }
+    *out = uid;
+    return AICP_OK;
+}
+
+aicp_status aicp_policy_request_set_principal(
+    aicp_policy_request *request,
+    const char *type,
+    size_t type_len,
+    const char *id,
+    size_t id_len,
+    aicp_error *err) {
+    return make_uid(
+        request,
+        aicpi_slice_of(type, type_len),
+        aicpi_slice_of(id, id_len),
+        &request->vars[AICPI_POLICY_VAR_PRINCIPAL],
+        err);
+}
+
+aicp_status aicp_policy_request_set_action(
+    aicp_policy_request *request,
+    const char *type,
+    size_t type_len,
+    const char *id,
+    size_t id_len,
+    aicp_error *err) {
+    return make_uid(
+        request,
+        aicpi_slice_of(type, type_len),
+        aicpi_slice_of(id, id_len),
+        &request->vars[AICPI_POLICY_VAR_ACTION],
+        err);
+}
+
+aicp_status aicp_policy_request_set_resource(
+    aicp_policy_request *request,
+    const char *type,
+    size_t type_len,
+    const char *id,
+    size_t id_len,
+    aicp_error *err) {
+    return make_uid(
+        request,
+        aicpi_slice_of(type, type_len),
+        aicpi_slice_of(id, id_len),
+        &request->vars[AICPI_POLICY_VAR_RESOURCE],
+        err);
+}
+
+/* ---- attributes ---- */
+
+/* Sets a field, keeping the order. */
+static aicp_status
+put(aicp_policy_request *request,
+    aicpi_policy_fields *fields,
+    const char *name,
+    aicpi_policy_value value,
+    aicp_error *err) {
+    const aicpi_policy_str *key = NULL;
+    if (!name) {
+        return aicpi_fail(err, AICP_ERR_INVALID, "an attribute needs a name");
+    }
+    aicp_status status = make_str(request, aicpi_slice_cstr(name), &key, err);
+    if (status != AICP_OK) {
+        return status;
+    }
+    size_t at =
+        aicpi_policy_lower_bound(fields->items, fields->count, sizeof *fields->items, key->hash);
+    for (size_t i = at; i < fields->count && fields->items[i].hash == key->hash; i++) {
+        if (aicpi_policy_str_eq(fields->items[i].key, key)) {
+            fields->items[i].value = value;
+            return AICP_OK;
+        }
+    }
+    if (fields->count >= UINT32_MAX) {
+        return aicpi_fail(err, AICP_ERR_LIMIT, "too many attributes");
+    }
+    if (!aicpi_arena_grow(
+            &request->arena,
+            (void **)&fields->items,
+            &fields->capacity,
+            fields->count,
+            sizeof *fields->items)) {
+        return aicpi_nomem(err);
+    }
+    memmove(
+        fields->items + at + 1, fields->items + at, (fields->count - at) * sizeof *fields->items);
+    fields->items[at] = (aicpi_policy_field){.hash = key->hash, .key = key, .value = value};
+    fields->count++;
+    return AICP_OK;
+}
+
+static aicp_status put_string(
+    aicp_policy_request *request,
+    aicpi_policy_fields *fields,
+    const char *name,
+    aicpi_slice text,
+    aicp_error *err) {
+    const aicpi_policy_str *s = NULL;
+    aicp_status status = make_str(request, text, &s, err);
+    return status == AICP_OK ? put(request, fields, name, aicpi_policy_of_string(s), err) : status;
+}
+
+/* Items of a set of strings as the caller gives them. */
+typedef struct texts {
+    const char *const *items;
+    const size_t *lens;
+    size_t count;
+} texts;
+
+static aicp_status put_string_set(
+    aicp_policy_request *request,
+    aicpi_policy_fields *fields,
+    const char *name,
+    texts t,
+    aicp_error *err) {
+    aicpi_policy_element *items = aicpi_arena_calloc(&request->arena, t.count, sizeof *items);
+    if (!items) {
+        return aicpi_nomem(err);
+    }
+    for (size_t i = 0; i < t.count; i++) {
+        const aicpi_policy_str *s = NULL;
+        aicpi_slice text =
+            t.lens ? aicpi_slice_of(t.items[i], t.lens[i]) : aicpi_slice_cstr(t.items[i]);
+        aicp_status status = make_str(request, text, &s, err);
+        if (status != AICP_OK) {
+            return status;
+        }
+        items[i].value = aicpi_policy_of_string(s);
+    }
+    aicpi_policy_value value = {.kind = AICPI_POLICY_SET};
+    value.u.set = aicpi_policy_set_make(&request->arena, items, t.count);
+    return value.u.set ? put(request, fields, name, value, err) : aicpi_nomem(err);
+}
+
+static aicp_status put_entity(
+    aicp_policy_request *request,
+    aicpi_policy_fields *fields,
+    const char *name,
+    const char *type,
+    const char *id,
+    aicp_error *err) {
+    const aicpi_policy_uid *uid = NULL;
+    if (!type || !id) {
+        return aicpi_fail(err, AICP_ERR_INVALID, "an entity needs a type and an id");
+    }
+    aicp_status status = make_uid(request, aicpi_slice_cstr(type), aicpi_slice_cstr(id), &uid, err);
+    return status == AICP_OK ? put(request, fields, name, aicpi_policy_of_entity(uid), err)
+                             : status;
+}
+
+/* A value that an extension function makes of a text. */
+static aicp_status put_call(
+    aicp_policy_request *request,
+    aicpi_policy_fields *fields,
+    const char *name,
+    int fn,
+    aicpi_slice text,
+    aicp_error *err) {
+    const aicpi_policy_str *s = NULL;
+    aicp_status status = make_str(request, text, &s, err);
+    if (status != AICP_OK) {
+        return status;
+    }
+    aicpi_policy_value arg = aicpi_policy_of_string(s);
+    aicpi_policy_value value;
+    aicpi_policy_fault fault;
+    if (aicpi_policy_fn_call(fn, &arg, 1, &request->arena, &value, &fault)) {
+        return put(request, fields, name, value, err);
+    }
+    if (fault.kind == 0) {
+        return aicpi_nomem(err);
+    }
+    return aicpi_fail(
+        err,
+        AICP_ERR_INVALID,
+        "%s: '%.*s': %s",
+        aicpi_policy_fns[fn].name,
+        (int)(text.len < 64 ? text.len : 64),
+        text.data,
+        fault.reason);
+}
+
+static void start_json(aicp_policy_request *request, const char *data, size_t len) {
+    aicpi_arena_reset(&request->scratch);
+    aicpi_policy_reader_start(&request->reader, &request->intern, &request->scratch, data, len);
+}
+
+static aicp_status put_json(
+    aicp_policy_request *request,
+    aicpi_policy_fields *fields,
+    const char *name,
+    aicpi_slice text,
+    aicp_error *err) {
+    aicpi_policy_value value;
+    start_json(request, text.data, text.len);
+    aicpi_policy_read_value(&request->reader, &value);
+    aicp_status status = aicpi_json_finish(&request->reader.json, err);
+    return status == AICP_OK ? put(request, fields, name, value, err) : status;
+}
+
+/* ---- context ---- */
+
+aicp_status aicp_policy_request_set_context_json(
+    aicp_policy_request *request, const char *data, size_t len, aicp_error *err) {
+    const aicpi_policy_record *record = NULL;
+    request->context = (aicpi_policy_fields){0};
+    start_json(request, data, len);
+    aicpi_policy_read_record(&request->reader, &record);
+    aicp_status status = aicpi_json_finish(&request->reader.json, err);
+    if (status == AICP_OK) {
+        /* The record is ours alone, made a moment ago in our arena: it may grow further. */
+        request->context.items = (aicpi_policy_field *)record->fields;
+        request->context.count = record->count;
+        request->context.capacity = record->count;
+    }
+    return status;
+}
+
+aicp_status aicp_policy_request_context_bool(
+    aicp_policy_request *request, const char *name, int32_t value, aicp_error *err) {
+    return put(request, &request->context, name, aicpi_policy_of_bool(value != 0), err);
+}
+
+aicp_status aicp_policy_request_context_long(
+    aicp_policy_request *request, const char *name, int64_t value, aicp_error *err) {
+    aicpi_policy_value v = aicpi_policy_of_number(AICPI_POLICY_LONG, value);
+    return put(request, &request->context, name, v, err);
+}
+
+aicp_status aicp_policy_request_context_string(
+    aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err) {
+    return put_string(request, &request->context, name, aicpi_slice_of(data, len), err);
+}
+
+aicp_status aicp_policy_request_context_string_set(
+    aicp_policy_request *request,
+    const char *name,
+    const char *const *items,
+    const size_t *lens,
+    size_t count,
+    aicp_error *err) {
+    texts t = {.items = items, .lens = lens, .count = count};
+    return put_string_set(request, &request->context, name, t, err);
+}
+
+aicp_status aicp_policy_request_context_entity(
+    aicp_policy_request *request,
+    const char *name,
+    const char *type,
+    const char *id,
+    aicp_error *err) {
+    return put_entity(request, &request->context, name, type, id, err);
+}
+
+aicp_status aicp_policy_request_context_ip(
+    aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err) {
+    aicpi_slice text = aicpi_slice_of(data, len);
+    return put_call(request, &request->context, name, AICPI_POLICY_FN_IP, text, err);
+}
+
+aicp_status aicp_policy_request_context_decimal(
+    aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err) {
+    aicpi_slice text = aicpi_slice_of(data, len);
+    return put_call(request, &request->context, name, AICPI_POLICY_FN_DECIMAL, text, err);
+}
+
+aicp_status aicp_policy_request_context_datetime(
+    aicp_policy_request *request, const char *name, int64_t epoch_ms, aicp_error *err) {
+    aicpi_policy_value v = aicpi_policy_of_number(AICPI_POLICY_DATETIME, epoch_ms);
+    return put(request, &request->context, name, v, err);
+}
+
+aicp_status aicp_policy_request_context_duration(
+    aicp_policy_request *request, const char *name, int64_t duration_ms, aicp_error *err) {
+    aicpi_policy_value v = aicpi_policy_of_number(AICPI_POLICY_DURATION, duration_ms);
+    return put(request, &request->context, name, v, err);
+}
+
+aicp_status aicp_policy_request_context_json(
+    aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err) {
+    return put_json(request, &request->context, name, aicpi_slice_of(data, len), err);
+}
+
+/* ---- entities ---- */
+
+aicp_status aicp_policy_request_entity_begin(
+    aicp_policy_request *request,
+    const char *type,
+    size_t type_len,
+    const char *id,
+    size_t id_len,
+    aicp_error *err) {
+    const aicpi_policy_uid *uid = NULL;
+    aicp_status status =
+        make_uid(request, aicpi_slice_of(type, type_len), aicpi_slice_of(id, id_len), &uid, err);
+    if (status != AICP_OK) {
+        return status;
+    }
+    for (size_t i = 0; i < request->guest_count; i++) {
+        if (aicpi_policy_uid_eq(request->guests[i].uid, uid)) {
+            return aicpi_fail(
+                err,
+                AICP_ERR_EXISTS,
+                "the entity %.64s::\"%.64s\" was begun before",
+                uid->type->data,
+                uid->id->data);
+        }
+    }
+    if (request->guest_count >= AICP_POLICY_OVERLAY_MAX) {
+        return aicpi_fail(
+            err, AICP_ERR_LIMIT, "a request has at most %d entities", AICP_POLICY_OVERLAY_MAX);
+    }
+    if (!aicpi_arena_grow(
+            &request->arena,
+            (void **)&request->guests,
+            &request->guest_capacity,
+            request->guest_count,
+            sizeof *request->guests)) {
+        return aicpi_nomem(err);
+    }
+    request->guests[request->guest_count++] = (aicpi_policy_guest){.uid = uid};
+    return AICP_OK;
+}
+
+/* The entity begun last; NULL, with the error filled in, when there is none. */
+static aicpi_policy_guest *last_guest(aicp_policy_request *request, aicp_error *err) {
+    if (request->guest_count == 0) {
+        aicpi_fail(err, AICP_ERR_STATE, "no entity was begun");
+        return NULL;
+    }
+    return &request->guests[request->guest_count - 1];
+}
+
+aicp_status aicp_policy_request_entity_parent(
+    aicp_policy_request *request,
+    const char *type,
+    size_t type_len,
+    const char *id,
+    size_t id_len,
+    aicp_error *err) {
+    aicpi_policy_guest *guest = last_guest(request, err);
+    const aicpi_policy_uid *uid = NULL;
+    if (!guest) {
+        return AICP_ERR_STATE;
+    }
+    aicp_status status =
+        make_uid(request, aicpi_slice_of(type, type_len), aicpi_slice_of(id, id_len), &uid, err);
+    if (status != AICP_OK) {
+        return status;
+    }
+    if (!aicpi_arena_grow(
+            &request->arena,
+            (void **)&guest->parents,
+            &guest->parent_capacity,
+            guest->parent_count,
+            sizeof *guest->parents)) {
+        return aicpi_nomem(err);
+    }
+    guest->parents[guest->parent_count++] = uid;
+    return AICP_OK;
+}
+
+aicp_status aicp_policy_request_entity_attr_bool(
+    aicp_policy_request *request, const char *name, int32_t value, aicp_error *err) {
+    aicpi_policy_guest *guest = last_guest(request, err);
+    return guest ? put(request, &guest->attrs, name, aicpi_policy_of_bool(value != 0), err)
+                 : AICP_ERR_STATE;
+}
+
+aicp_status aicp_policy_request_entity_attr_long(
+    aicp_policy_request *request, const char *name, int64_t value, aicp_error *err) {
+    aicpi_policy_guest *guest = last_guest(request, err);
+    aicpi_policy_value v = aicpi_policy_of_number(AICPI_POLICY_LONG, value);
+    return guest ? put(request, &guest->attrs, name, v, err) : AICP_ERR_STATE;
+}
+
+aicp_status aicp_policy_request_entity_attr_string(
+    aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err) {
+    aicpi_policy_guest *guest = last_guest(request, err);
+    return guest ? put_string(request, &guest->attrs, name, aicpi_slice_of(data, len), err)
+                 : AICP_ERR_STATE;
+}
+
+aicp_status aicp_policy_request_entity_attr_string_set(
+    aicp_policy_request *request,
+    const char *name,
+    const char *const *items,
+    const size_t *lens,
+    size_t count,
+    aicp_error *err) {
+    aicpi_policy_guest *guest = last_guest(request, err);
+    texts t = {.items = items, .lens = lens, .count = count};
+    return guest ? put_string_set(request, &guest->attrs, name, t, err) : AICP_ERR_STATE;
+}
+
+aicp_status aicp_policy_request_entity_attr_entity(
+    aicp_policy_request *request,
+    const char *name,
+    const char *type,
+    const char *id,
+    aicp_error *err) {
+    aicpi_policy_guest *guest = last_guest(request, err);
+    return guest ? put_entity(request, &guest->attrs, name, type, id, err) : AICP_ERR_STATE;
+}
+
+aicp_status aicp_policy_request_entity_attr_datetime(
+    aicp_policy_request *request, const char *name, int64_t epoch_ms, aicp_error *err) {
+    aicpi_policy_guest *guest = last_guest(request, err);
+    aicpi_policy_value v = aicpi_policy_of_number(AICPI_POLICY_DATETIME, epoch_ms);
+    return guest ? put(request, &guest->attrs, name, v, err) : AICP_ERR_STATE;
+}
+
+aicp_status aicp_policy_request_entity_attr_decimal(
+    aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err) {
+    aicpi_policy_guest *guest = last_guest(request, err);
+    aicpi_slice text = aicpi_slice_of(data, len);
+    return guest ? put_call(request, &guest->attrs, name, AICPI_POLICY_FN_DECIMAL, text, err)
+                 : AICP_ERR_STATE;
+}
+
+aicp_status aicp_policy_request_entity_attr_json(
+    aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err) {
+    aicpi_policy_guest *guest = last_guest(request, err);
+    return guest ? put_json(request, &guest->attrs, name, aicpi_slice_of(data, len), err)
+                 : AICP_ERR_STATE;
+}

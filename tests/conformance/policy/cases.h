@@ -1,0 +1,40 @@
+/* What the conformance tests share: files, archives, JSON cases, answers. */
+#ifndef TESTS_CONFORMANCE_POLICY_CASES_H
+#define TESTS_CONFORMANCE_POLICY_CASES_H
+
+#include "aicp/policy.h"
+
+#include "lib/base/json.h"
+
+#define CASE_IDS_MOST 64
+
+/* Reads a whole file under `folder`; the test fails when it cannot. Free the data with free(). */
+aicpi_slice case_file(const char *folder, const char *name);
+void case_free(aicpi_slice file);
+
+/* Unpacks an archive of tests/data/policy into a new folder, whose path is returned (static), and
+ * removes it with everything in it. */
+const char *case_unpack(const char *archive);
+void case_remove(const char *folder);
+
+/* Expected answer to one request. */
+typedef struct case_answer {
+    bool allow;
+    aicpi_slice reasons[CASE_IDS_MOST];
+    size_t reason_count;
+    aicpi_slice errors[CASE_IDS_MOST];
+    size_t error_count;
+} case_answer;
+
+/* Reads an object's members that belong to an answer ("decision", "reason", "errors"); false for
+ * another key, whose value is then still to be read. */
+bool case_answer_member(aicpi_json *json, aicpi_slice key, case_answer *answer);
+/* Whether the response gives exactly this answer; both sides as sets of ids. */
+bool case_answer_matches(const aicp_policy_response *response, const case_answer *answer);
+
+enum { CASE_PRINCIPAL, CASE_ACTION, CASE_RESOURCE };
+
+/* Reads {"type":…,"id":…} into a part of the request; ERR_INVALID when it is no entity. */
+aicp_status case_read_uid(aicpi_json *json, aicp_policy_request *request, int part);
+
+#endif

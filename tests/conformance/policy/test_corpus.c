@@ -1,0 +1,173 @@
+/* Authorization of the public test corpus: decision, reasons and errors of every request. The
+ * generated cases write entities and extension values in full (`__entity`, `__extn`), so that their
+ * schemas change nothing in how entities and contexts are read. */
+#include "conformance/policy/cases.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct totals {
+    size_t cases;
+    size_t requests;
+    size_t wrong;
+} totals;
+
+typedef struct fixture {
+    const char *root; /* of the paths in the cases */
+    aicpi_arena arena;
+    aicp_policy_set *set;
+    aicp_policy_entities *entities;
+    aicp_policy_request *request;
+    aicp_policy_response *response;
+} fixture;
+
+static bool read_request(fixture *f, aicpi_json *json, case_answer *answer) {
+    *answer = (case_answer){0};
+    aicp_policy_request_reset(f->request);
+    aicp_status status = AICP_OK;
+    aicp_error err;
+    if (!aicpi_json_object(json)) {
+        return false;
+    }
+    for (aicpi_slice key; aicpi_json_member(json, &key);) {
+        if (case_answer_member(json, key, answer)) {
+            continue;
+        }
+        if (aicpi_slice_is(key, "principal")) {
+            status = case_read_uid(json, f->request, CASE_PRINCIPAL);
+        } else if (aicpi_slice_is(key, "action")) {
+            status = case_read_uid(json, f->request, CASE_ACTION);
+        } else if (aicpi_slice_is(key, "resource")) {
+            status = case_read_uid(json, f->request, CASE_RESOURCE);
+        } else if (aicpi_slice_is(key, "context")) {
+            aicpi_slice raw;
+            if (aicpi_json_span(json, &raw)) {
+                status = aicp_policy_request_set_context_json(f->request, raw.data, raw.len, &err);
+            }
+        } else {
+            aicpi_json_skip(json);
+        }
+        cr_assert_eq(status, AICP_OK);
+    }
+    return aicpi_json_ok(json);
+}
+
+static void run_requests(fixture *f, aicpi_json *json, const char *name, totals *t) {
+    aicpi_json_array(json);
+    while (aicpi_json_element(json)) {
+        case_answer answer;
+        aicp_error err;
+        cr_assert(read_request(f, json, &answer), "%s: cannot read the request", name);
+        aicp_status status =
+            aicp_policy_authorize(f->set, f->entities, f->request, 0, f->response, &err);
+        cr_assert_eq(status, AICP_OK, "%s: %s", name, err.message);
+        t->requests++;
+        bool fine = case_answer_matches(f->response, &answer);
+        t->wrong += !fine;
+        cr_expect(fine, "%s: other answer than expected", name);
+        int32_t decision = aicp_policy_response_decision(f->response);
+        status = aicp_policy_authorize(
+            f->set, f->entities, f->request, AICP_POLICY_DECISION_ONLY, f->response, &err);
+        cr_assert_eq(status, AICP_OK);
+        cr_expect_eq(
+            aicp_policy_response_decision(f->response),
+            decision,
+            "%s: the quick decision differs",
+            name);
+    }
+}
+
+static void load_policies(fixture *f, aicpi_slice path, const char *name) {
+    char file[512];
+    aicp_error err;
+    snprintf(file, sizeof file, "%.*s", (int)path.len, path.data);
+    aicpi_slice text = case_file(f->root, file);
+    aicp_status status = aicp_policy_set_parse(text.data, text.len, NULL, &f->set, &err);
+    cr_assert_eq(status, AICP_OK, "%s: %u:%u: %s", name, err.line, err.column, err.message);
+    case_free(text);
+}
+
+static void load_entities(fixture *f, aicpi_slice path, const char *name) {
+    char file[512];
+    aicp_error err;
+    snprintf(file, sizeof file, "%.*s", (int)path.len, path.data);
+    aicpi_slice text = case_file(f->root, file);
+    aicp_status status = aicp_policy_entities_parse(text.data, text.len, NULL, &f->entities, &err);
+    cr_assert_eq(status, AICP_OK, "%s: %u:%u: %s", name, err.line, err.column, err.message);
+    case_free(text);
+}
+
+/* Runs one case file. The requests come after the paths of what they need. */
+static void run_case(fixture *f, const char *folder, const char *name, totals *t) {
+    aicpi_slice text = case_file(folder, name);
+    aicpi_json json;
+    aicp_error err;
+    aicpi_arena_reset(&f->arena);
+    aicpi_json_init(&json, &f->arena, text.data, text.len, 0);
+    aicpi_json_object(&json);
+    for (aicpi_slice key; aicpi_json_member(&json, &key);) {
+        aicpi_slice path;
+        if (aicpi_slice_is(key, "policies") && aicpi_json_string(&json, &path)) {
+            load_policies(f, path, name);
+        } else if (aicpi_slice_is(key, "entities") && aicpi_json_string(&json, &path)) {
+            load_entities(f, path, name);
+        } else if (aicpi_slice_is(key, "requests")) {
+            cr_assert(f->set && f->entities, "%s: requests before policies", name);
+            run_requests(f, &json, name, t);
+        } else {
+            aicpi_json_skip(&json);
+        }
+    }
+    cr_assert_eq(aicpi_json_finish(&json, &err), AICP_OK, "%s: %s", name, err.message);
+    aicp_policy_set_free(f->set);
+    aicp_policy_entities_free(f->entities);
+    f->set = NULL;
+    f->entities = NULL;
+    case_free(text);
+    t->cases++;
+}
+
+static bool is_case(const char *name) {
+    size_t len = strlen(name);
+    return len > 5 && strcmp(name + len - 5, ".json") == 0 && !strstr(name, ".entities.json");
+}
+
+static void run_folder(fixture *f, const char *folder, totals *t) {
+    DIR *dir = opendir(folder);
+    cr_assert(dir, "cannot open %s", folder);
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        if (is_case(entry->d_name)) {
+            run_case(f, folder, entry->d_name, t);
+        }
+    }
+    closedir(dir);
+}
+
+static fixture open_fixture(const char *archive) {
+    fixture f = {.root = case_unpack(archive)};
+    aicpi_arena_init(&f.arena, NULL, 0, 0);
+    cr_assert_eq(aicp_policy_request_new(NULL, &f.request, NULL), AICP_OK);
+    cr_assert_eq(aicp_policy_response_new(NULL, &f.response, NULL), AICP_OK);
+    return f;
+}
+
+static void close_fixture(fixture *f) {
+    aicpi_arena_deinit(&f->arena);
+    aicp_policy_request_free(f->request);
+    aicp_policy_response_free(f->response);
+    case_remove(f->root);
+}
+
+Test(policy_corpus, every_generated_case_has_the_expected_answers) {
+    totals t = {0};
+    fixture f = open_fixture("corpus-share.tar.gz");
+    char folder[128];
+    snprintf(folder, sizeof folder, "%s/corpus-tests", f.root);
+    run_folder(&f, folder, &t);
+    printf("corpus: %zu cases, %zu requests, %zu wrong\n", t.cases, t.requests, t.wrong);
+    cr_expect_eq(t.cases, 2041);
+    cr_expect_eq(t.requests, 16328);
+    close_fixture(&f);
+}
