@@ -2,6 +2,7 @@
 #include <aicp/aicp.h>
 
 #include <cstdio>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -15,26 +16,66 @@ struct failure : std::runtime_error {
     aicp_status code;
 };
 
-std::int64_t money(std::string_view text) {
-    aicp_error err = {};
-    std::int64_t nano = 0;
-    aicp_status status = aicp_money_parse(text.data(), text.size(), &nano, &err);
+void check(aicp_status status, const aicp_error &err) {
     if (status != AICP_OK) {
         throw failure(status, err);
     }
-    return nano;
+}
+
+template <auto Free> struct freed_by {
+    template <typename T> void operator()(T *handle) const {
+        Free(handle);
+    }
+};
+using rules_ptr = std::unique_ptr<aicp_limit_rules, freed_by<aicp_limit_rules_free>>;
+using limiter_ptr = std::unique_ptr<aicp_limiter, freed_by<aicp_limiter_free>>;
+
+rules_ptr parse_rules(std::string_view json) {
+    aicp_error err = {};
+    aicp_limit_rules_options options = AICP_LIMIT_RULES_OPTIONS_INIT;
+    aicp_limit_rules *rules = nullptr;
+    check(aicp_limit_rules_parse(json.data(), json.size(), &options, &rules, &err), err);
+    return rules_ptr(rules);
+}
+
+limiter_ptr new_limiter() {
+    aicp_error err = {};
+    aicp_limiter *limiter = nullptr;
+    check(aicp_limiter_new(nullptr, &limiter, &err), err);
+    return limiter_ptr(limiter);
+}
+
+bool take(aicp_limiter *limiter, const aicp_limit_rules *rules, std::string_view team) {
+    aicp_error err = {};
+    aicp_limit_value value = {AICP_LIMIT_TEAM, 0, team.data(), team.size()};
+    aicp_limit_request request = AICP_LIMIT_REQUEST_INIT;
+    aicp_limit_result result = AICP_LIMIT_RESULT_INIT;
+    request.values = &value;
+    request.value_count = 1;
+    aicp_status status = aicp_limiter_take(limiter, rules, &request, nullptr, &result, &err);
+    if (status != AICP_ERR_RATE_LIMITED) {
+        check(status, err);
+    }
+    return result.allowed == 1;
 }
 
 } // namespace
 
 int main() {
-    if (money("1e-9") != 1 || money("12") != 12000000000) {
-        std::fprintf(stderr, "money is read wrongly\n");
+    rules_ptr rules = parse_rules(
+        R"([{"id": "two", "kind": "requests", "limit": 2, "window": "1h", "per": ["team"]}])");
+    limiter_ptr limiter = new_limiter();
+    bool first = take(limiter.get(), rules.get(), "red");
+    bool second = take(limiter.get(), rules.get(), "red");
+    bool third = take(limiter.get(), rules.get(), "red");
+    bool other = take(limiter.get(), rules.get(), "blue");
+    if (!first || !second || third || !other) {
+        std::fprintf(stderr, "two of three must pass, and another team is not touched\n");
         return 1;
     }
     try {
-        money("twelve");
-        std::fprintf(stderr, "malformed money was accepted\n");
+        parse_rules("[{\"id\": }]");
+        std::fprintf(stderr, "malformed rules were accepted\n");
         return 1;
     } catch (const failure &error) {
         std::printf("libaicp %s: %s\n", aicp_version(), error.what());
