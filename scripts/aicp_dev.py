@@ -8,7 +8,9 @@
 
 import dataclasses
 import json
+import os
 import pathlib
+import shutil
 import subprocess
 import time
 import urllib.error
@@ -74,6 +76,19 @@ def call(method: str, url: str, body=None, key: str | None = None, timeout: floa
         return Answer(response.status, headers, response.read())
 
 
+def run_dev(*arguments: str, state: pathlib.Path | None = None, **settings: str) -> subprocess.CompletedProcess:
+    """Runs ./dev with SETTINGS in its environment."""
+    if state:
+        settings["AICP_DEV_STATE"] = str(state)
+    return subprocess.run(
+        [ROOT / "dev", *arguments],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+
+
 @dataclasses.dataclass
 class Environment:
     url: str
@@ -85,8 +100,9 @@ class Environment:
     state: pathlib.Path
 
     @classmethod
-    def load(cls) -> "Environment":
-        done = subprocess.run([ROOT / "dev", "status", "--json"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    def load(cls, state: pathlib.Path | None = None) -> "Environment":
+        """The environment in the folder STATE; without one, that of AICP_DEV_STATE or the checkout's own."""
+        done = run_dev("status", "--json", state=state)
         status = json.loads(done.stdout or "{}")
         if not status.get("litellm") or not status["ready"]:
             raise RuntimeError(f"no proxy answers: ./dev up first {done.stderr}")
@@ -145,9 +161,28 @@ class Environment:
         seen = call("GET", self.echo.removesuffix("/v1") + "/_seen" + query).body["seen"]
         return [entry for entry in seen if containing in json.dumps(entry["body"], ensure_ascii=False)]
 
+    def restore_bundle(self) -> None:
+        """Puts the demo bundle back as the project has it; the manifest last, since it names the others by hash."""
+        assert self.bundle, "the bundle of somebody else's proxy is not ours"
+        source = ROOT / "config" / "bundle" / "demo"
+        names = sorted((file.relative_to(source) for file in source.rglob("*") if file.is_file()), key=_manifest_last)
+        for name in names:
+            target = self.bundle / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            fresh = target.with_name(target.name + ".new")
+            shutil.copyfile(source / name, fresh)
+            os.replace(fresh, target)
+        for file in [file for file in self.bundle.rglob("*") if file.is_file()]:
+            if file.relative_to(self.bundle) not in names:
+                file.unlink()
+
     def spend_of(self, key: str) -> float:
         """What the proxy has booked on a key so far; it writes every few seconds."""
         return self.admin("GET", f"/key/info?key={key}")["info"]["spend"]
+
+
+def _manifest_last(name: pathlib.Path) -> tuple[bool, str]:
+    return name.name.startswith("manifest"), str(name)
 
 
 def wait_for(condition, seconds: float = 15, every: float = 0.2):

@@ -21,4 +21,5 @@ main() {
     cp .dev/wheel/*.whl dist/
   fi
   ls -l dist
+  say "the library's archive holds usr/local: tar -xzf dist/$name.tar.gz -C / --strip-components=1 && ldconfig"
 }

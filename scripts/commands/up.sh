@@ -93,20 +93,20 @@ choose_ports() {
 }
 
 start_litellm() { # BASE; adds to started
-  local mark
-  mark=$(python_version_mark)
+  local mark echo_url=http://127.0.0.1:$ECHO_PORT/v1
+  litellm_configure "$echo_url"
+  mark=$(litellm_mark)
   if process_pid litellm >/dev/null; then
-    [ "$mark" != "$HANDLER_MARK" ] || return 0
-    say "the library has changed: LiteLLM starts anew"
+    if [ "$mark" = "$LITELLM_MARK" ] && [ "${AICP_DEV_WORKERS:-$WORKERS}" = "$WORKERS" ]; then return 0; fi
+    say "the library or the configuration has changed: LiteLLM starts anew"
     process_stop litellm TERM 20
   fi
-  HANDLER_MARK=$mark
+  LITELLM_MARK=$mark WORKERS=${AICP_DEV_WORKERS:-1}
   instance_save
   say "starting LiteLLM"
   postgres_database "$DATABASE_PORT" litellm
   litellm_migrate "$1" "$(postgres_url "$DATABASE_PORT" litellm)"
-  litellm_start "$1" "$LITELLM_PORT" "http://127.0.0.1:$ECHO_PORT/v1" \
-    "$(postgres_url "$DATABASE_PORT" litellm)" "${AICP_DEV_WORKERS:-1}"
+  litellm_start "$1" "$LITELLM_PORT" "$echo_url" "$(postgres_url "$DATABASE_PORT" litellm)" "$WORKERS"
   started+=" litellm"
 }
 

@@ -30,5 +30,3 @@ build_python() {
   fi
   exec 7>&-
 }
-
-python_version_mark() { cat "$VENV/.aicp" 2>/dev/null || echo none; }

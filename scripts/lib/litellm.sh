@@ -85,11 +85,19 @@ litellm_migrate() { # BASE DATABASE_URL: the SQL files of litellm-proxy-extras i
   }
 }
 
+litellm_configure() { # ECHO_URL
+  mkdir -p "$STATE/litellm"
+  "$VENV/bin/python" "$LITELLM_PARTS/configure.py" --echo "$1" config/litellm/dev.yaml "$STATE/litellm/config.yaml" ||
+    die "config/litellm/dev.yaml could not be turned into LiteLLM's configuration"
+}
+
+# Tells one way of running from another: our package and the configuration.
+litellm_mark() {
+  cat "$VENV/.aicp" "$STATE/litellm/config.yaml" 2>/dev/null | sha256sum | cut -c1-16
+}
+
 litellm_start() { # BASE PORT ECHO_URL DATABASE_URL WORKERS
   local base=$1 port=$2 folder=$STATE/litellm
-  mkdir -p "$folder"
-  "$VENV/bin/python" "$LITELLM_PARTS/configure.py" --echo "$3" config/litellm/dev.yaml "$folder/config.yaml" ||
-    die "config/litellm/dev.yaml could not be turned into LiteLLM's configuration"
   local -a settings=(
     "PATH=$base/engine/bin:$VENV/bin:$base/bin:$PATH"
     "DATABASE_URL=$4" DISABLE_SCHEMA_UPDATE=true STORE_MODEL_IN_DB=True PROXY_BATCH_WRITE_AT=2

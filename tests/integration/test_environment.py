@@ -75,3 +75,11 @@ def test_the_openai_client_works(proxy):
     client = proxy.client(proxy.master_key)
     answer = client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
     assert answer.choices[0].message.content == "echo: hi"
+
+
+def test_two_workers_serve_one_proxy(two_workers):
+    log = two_workers.state / "litellm.log"
+    assert log.read_text().count("Started server process") == 2
+    key = two_workers.create_key(alias="two")
+    answers = [two_workers.chat(key, "gpt-4o-mini", "hello") for _ in range(4)]
+    assert all(answer.status == 200 for answer in answers), [answer.text for answer in answers]
