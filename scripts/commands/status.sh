@@ -17,7 +17,7 @@ main() {
   key=${url:+$(master_key)}
   if [ -n "$url" ] && curl -fsS -m 5 -o /dev/null "$url/health/liveliness" 2>/dev/null; then ready=true; fi
   if [ $# -eq 1 ]; then print_json; else print_table; fi
-  $ready
+  $ready || exit 1
 }
 
 print_json() {

@@ -32,7 +32,7 @@ main() {
   for stage in "${stages[@]}"; do
     results_run "$stage"
   done
-  results_print
+  results_print || exit 1
 }
 
 end_services() { "$ROOT/dev" down >/dev/null 2>&1 || true; }
