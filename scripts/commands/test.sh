@@ -71,7 +71,10 @@ stage_python() {
     return
   fi
   results_command wheel build_python || return
-  results_pytest "$VENV/bin/python" bindings/python/tests
+  # Reached through a link, so that the installed wheel is imported and not the source folder beside the tests.
+  mkdir -p "$STATE/python"
+  ln -sfn "$ROOT/bindings/python/tests" "$STATE/python/tests"
+  results_pytest bindings "$STATE/python/tests" -c bindings/python/pyproject.toml
 }
 
 stage_integration() {
@@ -80,7 +83,7 @@ stage_integration() {
     return
   fi
   results_command proxy "$ROOT/dev" up || return
-  results_pytest "$VENV/bin/python" tests/integration
+  results_pytest integration tests/integration
 }
 
 stage_fuzz() {

@@ -78,10 +78,10 @@ results_ctest() { # LOG
   results_add "$passed" "$failed" "$skipped"
 }
 
-results_pytest() { # PYTHON FOLDER
-  local log status=0 passed failed errors skipped last
-  log=$STATE/logs/pytest-$(tr / - <<<"$2").log
-  "$1" -m pytest -q -ra -p no:cacheprovider "$2" >"$log" 2>&1 || status=$?
+results_pytest() { # NAME FOLDER [OPTION…]
+  local log=$STATE/logs/pytest-$1.log status=0 passed failed errors skipped last
+  shift
+  "$VENV/bin/python" -m pytest -q -ra -p no:cacheprovider "$@" >"$log" 2>&1 || status=$?
   last=$(grep -E '^[=]* ?([0-9]+ (passed|failed|error|errors|skipped|warnings?|xfailed|deselected)(, )?)+' "$log" | tail -n 1)
   passed=$(results_count "$last" passed)
   failed=$(results_count "$last" failed)
