@@ -73,8 +73,10 @@ void *cli_alloc(size_t size);
 void cli_text_free(cli_text *text);
 /** Reads a whole file, "-" being standard input; false with a message on stderr. */
 bool cli_read_file(const char *path, cli_text *out);
-/** Prints an error of the library: `what: message`, with place when it has one. */
-void cli_report(const char *what, const aicp_error *err);
+/** Prints an error of the library: `what:line:column: error: message`. */
+void cli_print_problem(FILE *to, const char *what, const aicp_error *err);
+/** Whether standard output is a terminal: then people read it. */
+bool cli_is_terminal(void);
 /** Exit code of an error that ends the run: environment for files, network and stores, else no. */
 int cli_exit_code(aicp_status status);
 /** Writes one JSON object as one line and gives it back. */

@@ -58,11 +58,11 @@ bool cli_read_file(const char *path, cli_text *out) {
     return ok;
 }
 
-void cli_report(const char *what, const aicp_error *err) {
+void cli_print_problem(FILE *to, const char *what, const aicp_error *err) {
     if (err->line != 0) {
-        fprintf(stderr, "%s:%u:%u: error: %s\n", what, err->line, err->column, err->message);
+        fprintf(to, "%s:%u:%u: error: %s\n", what, err->line, err->column, err->message);
     } else {
-        fprintf(stderr, "%s: error: %s\n", what, err->message);
+        fprintf(to, "%s: error: %s\n", what, err->message);
     }
 }
 
@@ -95,8 +95,12 @@ json_object *cli_json_error(const aicp_error *err) {
     return o;
 }
 
+bool cli_is_terminal(void) {
+    return isatty(STDOUT_FILENO) == 1;
+}
+
 void cli_set_buffering(const cli_args *args) {
-    if (isatty(STDOUT_FILENO) || cli_value(args, "line-buffered") != NULL) {
+    if (cli_is_terminal() || cli_value(args, "line-buffered") != NULL) {
         setvbuf(stdout, NULL, _IOLBF, 0);
     }
 }

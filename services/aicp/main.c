@@ -65,7 +65,7 @@ static int list_noun(int argc, char **argv) {
     return found && help ? CLI_OK : CLI_USAGE;
 }
 
-int main(int argc, char **argv) {
+static int run(int argc, char **argv) {
     if (argc < 2) {
         print_usage(stderr);
         return CLI_USAGE;
@@ -91,7 +91,11 @@ int main(int argc, char **argv) {
         cli_print_help(verb, stdout);
         return CLI_OK;
     }
-    int code = verb->run(&args);
+    return verb->run(&args);
+}
+
+int main(int argc, char **argv) {
+    int code = run(argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fputs("aicp: cannot write to standard output\n", stderr);
         return CLI_ENV;

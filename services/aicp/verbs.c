@@ -2,6 +2,9 @@
 #include "verbs.h"
 
 const cli_verb *const cli_verbs[] = {
+    &cli_policy_check,
+    &cli_policy_authorize,
+    &cli_limit_simulate,
     &cli_completion,
     NULL,
 };

@@ -1,7 +1,10 @@
 """Runs the tool and compares what it prints. Usage: run.py PATH-OF-AICP [NAME...]"""
 
+import json
+import os
 import subprocess
 import sys
+import tempfile
 import unittest
 
 TOOL = sys.argv[1]
@@ -10,6 +13,29 @@ TOOL = sys.argv[1]
 def aicp(*args, stdin=""):
     done = subprocess.run([TOOL, *args], input=stdin, capture_output=True, text=True, timeout=60)
     return done.returncode, done.stdout, done.stderr
+
+
+def lines(*args, stdin):
+    """Runs a verb over JSON Lines; the exit code and the lines that come out."""
+    if not isinstance(stdin, str):
+        stdin = "".join(json.dumps(line) + "\n" for line in stdin)
+    code, out, err = aicp(*args, stdin=stdin)
+    return code, [json.loads(line) for line in out.splitlines()], err
+
+
+class Files(unittest.TestCase):
+    """Tests that need files."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def file(self, name, content):
+        path = os.path.join(self.folder, name)
+        with open(path, "wb") as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
+        return path
 
 
 class Frame(unittest.TestCase):
@@ -40,6 +66,204 @@ class Frame(unittest.TestCase):
         _, out, _ = aicp("completion", "bash")
         self.assertIn("complete -o default -F _aicp aicp", out)
         self.assertEqual(subprocess.run(["bash", "-n"], input=out, text=True).returncode, 0)
+
+    def test_a_missing_file_is_the_environment(self):
+        code, out, err = aicp("policy", "check", "/nowhere.cedar")
+        self.assertEqual((code, out), (3, ""))
+        self.assertIn("/nowhere.cedar", err)
+
+    def test_a_full_disk_is_told(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([TOOL, "--help"], stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(done.returncode, 3, done.stderr)
+
+
+class PolicyCheck(Files):
+    def test_good_policies_give_nothing(self):
+        path = self.file("a.cedar", "permit(principal, action, resource);")
+        self.assertEqual(aicp("policy", "check", path), (0, "", ""))
+        self.assertEqual(aicp("policy", "check", "--json", path)[:2], (0, "[]\n"))
+
+    def test_each_bad_file_is_placed(self):
+        good = self.file("good.cedar", "")
+        bad = self.file("bad.cedar", "permit(principal,\n  action resource);")
+        code, out, _ = aicp("policy", "check", good, bad)
+        self.assertEqual(code, 1)
+        self.assertTrue(out.startswith(f"{bad}:2:10: error: "), out)
+        code, out, _ = aicp("policy", "check", "--json", good, bad)
+        self.assertEqual(code, 1)
+        (problem,) = json.loads(out)
+        self.assertEqual((problem["file"], problem["line"], problem["column"]), (bad, 2, 10))
+
+    def test_standard_input(self):
+        code, out, _ = aicp("policy", "check", "-", stdin="forbid(")
+        self.assertEqual(code, 1)
+        self.assertTrue(out.startswith("-:1:"), out)
+
+    def test_no_file_is_a_usage_error(self):
+        self.assertEqual(aicp("policy", "check")[0], 2)
+
+
+class PolicyAuthorize(Files):
+    def setUp(self):
+        super().setUp()
+        self.policies = self.file(
+            "p.cedar",
+            """@id("small") permit(principal in Team::"blue", action, resource == Model::"small");
+            forbid(principal, action, resource) when { context.tokens > 100 };
+            permit(principal, action, resource) when { resource.none == 1 };""",
+        )
+        self.entities = self.file(
+            "e.json",
+            json.dumps(
+                [
+                    {
+                        "uid": {"type": "User", "id": "ann"},
+                        "attrs": {},
+                        "parents": [{"type": "Team", "id": "blue"}],
+                    },
+                    {"uid": {"type": "Team", "id": "blue"}, "attrs": {}, "parents": []},
+                ]
+            ),
+        )
+
+    def ask(self, *more, stdin):
+        return lines(
+            "policy", "authorize", "--policies", self.policies, "--entities", self.entities, *more,
+            stdin=stdin,
+        )
+
+    def request(self, **more):
+        return {
+            "principal": {"type": "User", "id": "ann"},
+            "action": 'Action::"chat"',
+            "resource": {"type": "Model", "id": "small"},
+            "context": {"tokens": 7},
+            **more,
+        }
+
+    def test_decisions_come_with_reasons_and_errors(self):
+        code, out, _ = self.ask(
+            stdin=[
+                self.request(),
+                self.request(context={"tokens": 101}),
+                self.request(principal='User::"bob"'),
+            ]
+        )
+        self.assertEqual(code, 0)
+        self.assertEqual([o["decision"] for o in out], ["allow", "deny", "deny"])
+        self.assertEqual([o["reasons"] for o in out], [["policy0"], ["policy1"], []])
+        self.assertEqual([e["policy"] for e in out[0]["errors"]], ["policy2"])
+
+    def test_ids_from_annotations(self):
+        _, out, _ = self.ask("--id-from-annotation", stdin=[self.request()])
+        self.assertEqual(out[0]["reasons"], ["small"])
+
+    def test_escapes_in_ids(self):
+        path = self.file("q.cedar", r'permit(principal == User::"a\"b\u{e9}\n", action, resource);')
+        _, out, _ = lines(
+            "policy", "authorize", "--policies", path,
+            stdin=[self.request(principal='User::"a\\"b\\u{e9}\\n"')],
+        )
+        self.assertEqual(out[0]["decision"], "allow")
+
+    def test_a_bad_line_is_told_and_the_run_goes_on(self):
+        good = json.dumps(self.request())
+        bad = [
+            "nonsense", "[]", '{"principal": 1}', json.dumps(self.request(principal="User")),
+            json.dumps(self.request(action='Action::"\\q"')), json.dumps(self.request(context=[])),
+            json.dumps(self.request(resource={"type": "Model"})), good + "x",
+        ]
+        code, out, _ = self.ask(stdin="\n".join([*bad, good]) + "\n")
+        self.assertEqual(code, 1)
+        self.assertEqual(len(out), len(bad) + 1)
+        for line in out[:-1]:
+            self.assertIn("message", line["error"], line)
+        self.assertEqual(out[-1]["decision"], "allow")
+
+    def test_broken_files_end_the_run(self):
+        broken = self.file("x.cedar", "permit(")
+        for args in (["--policies", broken], ["--policies", self.policies, "--entities", broken]):
+            code, out, err = lines("policy", "authorize", *args, stdin=[self.request()])
+            self.assertEqual((code, out), (1, []))
+            self.assertIn(broken, err)
+        self.assertEqual(lines("policy", "authorize", stdin=[])[0], 2)
+
+    def test_templates_are_linked(self):
+        path = self.file("t.cedar", "permit(principal == ?principal, action, resource);")
+        links = self.file(
+            "l.json",
+            json.dumps(
+                [
+                    {
+                        "templateId": "policy0",
+                        "newId": "ann-may",
+                        "values": {"?principal": {"type": "User", "id": "ann"}},
+                    }
+                ]
+            ),
+        )
+        _, out, _ = lines(
+            "policy", "authorize", "--policies", path, "--links", links, stdin=[self.request()]
+        )
+        self.assertEqual(out[0]["reasons"], ["ann-may"])
+
+
+class LimitSimulate(Files):
+    def setUp(self):
+        super().setUp()
+        self.rules = self.file(
+            "r.json",
+            json.dumps(
+                [
+                    {
+                        "id": "rpm",
+                        "kind": "requests",
+                        "limit": 2,
+                        "window": "1m",
+                        "per": ["team"],
+                        "algorithm": "fixed_window",
+                    }
+                ]
+            ),
+        )
+
+    def run_lines(self, stdin):
+        return lines("limit", "simulate", "--rules", self.rules, stdin=stdin)
+
+    def test_the_third_request_of_a_minute_waits(self):
+        asks = [{"t": t, "subject": {"team": "blue"}} for t in (0, 0.5, 1.25, 61)]
+        code, out, _ = self.run_lines(asks)
+        self.assertEqual(code, 0)
+        self.assertEqual([o["allowed"] for o in out], [True, True, False, True])
+        self.assertEqual([o["remaining"] for o in out], [1, 0, 0, 1])
+        self.assertEqual(out[2]["retry_after"], out[2]["reset_after"])
+        self.assertEqual({o["rule"] for o in out}, {"rpm"})
+        self.assertEqual({o["limit"] for o in out}, {2})
+
+    def test_teams_do_not_share(self):
+        asks = [{"t": 0, "subject": {"team": team}} for team in "aabb"]
+        self.assertTrue(all(o["allowed"] for o in self.run_lines(asks)[1]))
+
+    def test_without_a_rule_everything_passes(self):
+        _, out, _ = self.run_lines([{"t": 0, "subject": {"user": "x"}}])
+        self.assertEqual((out[0]["allowed"], out[0]["rule"], out[0]["limit"]), (True, None, None))
+
+    def test_bad_lines_are_told(self):
+        bad = [
+            {"subject": {}}, {"t": -1}, {"t": "x"}, {"t": 0, "subject": {"team": 1}},
+            {"t": 0, "tokens": "many"}, {"t": 0, "subject": []},
+        ]
+        code, out, _ = self.run_lines(bad)
+        self.assertEqual(code, 1)
+        self.assertEqual(len(out), len(bad))
+        self.assertTrue(all("error" in o for o in out), out)
+
+    def test_bad_rules_are_placed(self):
+        rules = self.file("x.json", '[{"id": "a",\n "kind": "nonsense"}]')
+        code, out, err = lines("limit", "simulate", "--rules", rules, stdin=[])
+        self.assertEqual((code, out), (1, []))
+        self.assertIn(f"{rules}:2:", err)
 
 
 if __name__ == "__main__":
