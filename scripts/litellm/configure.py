@@ -17,6 +17,7 @@ import yaml
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--echo", required=True, help="base URL of the echo server, with /v1")
+    parser.add_argument("--without", action="append", default=[], choices=["guardrails", "database"])
     parser.add_argument("source")
     parser.add_argument("target")
     options = parser.parse_args()
@@ -27,7 +28,11 @@ def main() -> int:
     for entry in config["model_list"]:
         if answer_by_echo(entry, options.echo):
             set_price(entry, prices)
-    config["guardrails"] = [guard for guard in config.get("guardrails", []) if is_installed(guard)]
+    if "guardrails" in options.without:
+        config["guardrails"] = []
+    if "database" in options.without:
+        del config["general_settings"]["database_url"]
+    config["guardrails"] = [guard for guard in config["guardrails"] if is_installed(guard)]
     with open(options.target, "w", encoding="utf-8") as file:
         file.write(f"# Made from {options.source}; changes here are lost.\n")
         yaml.safe_dump(config, file, sort_keys=False)
