@@ -66,7 +66,7 @@ enum { AICP_POLICY_PERMIT = 0, AICP_POLICY_FORBID = 1 };
 
 /** Error kinds by name. */
 enum {
-#define AICP_POLICY_ERROR_ENUM(name, number, text, status) AICP_POLICY_ERROR_##name = number,
+#define AICP_POLICY_ERROR_ENUM(name, number, text, status) AICP_POLICY_ERROR_##name = (number),
     AICP_POLICY_ERROR_MAP(AICP_POLICY_ERROR_ENUM)
 #undef AICP_POLICY_ERROR_ENUM
 };

@@ -163,12 +163,12 @@ bool aicpi_policy_fn_call(
     aicpi_arena *arena,
     aicpi_policy_value *out,
     aicpi_policy_fault *fault) {
-    if (count != aicpi_policy_fns[fn].args) {
+    uint32_t kinds[2];
+    if (count != aicpi_policy_fns[fn].args || count > sizeof kinds / sizeof *kinds) {
         *fault = (aicpi_policy_fault){
             .kind = AICP_POLICY_ERROR_ARGUMENTS, .reason = "wrong number of arguments"};
         return false;
     }
-    uint32_t kinds[2];
     argument_kinds(fn, kinds);
     for (uint32_t i = 0; i < count; i++) {
         if (args[i].kind != kinds[i]) {

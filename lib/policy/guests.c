@@ -127,7 +127,7 @@ static aicp_status keep(greeting *g, aicpi_policy_entity *e, size_t count) {
     if (!kept) {
         return aicpi_nomem(g->err);
     }
-    if (count > 0) {
+    if (g->found) {
         memcpy(kept, g->found, count * sizeof *kept);
     }
     e->ancestors = kept;

@@ -52,6 +52,6 @@ typedef struct aicpi_policy_lexer {
     const char *wrong; /* of a bad token: what is wrong at its start */
 } aicpi_policy_lexer;
 
-aicpi_policy_token aicpi_policy_lexer_next(aicpi_policy_lexer *lexer);
+aicpi_policy_token aicpi_policy_lexer_next(aicpi_policy_lexer *x);
 
 #endif

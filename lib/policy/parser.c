@@ -127,7 +127,8 @@ join(aicpi_policy_parser *p, const aicpi_policy_str *path, const aicpi_policy_st
         return NULL;
     }
     memcpy(text, path->data, path->len);
-    memcpy(text + path->len, "::", 2);
+    text[path->len] = ':';
+    text[path->len + 1] = ':';
     memcpy(text + path->len + 2, name->data, name->len);
     return intern(p, aicpi_slice_of(text, len));
 }

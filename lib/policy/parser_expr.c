@@ -258,11 +258,11 @@ static expr_ref parse_call(aicpi_policy_parser *p, const aicpi_policy_str *name,
 
 static expr_ref make_var(aicpi_policy_parser *p, const aicpi_policy_str *name, uint32_t pos) {
     static const char *const vars[] = {"principal", "action", "resource", "context"};
-    for (uint8_t i = 0; i < AICPI_POLICY_VAR_COUNT; i++) {
+    for (size_t i = 0; i < AICPI_POLICY_VAR_COUNT; i++) {
         if (aicpi_slice_is(aicpi_policy_text(name), vars[i])) {
             aicpi_policy_expr *e = make(p, AICPI_POLICY_OP_VAR, pos, 0);
             if (e) {
-                e->arg = i;
+                e->arg = (uint8_t)i;
             }
             return e;
         }

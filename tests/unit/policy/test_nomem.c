@@ -1,0 +1,144 @@
+/* Every allocation of the policy module fails in turn: nothing leaks, every call that fails says
+ * ERR_NOMEM and gives no handle, and a decision is never "allow" unless all went well. */
+#include "unit/support.h"
+
+#include "aicp/policy.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static const char policies[] =
+    "@id(\"staff\") permit(principal in Team::\"blue\", action == Action::\"chat\", resource)\n"
+    "when { context.input_tokens < 1000 && resource.tier in [Tier::\"a\", Tier::\"b\"] }\n"
+    "unless { [1, 2, 3].contains(context.input_tokens) || context has \"x\\u{41}y\" };\n"
+    "forbid(principal, action, resource) when { {\"a\": 1, \"b\": [\"c\"]}.a == 2 };\n"
+    "permit(principal == ?principal, action, resource in ?resource);\n";
+
+static const char links[] = "[{\"templateId\":\"policy2\",\"newId\":\"link\",\"values\":{"
+                            "\"?principal\":{\"type\":\"User\",\"id\":\"alice\"},"
+                            "\"?resource\":{\"type\":\"Model\",\"id\":\"gpt-5\"}}}]";
+
+static const char entities[] =
+    "[{\"uid\":{\"type\":\"User\",\"id\":\"alice\"},\"attrs\":{\"age\":30,\"tags\":[\"x\",\"y\"]},"
+    "\"parents\":[{\"type\":\"Team\",\"id\":\"blue\"}]},"
+    "{\"uid\":{\"type\":\"Team\",\"id\":\"blue\"},\"attrs\":{},"
+    "\"parents\":[{\"type\":\"Org\",\"id\":\"o\"}]},"
+    "{\"uid\":{\"type\":\"Model\",\"id\":\"gpt-5\"},\"attrs\":{\"tier\":{\"__entity\":{"
+    "\"type\":\"Tier\",\"id\":\"a\"}}},\"parents\":[]}]";
+
+static bool failed_cleanly(aicp_status status, const void *handle) {
+    return status == AICP_ERR_NOMEM && handle == NULL;
+}
+
+static bool parse_set(void *user, const aicp_allocator *a) {
+    (void)user;
+    aicp_policy_set_options options = AICP_POLICY_SET_OPTIONS_INIT;
+    options.allocator = a;
+    aicp_policy_set *set = NULL;
+    aicp_policy_set *linked = NULL;
+    aicp_error err;
+    aicp_status status = aicp_policy_set_parse(policies, sizeof policies - 1, &options, &set, &err);
+    if (status != AICP_OK) {
+        return failed_cleanly(status, set);
+    }
+    status = aicp_policy_set_link(set, links, sizeof links - 1, &linked, &err);
+    aicp_policy_set_free(set);
+    if (status != AICP_OK) {
+        return failed_cleanly(status, linked);
+    }
+    bool ok = aicp_policy_set_count(linked) == 3;
+    aicp_policy_set_free(linked);
+    return ok;
+}
+
+Test(nomem, policy_set_parses_whole_or_not_at_all) {
+    cr_assert_gt(test_every_allocation_failing(parse_set, NULL), 2);
+}
+
+static bool parse_entities(void *user, const aicp_allocator *a) {
+    (void)user;
+    aicp_policy_entities_options options = AICP_POLICY_ENTITIES_OPTIONS_INIT;
+    options.allocator = a;
+    aicp_policy_entities *store = NULL;
+    aicp_error err;
+    aicp_status status =
+        aicp_policy_entities_parse(entities, sizeof entities - 1, &options, &store, &err);
+    if (status != AICP_OK) {
+        return failed_cleanly(status, store);
+    }
+    bool ok = aicp_policy_entities_count(store) == 3;
+    aicp_policy_entities_free(store);
+    return ok;
+}
+
+Test(nomem, entities_parse_whole_or_not_at_all) {
+    cr_assert_gt(test_every_allocation_failing(parse_entities, NULL), 2);
+}
+
+typedef struct shared {
+    aicp_policy_set *set;
+    aicp_policy_entities *store;
+} shared;
+
+static aicp_status fill(aicp_policy_request *r, aicp_error *err) {
+    static const char *const items[] = {"a", "b"};
+    aicp_status status = aicp_policy_request_set_principal(r, "User", 4, "alice", 5, err);
+    if (status == AICP_OK) {
+        status = aicp_policy_request_set_action(r, "Action", 6, "chat", 4, err);
+    }
+    if (status == AICP_OK) {
+        status = aicp_policy_request_set_resource(r, "Model", 5, "gpt-5", 5, err);
+    }
+    if (status == AICP_OK) {
+        status = aicp_policy_request_context_long(r, "input_tokens", 900, err);
+    }
+    if (status == AICP_OK) {
+        status = aicp_policy_request_context_string_set(r, "tags", items, NULL, 2, err);
+    }
+    if (status == AICP_OK) {
+        status = aicp_policy_request_context_json(r, "more", "{\"x\":[1,{}]}", 12, err);
+    }
+    if (status == AICP_OK) {
+        status = aicp_policy_request_entity_begin(r, "Key", 3, "k", 1, err);
+    }
+    if (status == AICP_OK) {
+        status = aicp_policy_request_entity_parent(r, "User", 4, "alice", 5, err);
+    }
+    if (status == AICP_OK) {
+        status = aicp_policy_request_entity_attr_string(r, "role", "admin", 5, err);
+    }
+    return status;
+}
+
+static bool ask(void *user, const aicp_allocator *a) {
+    shared *s = user;
+    aicp_policy_request *request = NULL;
+    aicp_policy_response *response = NULL;
+    aicp_error err;
+    aicp_status status = aicp_policy_request_new(a, &request, &err);
+    if (status == AICP_OK) {
+        status = aicp_policy_response_new(a, &response, &err);
+    }
+    if (status == AICP_OK) {
+        status = fill(request, &err);
+    }
+    bool ok = true;
+    if (status == AICP_OK) {
+        status = aicp_policy_authorize(s->set, s->store, request, 0, response, &err);
+        int32_t decision = aicp_policy_response_decision(response);
+        ok = status == AICP_OK ? decision == AICP_POLICY_ALLOW : decision == AICP_POLICY_DENY;
+    }
+    aicp_policy_request_free(request);
+    aicp_policy_response_free(response);
+    return ok && (status == AICP_OK || status == AICP_ERR_NOMEM);
+}
+
+Test(nomem, authorize_denies_when_memory_runs_out) {
+    shared s = {NULL, NULL};
+    cr_assert_eq(aicp_policy_set_parse(policies, sizeof policies - 1, NULL, &s.set, NULL), AICP_OK);
+    cr_assert_eq(
+        aicp_policy_entities_parse(entities, sizeof entities - 1, NULL, &s.store, NULL), AICP_OK);
+    cr_assert_gt(test_every_allocation_failing(ask, &s), 2);
+    aicp_policy_set_free(s.set);
+    aicp_policy_entities_free(s.store);
+}
