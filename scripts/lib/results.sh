@@ -72,7 +72,7 @@ results_ctest() { # LOG
     failed=1
   fi
   if [ "$failed" -gt 0 ]; then
-    grep -aE '\*\*\*|\[FAIL\]|\[----\]|\[!!!!\]|ERROR: |runtime error|SUMMARY: ' "$1" | head -n 80 | sed 's/^/  | /' >&2 || true
+    grep -aE '\*\*\*|^[0-9]+: (FAIL|ERROR): |\[FAIL\]|\[----\]|\[!!!!\]|ERROR: |runtime error|SUMMARY: ' "$1" | head -n 80 | sed 's/^/  | /' >&2 || true
     warn "the whole output is in $1"
   fi
   results_add "$passed" "$failed" "$skipped"
