@@ -51,7 +51,7 @@ static bool find_ancestors(
     *items = NULL;
     *count = 0;
     const aicpi_policy_entity *e = aicpi_policy_eval_entity(x, uid);
-    bool guest = e >= x->guests && e < x->guests + x->guest_count;
+    bool guest = x->guest_count > 0 && e >= x->guests && e < x->guests + x->guest_count;
     if (x->walk && e && !guest) {
         aicpi_policy_ancestor *found = NULL;
         size_t n = 0;
