@@ -344,7 +344,7 @@ Test(policy_parse, the_greatest_depth_can_be_read_and_run) {
     } kinds[] = {
         {"[", "1", "]"},
         {"{a: ", "1", "}"},
-        {"(if true then ", "1", " else 2)"},
+        {"if true then ", "1", " else 2"},
         {"(1 + ", "1", ")"},
         {"", "context", "[\"a\"]"}};
     aicp_policy_set_options options = AICP_POLICY_SET_OPTIONS_INIT;
