@@ -1,0 +1,258 @@
+/* The normalised view of a text as it comes, literals in it, and the sum of injection signals. */
+#include "lib/guardrail/guardrail_internal.h"
+
+void aicpi_guard_norm_begin(aicpi_guard_norm *norm) {
+    norm->folder = (aicpi_guard_folder){0};
+    norm->len = 0;
+    norm->base = 0;
+    norm->state = 0;
+    norm->searched = 0;
+    norm->hit_count = 0;
+}
+
+void aicpi_guard_norm_deinit(const aicp_allocator *a, aicpi_guard_norm *norm) {
+    if (norm->text) {
+        aicpi_wipe(norm->text, norm->capacity);
+    }
+    aicpi_free(a, norm->text);
+    aicpi_free(a, norm->places);
+    aicpi_free(a, norm->hits);
+    *norm = (aicpi_guard_norm){0};
+}
+
+static bool reserve(const aicp_allocator *a, aicpi_guard_norm *norm, size_t more) {
+    size_t need = norm->len + more;
+    if (need <= norm->capacity) {
+        return true;
+    }
+    need += need / 2;
+    char *text = aicpi_realloc(a, norm->text, norm->capacity, need);
+    if (!text) {
+        return false;
+    }
+    norm->text = text;
+    /* One more place than bytes: where the byte behind the last one comes from. */
+    size_t old = norm->capacity ? (norm->capacity + 1) * sizeof *norm->places : 0;
+    aicpi_guard_place *places =
+        aicpi_realloc(a, norm->places, old, (need + 1) * sizeof *norm->places);
+    if (!places) {
+        return false;
+    }
+    norm->places = places;
+    norm->capacity = need;
+    return true;
+}
+
+/* ---- the sum
+ * ------------------------------------------------------------------------------------- */
+
+bool aicpi_guard_looks_for_injection(const aicp_guard_result *r) {
+    return r->enabled && r->profile->injection_enabled && r->direction == AICP_GUARD_INPUT &&
+           r->source != AICP_GUARD_SYSTEM;
+}
+
+double aicpi_guard_injection_score(const aicp_guard_result *r) {
+    double score = r->tally.best;
+    if (r->source == AICP_GUARD_RETRIEVED && r->tally.order) {
+        score += 0.15;
+    }
+    return score > 1.0 ? 1.0 : score;
+}
+
+static void enter_cell(aicpi_guard_tally *t, uint64_t cell) {
+    if (cell <= t->cell) {
+        return;
+    }
+    if (cell == t->cell + 1) {
+        memcpy(t->before, t->here, sizeof t->before);
+    } else {
+        memset(t->before, 0, sizeof t->before);
+    }
+    memset(t->here, 0, sizeof t->here);
+    t->cell = cell;
+}
+
+void aicpi_guard_signal(
+    aicpi_guard_probe *probe, uint16_t rule, uint8_t family, bool order, size_t start, size_t end) {
+    aicp_guard_result *r = probe->result;
+    uint16_t global = (uint16_t)(probe->rule_base + rule);
+    if (!r->profile->settings[global].enabled || end > probe->len) {
+        return;
+    }
+    double score = aicp_guard_rule_at(global)->score;
+    aicpi_guard_tally *t = &r->tally;
+    aicpi_guard_place from = probe->decoded ? probe->span_start : probe->places[start];
+    enter_cell(t, from.byte / AICPI_GUARD_CELL);
+    t->order = t->order || order;
+    if (score > t->here[family]) {
+        t->here[family] = score;
+        double rest = 1.0;
+        for (size_t i = 0; i < AICPI_GUARD_FAMILIES; i++) {
+            rest *= 1.0 - (t->here[i] > t->before[i] ? t->here[i] : t->before[i]);
+        }
+        t->best = 1.0 - rest > t->best ? 1.0 - rest : t->best;
+    }
+    if (score > t->rule_score) {
+        t->rule_score = score;
+        t->rule = global;
+        t->start = from;
+        t->end = probe->decoded ? probe->span_end : probe->places[end];
+        t->decoded = probe->decoded;
+    }
+}
+
+/* ---- literals and their windows
+ * --------------------------------------------------------------------- */
+
+static bool note_hits(
+    aicp_guard_result *r, const aicpi_guard_automaton *m, aicpi_guard_norm *norm, uint32_t state) {
+    for (uint32_t s = state; s != 0; s = m->suffix[s]) {
+        for (int32_t e = m->first[s]; e >= 0; e = m->entries[e].next) {
+            if (!aicpi_grow(
+                    &r->allocator,
+                    (void **)&norm->hits,
+                    &norm->hit_capacity,
+                    norm->hit_count,
+                    sizeof *norm->hits)) {
+                aicpi_guard_note_error(r, AICP_ERR_NOMEM);
+                return false;
+            }
+            const aicpi_guard_entry *entry = &m->entries[e];
+            norm->hits[norm->hit_count++] = (aicpi_guard_hit){
+                norm->searched - entry->len, entry->detector, entry->rule, entry->len};
+        }
+    }
+    return true;
+}
+
+static void search(aicp_guard_result *r, aicpi_guard_norm *norm) {
+    const aicpi_guard_automaton *m = &r->profile->norm;
+    const uint16_t *next = m->next;
+    uint32_t s = norm->state;
+    size_t i = (size_t)(norm->searched - norm->base);
+    for (; i < norm->len; i++) {
+        s = next[(size_t)s << m->shift | m->class_of[(unsigned char)norm->text[i]]];
+        if (m->hot[s]) {
+            norm->searched = norm->base + i + 1;
+            if (!note_hits(r, m, norm, s)) {
+                break;
+            }
+        }
+    }
+    norm->state = s;
+    norm->searched = norm->base + norm->len;
+}
+
+static void visit_hit(
+    aicp_guard_result *r,
+    aicpi_guard_probe *probe,
+    aicpi_guard_norm *norm,
+    const aicpi_guard_hit *hit) {
+    size_t at = (size_t)(hit->start - norm->base);
+    size_t start = at > AICPI_GUARD_NORM_BACK ? at - AICPI_GUARD_NORM_BACK : 0;
+    size_t left = norm->len - at;
+    size_t end = left > AICPI_GUARD_NORM_REACH ? at + AICPI_GUARD_NORM_REACH : norm->len;
+    probe->data = norm->text + start;
+    probe->len = end - start;
+    probe->anchor = at - start;
+    probe->literal_len = hit->len;
+    probe->places = norm->places + start;
+    probe->rule_base = (uint16_t)aicpi_guard_rule_base(hit->detector);
+    norm->places[norm->len] = norm->folder.pending ? norm->folder.pending_at : norm->folder.at;
+    aicpi_guard_detectors[hit->detector]->confirm(probe, hit->rule);
+    (void)r;
+}
+
+/* Visits the hits whose window is complete. */
+static void
+visit_hits(aicp_guard_result *r, aicpi_guard_probe *probe, aicpi_guard_norm *norm, bool final) {
+    uint64_t end = norm->base + norm->len;
+    size_t i = 0;
+    while (i < norm->hit_count && !aicpi_guard_stopped(r)) {
+        const aicpi_guard_hit *hit = &norm->hits[i];
+        if (!final && hit->start + AICPI_GUARD_NORM_REACH > end) {
+            break;
+        }
+        visit_hit(r, probe, norm, hit);
+        i++;
+    }
+    if (i == 0) {
+        return;
+    }
+    norm->hit_count -= i;
+    memmove(norm->hits, norm->hits + i, norm->hit_count * sizeof *norm->hits);
+}
+
+/* Forgets text that no window reaches any more. */
+static void forget(aicpi_guard_norm *norm) {
+    uint64_t keep = norm->base + norm->len;
+    for (size_t i = 0; i < norm->hit_count; i++) {
+        keep = norm->hits[i].start < keep ? norm->hits[i].start : keep;
+    }
+    uint64_t back = AICPI_GUARD_NORM_BACK + AICPI_GUARD_WORD_BACK;
+    keep = keep > norm->base + back ? keep - back : norm->base;
+    size_t drop = (size_t)(keep - norm->base);
+    if (drop < AICPI_GUARD_NORM_BLOCK / 2) {
+        return;
+    }
+    norm->len -= drop;
+    memmove(norm->text, norm->text + drop, norm->len);
+    memmove(norm->places, norm->places + drop, norm->len * sizeof *norm->places);
+    norm->base = keep;
+}
+
+void aicpi_guard_norm_pass(aicp_guard_result *r) {
+    uint64_t end = r->base + r->len;
+    if (!aicpi_guard_looks_for_injection(r)) {
+        r->norm_pos = end;
+        return;
+    }
+    aicpi_guard_norm *norm = &r->norm;
+    aicpi_guard_probe probe = {.result = r};
+    bool last = false;
+    while (!last && !aicpi_guard_stopped(r)) {
+        size_t left = (size_t)(end - r->norm_pos);
+        size_t size = left > AICPI_GUARD_NORM_BLOCK ? AICPI_GUARD_NORM_BLOCK : left;
+        last = size == left;
+        if (!reserve(&r->allocator, norm, AICPI_GUARD_FOLD_ROOM(size))) {
+            aicpi_guard_note_error(r, AICP_ERR_NOMEM);
+            return;
+        }
+        aicpi_slice piece = {r->data + (r->norm_pos - r->base), size};
+        size_t used = 0;
+        norm->len += aicpi_guard_fold(
+            &norm->folder,
+            piece,
+            last && r->final,
+            norm->text + norm->len,
+            norm->places + norm->len,
+            &used);
+        r->norm_pos += used;
+        search(r, norm);
+        visit_hits(r, &probe, norm, last && r->final);
+        forget(norm);
+    }
+}
+
+void aicpi_guard_norm_inner(
+    aicp_guard_result *r,
+    aicpi_slice text,
+    aicpi_guard_place start,
+    aicpi_guard_place end,
+    uint8_t depth) {
+    if (!aicpi_guard_looks_for_injection(r) || depth >= AICPI_GUARD_DEPTH) {
+        return;
+    }
+    aicpi_guard_norm *norm = &r->inner[depth];
+    aicpi_guard_norm_begin(norm);
+    if (!reserve(&r->allocator, norm, AICPI_GUARD_FOLD_ROOM(text.len))) {
+        aicpi_guard_note_error(r, AICP_ERR_NOMEM);
+        return;
+    }
+    aicpi_guard_probe probe = {
+        .result = r, .decoded = true, .depth = depth, .span_start = start, .span_end = end};
+    size_t used = 0;
+    norm->len = aicpi_guard_fold(&norm->folder, text, true, norm->text, norm->places, &used);
+    search(r, norm);
+    visit_hits(r, &probe, norm, true);
+}
