@@ -72,7 +72,7 @@ enum {
 };
 
 /** aicp_policy_set_options::flags: a policy's `@id("…")` annotation is its id; those without one
- * keep "policyN". Two equal ids are an error. */
+ * keep "policyN". Two equal ids are an error, and so is an id with a NUL in it. */
 #define AICP_POLICY_ID_FROM_ANNOTATION 1u
 
 /** Flag of aicp_policy_authorize(): stop as soon as the decision is sure. Reasons then hold the one
@@ -93,7 +93,7 @@ typedef struct aicp_policy_set_options {
     size_t size;        /**< sizeof this structure */
     uint32_t flags;     /**< #AICP_POLICY_ID_FROM_ANNOTATION */
     uint32_t max_depth; /**< nesting of expressions, default #AICP_POLICY_DEPTH_DEFAULT */
-    size_t max_bytes;   /**< longest text, default 64 MiB */
+    size_t max_bytes;   /**< longest text, default 16 MiB */
     const aicp_allocator *allocator; /**< NULL: the C library's heap */
 } aicp_policy_set_options;
 

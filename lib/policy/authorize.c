@@ -303,12 +303,28 @@ static void clear_response(aicp_policy_response *r, const aicp_policy_set *set) 
     r->failure_count = 0;
 }
 
-/* Looks up what the evaluator will ask for most. */
-static void meet_variables(
-    aicpi_policy_eval *x, const aicp_policy_request *request, const aicpi_policy_record *context) {
+/* Looks up what the evaluator will ask for most: the entities of the variables, with their
+ * ancestors as this request sees them. False: out of memory. */
+static bool meet_variables(
+    aicpi_policy_eval *x,
+    const aicp_policy_request *request,
+    const aicpi_policy_record *context,
+    aicpi_arena *arena) {
     const aicpi_policy_entity *known[3];
     for (int i = 0; i < 3; i++) {
         known[i] = aicpi_policy_eval_entity(x, request->vars[i]);
+        if (x->walk && known[i] && !known[i]->own) {
+            aicpi_policy_ancestor *items = NULL;
+            size_t count = 0;
+            if (!aicpi_policy_eval_walk(x, request->vars[i], arena, &items, &count)) {
+                return false;
+            }
+            x->walked[i] = *known[i];
+            x->walked[i].ancestors = items;
+            x->walked[i].ancestor_count = (uint32_t)count;
+            x->walked[i].own = true;
+            known[i] = &x->walked[i];
+        }
     }
     for (int i = 0; i < 3; i++) {
         x->vars[i] = aicpi_policy_of_entity(request->vars[i]);
@@ -316,6 +332,7 @@ static void meet_variables(
     }
     x->vars[AICPI_POLICY_VAR_CONTEXT] =
         (aicpi_policy_value){.kind = AICPI_POLICY_RECORD, .u.record = context};
+    return true;
 }
 
 static aicp_status check_call(const aicp_policy_request *request, uint32_t flags, aicp_error *err) {
@@ -353,9 +370,9 @@ aicp_status aicp_policy_authorize(
     }
     aicpi_policy_record context = {
         .count = (uint32_t)request->context.count, .fields = request->context.items};
-    meet_variables(&x, request, &context);
-    bool fine = flags & AICP_POLICY_DECISION_ONLY ? decide_quickly(response, &x)
-                                                  : decide_fully(response, &x);
+    bool fine = meet_variables(&x, request, &context, &response->arena) &&
+                (flags & AICP_POLICY_DECISION_ONLY ? decide_quickly(response, &x)
+                                                   : decide_fully(response, &x));
     if (!fine) {
         clear_response(response, set);
         return aicpi_nomem(err);

@@ -3,6 +3,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/hash.h"
+#include "lib/policy/brief.h"
 
 const aicpi_policy_entity_slot *
 aicpi_policy_entities_slot(const aicp_policy_entities *store, const aicpi_policy_uid *uid) {
@@ -144,9 +145,8 @@ static aicp_status step(closing *c, const char *data, size_t len, aicp_error *er
             data,
             len,
             e->offset,
-            "%.64s::\"%.64s\" is its own ancestor",
-            e->uid->type->data,
-            e->uid->id->data);
+            "%s is its own ancestor",
+            aicpi_policy_brief_uid(e->uid).text);
     }
     if (c->state[parent] == UNSEEN) {
         open_entity(c, parent);

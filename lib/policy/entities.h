@@ -21,6 +21,7 @@ typedef struct aicpi_policy_entity {
     uint32_t ancestor_count;
     const aicpi_policy_ancestor *ancestors; /* all, without itself, by hash */
     size_t offset;                          /* place in its text */
+    bool own; /* made for one request, so its ancestors are right for it */
 } aicpi_policy_entity;
 
 /* What is known about a uid: its entity, and whether others name it as their parent. */

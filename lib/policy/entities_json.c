@@ -2,6 +2,7 @@
 #include "lib/policy/entities.h"
 
 #include "lib/base/error.h"
+#include "lib/policy/brief.h"
 #include "lib/policy/reader.h"
 
 #define MAX_BYTES ((size_t)1 << 30)
@@ -187,9 +188,8 @@ static aicp_status index_entities(loader *l, const char *data, size_t len, aicp_
                 data,
                 len,
                 e->offset,
-                "%.64s::\"%.64s\" stands twice with different content",
-                e->uid->type->data,
-                e->uid->id->data);
+                "%s stands twice with different content",
+                aicpi_policy_brief_uid(e->uid).text);
         }
         if (!slot->entity) {
             store->items[kept] = *e;

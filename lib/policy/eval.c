@@ -1,7 +1,6 @@
 /* Runs a program. The height of programs is limited when they are made, so the recursion is. */
 #include "lib/policy/eval.h"
 
-#include "lib/base/text.h"
 #include "lib/policy/extension.h"
 
 #include <stdarg.h>
@@ -9,33 +8,12 @@
 
 /* ---- errors ---- */
 
-/* Texts from outside go into messages: keep them printable and whole. */
-static void clean_message(char *message) {
-    size_t len = strlen(message);
-    for (size_t i = 0; i < len;) {
-        unsigned char c = (unsigned char)message[i];
-        size_t n = 1;
-        uint32_t scalar = 0;
-        if (c < 0x20 || c == 0x7F) {
-            message[i] = ' ';
-        } else if (c >= 0x80) {
-            n = aicpi_utf8_decode(message + i, len - i, &scalar);
-            if (n == 0) {
-                message[i] = '?';
-                n = 1;
-            }
-        }
-        i += n;
-    }
-}
-
 aicpi_policy_value
 aicpi_policy_eval_fail(aicpi_policy_eval *x, int32_t kind, uint32_t pos, const char *format, ...) {
     va_list args;
     va_start(args, format);
     vsnprintf(x->message, sizeof x->message, format, args);
     va_end(args);
-    clean_message(x->message);
     x->error_kind = kind;
     x->error_pos = pos;
     return aicpi_policy_of_none();

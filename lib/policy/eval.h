@@ -18,6 +18,7 @@ typedef struct aicpi_policy_eval {
     bool walk;
     aicpi_policy_value vars[AICPI_POLICY_VAR_COUNT];
     const aicpi_policy_entity *known[3]; /* of principal, action, resource; NULL: not there */
+    aicpi_policy_entity walked[3];       /* those of them whose ancestors were found by walking */
     aicpi_arena *scratch;                /* values made on the way */
     /* the error, when an evaluation gave no value */
     bool nomem;

@@ -1,4 +1,5 @@
 /* Operators on values that are evaluated: comparison, membership, attributes, tags. */
+#include "lib/policy/brief.h"
 #include "lib/policy/eval.h"
 
 static aicpi_policy_value compare(
@@ -51,8 +52,7 @@ static bool find_ancestors(
     *items = NULL;
     *count = 0;
     const aicpi_policy_entity *e = aicpi_policy_eval_entity(x, uid);
-    bool guest = x->guest_count > 0 && e >= x->guests && e < x->guests + x->guest_count;
-    if (x->walk && e && !guest) {
+    if (x->walk && e && !e->own) {
         aicpi_policy_ancestor *found = NULL;
         size_t n = 0;
         if (!aicpi_policy_eval_walk(x, uid, x->scratch, &found, &n)) {
@@ -137,9 +137,8 @@ no_entity(aicpi_policy_eval *x, uint32_t pos, const aicpi_policy_uid *uid) {
         x,
         AICP_POLICY_ERROR_ENTITY,
         pos,
-        "the entity %.64s::\"%.64s\" does not exist",
-        uid->type->data,
-        uid->id->data);
+        "the entity %s does not exist",
+        aicpi_policy_brief_uid(uid).text);
 }
 
 static aicpi_policy_value no_attribute(
@@ -152,11 +151,10 @@ static aicpi_policy_value no_attribute(
         x,
         AICP_POLICY_ERROR_ENTITY_ATTR,
         pos,
-        "%.64s::\"%.64s\" has no %s \"%.64s\"",
-        uid->type->data,
-        uid->id->data,
+        "%s has no %s \"%s\"",
+        aicpi_policy_brief_uid(uid).text,
         what,
-        name->data);
+        aicpi_policy_brief_str(name).text);
 }
 
 aicpi_policy_value
@@ -169,8 +167,8 @@ aicpi_policy_eval_get(aicpi_policy_eval *x, const aicpi_policy_node *n, aicpi_po
                        x,
                        AICP_POLICY_ERROR_RECORD_ATTR,
                        n->pos,
-                       "the record has no attribute \"%.64s\"",
-                       name->data);
+                       "the record has no attribute \"%s\"",
+                       aicpi_policy_brief_str(name).text);
     }
     if (a.kind != AICPI_POLICY_ENTITY) {
         return aicpi_policy_eval_type_error(x, n->u.named.a->pos, "entity or record", a);

@@ -2,6 +2,7 @@
 #include "lib/policy/eval.h"
 
 #include "lib/base/error.h"
+#include "lib/policy/brief.h"
 
 enum { UNSEEN = 0, OPEN, CLOSED };
 
@@ -114,11 +115,7 @@ add_all(greeting *g, size_t *count, const aicpi_policy_ancestor *items, size_t i
 
 static aicp_status cycle(greeting *g, const aicpi_policy_uid *uid) {
     return aicpi_fail(
-        g->err,
-        AICP_ERR_INVALID,
-        "%.64s::\"%.64s\" is its own ancestor",
-        uid->type->data,
-        uid->id->data);
+        g->err, AICP_ERR_INVALID, "%s is its own ancestor", aicpi_policy_brief_uid(uid).text);
 }
 
 static aicp_status keep(greeting *g, aicpi_policy_entity *e, size_t count) {
@@ -208,7 +205,8 @@ static bool make_guest(greeting *g, const aicpi_policy_guest *from, aicpi_policy
         .attrs = attrs,
         .tags = &no_tags,
         .parents = from->parents,
-        .parent_count = (uint32_t)from->parent_count};
+        .parent_count = (uint32_t)from->parent_count,
+        .own = true};
     const aicpi_policy_entity_slot *slot = aicpi_policy_entities_slot(g->x->store, from->uid);
     g->x->walk |= slot && slot->is_parent;
     return true;

@@ -2,6 +2,7 @@
 #include "lib/policy/set.h"
 
 #include "lib/base/error.h"
+#include "lib/policy/brief.h"
 #include "lib/policy/reader.h"
 
 typedef struct link {
@@ -122,15 +123,18 @@ static aicp_status add_link(linker *l, const link *k, aicp_error *err) {
         aicpi_map_find(&base->ids, k->template_id->data, k->template_id->len);
     if (!slot || !(slot->value.u64 & 1)) {
         return aicpi_fail(
-            err, AICP_ERR_NOT_FOUND, "there is no template \"%.100s\"", k->template_id->data);
+            err,
+            AICP_ERR_NOT_FOUND,
+            "there is no template \"%s\"",
+            aicpi_policy_brief_str(k->template_id).text);
     }
     aicpi_policy_rule *rule = &set->rules[set->count];
     if (!fill(&base->templates[slot->value.u64 / 2], k, rule)) {
         return aicpi_fail(
             err,
             AICP_ERR_INVALID,
-            "the values are not those of the template \"%.100s\"",
-            k->template_id->data);
+            "the values are not those of the template \"%s\"",
+            aicpi_policy_brief_str(k->template_id).text);
     }
     aicp_status status = aicpi_policy_set_add_id(set, k->new_id, set->count * 2, err);
     set->count += status == AICP_OK;

@@ -2,12 +2,12 @@
 #include "lib/policy/parser.h"
 
 #include "lib/base/error.h"
+#include "lib/policy/brief.h"
 
 #include <stdio.h>
 
-#define FOUND_SIZE 64
-#define FOUND_MOST 32 /* bytes of a token shown in a message */
-#define ANNOTATIONS_MOST 1000
+#define FOUND_SIZE (sizeof(aicpi_policy_brief) + 16)
+#define ANNOTATIONS_MOST 256
 
 void aicpi_policy_parse_fail(
     aicpi_policy_parser *p, aicp_status code, uint32_t pos, const char *format, ...) {
@@ -44,27 +44,14 @@ bool aicpi_policy_at_word(const aicpi_policy_parser *p, const char *word) {
 }
 
 /* The token at hand, for a message. */
-static void describe_found(const aicpi_policy_parser *p, char out[FOUND_SIZE]) {
-    aicpi_slice text = aicpi_policy_token_text(p);
-    size_t shown = text.len;
-    if (shown > FOUND_MOST) {
-        shown = FOUND_MOST;
-        while (shown > 0 && ((unsigned char)text.data[shown] & 0xC0) == 0x80) {
-            shown--;
-        }
-    }
+static void describe_found(const aicpi_policy_parser *p, char *out) {
+    aicpi_policy_brief text = aicpi_policy_brief_of(aicpi_policy_token_text(p));
     if (p->token.type == AICPI_POLICY_TOKEN_END) {
         snprintf(out, FOUND_SIZE, "the end of the text");
     } else if (p->token.type == AICPI_POLICY_TOKEN_STRING) {
-        snprintf(
-            out,
-            FOUND_SIZE,
-            "the string %.*s%s",
-            (int)shown,
-            text.data,
-            shown < text.len ? "..." : "");
+        snprintf(out, FOUND_SIZE, "the string %s", text.text);
     } else {
-        snprintf(out, FOUND_SIZE, "'%.*s%s'", (int)shown, text.data, shown < text.len ? "..." : "");
+        snprintf(out, FOUND_SIZE, "'%s'", text.text);
     }
 }
 
@@ -118,39 +105,74 @@ const aicpi_policy_str *aicpi_policy_parse_name(aicpi_policy_parser *p, const ch
     return name;
 }
 
-static const aicpi_policy_str *
-join(aicpi_policy_parser *p, const aicpi_policy_str *path, const aicpi_policy_str *name) {
-    size_t len = (size_t)path->len + 2 + name->len;
-    char *text = aicpi_arena_alloc(p->arena, len);
+/* Names of a path, before they are joined. */
+typedef struct path_names {
+    const aicpi_policy_str **items;
+    size_t capacity;
+    size_t count;
+    size_t len; /* of the joined text */
+} path_names;
+
+static bool add_name(aicpi_policy_parser *p, path_names *names, const aicpi_policy_str *name) {
+    if (!name) {
+        return false;
+    }
+    if (!aicpi_arena_grow(
+            p->arena, (void **)&names->items, &names->capacity, names->count, sizeof name)) {
+        aicpi_policy_parse_nomem(p);
+        return false;
+    }
+    names->len += name->len + (names->count > 0 ? 2 : 0);
+    names->items[names->count++] = name;
+    return true;
+}
+
+static const aicpi_policy_str *join(aicpi_policy_parser *p, const path_names *names) {
+    if (names->count == 1) {
+        return names->items[0];
+    }
+    char *text = aicpi_arena_alloc(p->arena, names->len);
     if (!text) {
         aicpi_policy_parse_nomem(p);
         return NULL;
     }
-    memcpy(text, path->data, path->len);
-    text[path->len] = ':';
-    text[path->len + 1] = ':';
-    memcpy(text + path->len + 2, name->data, name->len);
-    return intern(p, aicpi_slice_of(text, len));
+    char *at = text;
+    for (size_t i = 0; i < names->count; i++) {
+        if (i > 0) {
+            memcpy(at, "::", 2);
+            at += 2;
+        }
+        memcpy(at, names->items[i]->data, names->items[i]->len);
+        at += names->items[i]->len;
+    }
+    return intern(p, aicpi_slice_of(text, names->len));
 }
 
 const aicpi_policy_str *aicpi_policy_parse_path(
     aicpi_policy_parser *p, const aicpi_policy_str *first, const aicpi_policy_uid **uid) {
-    const aicpi_policy_str *path = first;
-    while (path && p->token.type == AICPI_POLICY_TOKEN_PATH) {
+    if (p->token.type != AICPI_POLICY_TOKEN_PATH) {
+        return first;
+    }
+    path_names names = {0};
+    bool fine = add_name(p, &names, first);
+    while (fine && p->token.type == AICPI_POLICY_TOKEN_PATH) {
         aicpi_policy_advance(p);
         if (uid && p->token.type == AICPI_POLICY_TOKEN_STRING) {
-            const aicpi_policy_str *id = aicpi_policy_parse_string(p);
-            *uid = id ? aicpi_policy_intern_uid(p->intern, path, id) : NULL;
+            const aicpi_policy_str *type = join(p, &names);
+            const aicpi_policy_str *id = type ? aicpi_policy_parse_string(p) : NULL;
+            *uid = id ? aicpi_policy_intern_uid(p->intern, type, id) : NULL;
             if (id && !*uid) {
                 aicpi_policy_parse_nomem(p);
             }
-            return *uid ? path : NULL;
+            return *uid ? type : NULL;
         }
-        const aicpi_policy_str *name =
-            aicpi_policy_parse_name(p, uid ? "a name or a string after '::'" : "a name after '::'");
-        path = name ? join(p, path, name) : NULL;
+        fine = add_name(
+            p,
+            &names,
+            aicpi_policy_parse_name(
+                p, uid ? "a name or a string after '::'" : "a name after '::'"));
     }
-    return path;
+    return fine ? join(p, &names) : NULL;
 }
 
 /* ---- scope ---- */
@@ -182,8 +204,8 @@ static const aicpi_policy_uid *parse_action_entity(aicpi_policy_parser *p) {
             p,
             AICP_ERR_PARSE,
             start,
-            "expected an entity of type Action, found one of type %.64s",
-            uid->type->data);
+            "expected an entity of type Action, found one of type %s",
+            aicpi_policy_brief_str(uid->type).text);
         return NULL;
     }
     return uid;
@@ -343,7 +365,11 @@ static bool parse_annotation(
     }
     if (p->status == AICP_OK && annotated_twice(list, count, out->key)) {
         aicpi_policy_parse_fail(
-            p, AICP_ERR_PARSE, start, "the annotation @%.64s stands twice", out->key->data);
+            p,
+            AICP_ERR_PARSE,
+            start,
+            "the annotation @%s stands twice",
+            aicpi_policy_brief_str(out->key).text);
     }
     return p->status == AICP_OK;
 }

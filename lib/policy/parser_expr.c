@@ -2,6 +2,7 @@
 #include "lib/policy/parser.h"
 
 #include "lib/base/text.h"
+#include "lib/policy/brief.h"
 #include "lib/policy/extension.h"
 
 #define UNARY_MOST 4
@@ -153,8 +154,8 @@ static bool keys_differ(aicpi_policy_parser *p, const aicpi_policy_init *inits, 
                 p,
                 AICP_ERR_PARSE,
                 a->pos > b->pos ? a->pos : b->pos,
-                "the record has the key \"%.64s\" twice",
-                a->key->data);
+                "the record has the key \"%s\" twice",
+                aicpi_policy_brief_str(a->key).text);
             return false;
         }
     }
@@ -218,10 +219,8 @@ static expr_ref parse_integer(aicpi_policy_parser *p, bool below_minus) {
             p,
             AICP_ERR_PARSE,
             pos,
-            "the integer %.*s%s does not fit 64 bits",
-            (int)(text.len < 32 ? text.len : 32),
-            text.data,
-            text.len > 32 ? "..." : "");
+            "the integer %s does not fit 64 bits",
+            aicpi_policy_brief_of(text).text);
         return NULL;
     }
     aicpi_policy_advance(p);
@@ -236,9 +235,9 @@ static expr_ref parse_call(aicpi_policy_parser *p, const aicpi_policy_str *name,
             p,
             AICP_ERR_PARSE,
             pos,
-            fn < 0 ? "unknown function '%.64s'; known are decimal, ip, datetime, duration"
-                   : "'%.64s' is a method: write x.name(...)",
-            name->data);
+            fn < 0 ? "unknown function '%s'; known are decimal, ip, datetime, duration"
+                   : "'%s' is a method: write x.name(...)",
+            aicpi_policy_brief_str(name).text);
         return NULL;
     }
     list args = {0};
@@ -271,8 +270,8 @@ static expr_ref make_var(aicpi_policy_parser *p, const aicpi_policy_str *name, u
         p,
         AICP_ERR_PARSE,
         pos,
-        "unknown name '%.64s'; variables are principal, action, resource, context",
-        name->data);
+        "unknown name '%s'; variables are principal, action, resource, context",
+        aicpi_policy_brief_str(name).text);
     return NULL;
 }
 
@@ -382,8 +381,8 @@ make_method(aicpi_policy_parser *p, const aicpi_policy_str *name, uint32_t pos, 
             p,
             AICP_ERR_PARSE,
             pos,
-            fn < 0 ? "unknown method '%.64s'" : "'%.64s' is a function, not a method",
-            name->data);
+            fn < 0 ? "unknown method '%s'" : "'%s' is a function, not a method",
+            aicpi_policy_brief_str(name).text);
         return NULL;
     }
     aicpi_policy_expr *e = make(p, AICPI_POLICY_OP_CALL, pos, args->height);

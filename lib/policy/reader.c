@@ -1,5 +1,6 @@
 #include "lib/policy/reader.h"
 
+#include "lib/policy/brief.h"
 #include "lib/policy/extension.h"
 
 #define ARGS_MOST 2
@@ -51,9 +52,8 @@ static bool read_type(aicpi_policy_reader *r, const aicpi_policy_str **out) {
             &r->json,
             AICP_ERR_PARSE,
             at,
-            "'%.*s' is not an entity type",
-            (int)(text.len < 64 ? text.len : 64),
-            text.data);
+            "'%s' is not an entity type",
+            aicpi_policy_brief_of(text).text);
     }
     return intern(r, text, out);
 }
@@ -147,9 +147,8 @@ static bool read_fn(aicpi_policy_reader *r, call *c) {
             &r->json,
             AICP_ERR_PARSE,
             at,
-            "unknown extension function '%.*s'",
-            (int)(name.len < 64 ? name.len : 64),
-            name.data);
+            "unknown extension function '%s'",
+            aicpi_policy_brief_of(name).text);
     }
     c->known = &aicpi_policy_fns[c->fn];
     return true;

@@ -2,6 +2,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/text.h"
+#include "lib/policy/brief.h"
 #include "lib/policy/extension.h"
 
 aicp_status aicp_policy_request_new(
@@ -62,9 +63,8 @@ static aicp_status make_uid(
         return aicpi_fail(
             err,
             AICP_ERR_INVALID,
-            "'%.*s' is not an entity type",
-            (int)(type.len < 64 ? type.len : 64),
-            type.data ? type.data : "");
+            "'%s' is not an entity type",
+            aicpi_policy_brief_of(type.data ? type : AICPI_SLICE("")).text);
     }
     const aicpi_policy_str *type_str = aicpi_policy_intern_str(&request->intern, type);
     const aicpi_policy_str *id_str = NULL;
@@ -252,10 +252,9 @@ static aicp_status put_call(
     return aicpi_fail(
         err,
         AICP_ERR_INVALID,
-        "%s: '%.*s': %s",
+        "%s: '%s': %s",
         aicpi_policy_fns[fn].name,
-        (int)(text.len < 64 ? text.len : 64),
-        text.data,
+        aicpi_policy_brief_of(text).text,
         fault.reason);
 }
 
@@ -380,9 +379,8 @@ aicp_status aicp_policy_request_entity_begin(
             return aicpi_fail(
                 err,
                 AICP_ERR_EXISTS,
-                "the entity %.64s::\"%.64s\" was begun before",
-                uid->type->data,
-                uid->id->data);
+                "the entity %s was begun before",
+                aicpi_policy_brief_uid(uid).text);
         }
     }
     if (request->guest_count >= AICP_POLICY_OVERLAY_MAX) {

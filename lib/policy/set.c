@@ -2,11 +2,12 @@
 
 #include "lib/base/error.h"
 #include "lib/base/text.h"
+#include "lib/policy/brief.h"
 #include "lib/policy/parser.h"
 
 #include <stdio.h>
 
-#define MAX_BYTES ((size_t)64 << 20)
+#define MAX_BYTES ((size_t)16 << 20)
 /* Places in a text are kept in 32 bits. */
 #define TEXT_MOST ((size_t)UINT32_MAX - 16)
 
@@ -45,13 +46,22 @@ void aicp_policy_set_free(aicp_policy_set *set) {
 
 aicp_status aicpi_policy_set_add_id(
     aicp_policy_set *set, const aicpi_policy_str *id, uint64_t value, aicp_error *err) {
+    /* Ids are handed out as C strings. */
+    if (memchr(id->data, 0, id->len)) {
+        return aicpi_fail(
+            err,
+            AICP_ERR_INVALID,
+            "the policy id \"%s\" holds a NUL",
+            aicpi_policy_brief_str(id).text);
+    }
     bool inserted = false;
     aicpi_map_slot *slot = aicpi_map_put(&set->ids, id->data, id->len, &inserted);
     if (!slot) {
         return aicpi_nomem(err);
     }
     if (!inserted) {
-        return aicpi_fail(err, AICP_ERR_EXISTS, "the policy id \"%.100s\" is taken", id->data);
+        return aicpi_fail(
+            err, AICP_ERR_EXISTS, "the policy id \"%s\" is taken", aicpi_policy_brief_str(id).text);
     }
     slot->value.u64 = value;
     return AICP_OK;
@@ -152,7 +162,7 @@ static aicp_status build(
         }
         aicp_status status = aicpi_policy_set_add_id(set, asts[i].id, value, err);
         if (status != AICP_OK) {
-            if (err && status == AICP_ERR_EXISTS) {
+            if (err && status != AICP_ERR_NOMEM) {
                 aicpi_policy_set_place(set, asts[i].pos, &err->line, &err->column);
                 err->offset = asts[i].pos;
             }
@@ -281,9 +291,8 @@ aicp_status aicp_policy_set_find(
         return aicpi_fail(
             err,
             AICP_ERR_NOT_FOUND,
-            "no policy has the id \"%.*s\"",
-            (int)(len < 100 ? len : 100),
-            data);
+            "no policy has the id \"%s\"",
+            aicpi_policy_brief_of(aicpi_slice_of(data, len)).text);
     }
     *index = (size_t)(slot->value.u64 / 2);
     return AICP_OK;

@@ -48,6 +48,9 @@ Test(policy_parse, errors_say_where_what_was_found_and_expected) {
         1,
         45,
         "the string has no closing quote");
+}
+
+Test(policy_parse, errors_in_names_methods_and_literals_say_what_is_wrong) {
     expect_error(
         "permit (principal, action, resource) when { [1].has(1) };",
         1,
@@ -373,5 +376,43 @@ Test(policy_parse, the_greatest_depth_can_be_read_and_run) {
         cr_expect_eq(policy_ask(&c), reads ? AICP_POLICY_DENY : AICP_POLICY_ALLOW);
         policy_close(&c);
     }
+    free(text);
+}
+
+Test(policy_parse, an_id_with_a_nul_is_refused_where_ids_come_from_annotations) {
+    static const char text[] = "@id(\"a\\0b\") permit (principal, action, resource);";
+    aicp_policy_set_options options = AICP_POLICY_SET_OPTIONS_INIT;
+    aicp_policy_set *set = NULL;
+    cr_expect_eq(aicp_policy_set_parse(text, strlen(text), &options, &set, NULL), AICP_OK);
+    aicp_policy_set_free(set);
+    options.flags = AICP_POLICY_ID_FROM_ANNOTATION;
+    cr_expect_eq(aicp_policy_set_parse(text, strlen(text), &options, &set, NULL), AICP_ERR_INVALID);
+}
+
+Test(policy_parse, a_very_long_path_takes_memory_in_proportion) {
+    enum { NAMES = 200000 };
+    char *text = malloc(NAMES * 3 + 256);
+    cr_assert(text);
+    char *p = stpcpy(text, "permit (principal, action, resource) when { principal is A");
+    for (int i = 0; i < NAMES; i++) {
+        p = stpcpy(p, "::A");
+    }
+    stpcpy(p, " };");
+    policy_case c = policy_open(text, NULL);
+    cr_expect_eq(policy_ask(&c), AICP_POLICY_DENY);
+    policy_close(&c);
+    free(text);
+}
+
+Test(policy_parse, a_policy_has_a_limited_number_of_annotations) {
+    char *text = malloc(65536);
+    cr_assert(text);
+    char *p = text;
+    for (int i = 0; i <= 256; i++) {
+        p += snprintf(p, 16, "@a%d ", i);
+    }
+    stpcpy(p, "permit (principal, action, resource);");
+    aicp_error err = policy_refused(text);
+    cr_expect_eq(err.code, AICP_ERR_LIMIT);
     free(text);
 }
