@@ -1,7 +1,8 @@
 /* Rate limits shared by processes through SQLite or PostgreSQL: the lease source of a limiter over
- * lib/sql. The shared buckets use the store's clock. With SQLite they live beside the ledger in a
- * file of their own
- * ("<path>-rates"), written without fsync: a crash of the machine may lose rates, never money. */
+ * lib/sql. The shared buckets use the store's clock: the host's wall clock for SQLite,
+ * clock_timestamp() for PostgreSQL. With SQLite they live beside the ledger in a file of their own
+ * ("<path>-rates") whose commits wait for no disk flush: a crash of the machine may lose rates,
+ * never money. */
 #ifndef AICPI_GATE_RATE_STORE_H
 #define AICPI_GATE_RATE_STORE_H
 
@@ -9,8 +10,9 @@
 
 typedef struct aicpi_rate_store aicpi_rate_store;
 
-/* Opens the store at the ledger's URL and makes its tables. Synchronised. After a fork the child's
- * first call opens a connection of its own. Errors: ERR_INVALID, ERR_STORE, ERR_NOMEM. */
+/* Opens the store at the ledger's URL and makes its tables. `node` is a name for people; every
+ * opened store counts as a node of its own. Synchronised. After a fork the child's first call opens
+ * connections of its own. Errors: ERR_INVALID, ERR_STORE, ERR_NOMEM. */
 aicp_status aicpi_rate_store_open(
     const char *url,
     size_t url_len,

@@ -1,0 +1,2 @@
+/* The same stores as those of the SQL tests. */
+#include "unit/sql/stores.c"
