@@ -464,26 +464,31 @@ static aicp_status lease_in_transaction(aicpi_sql *db, void *user, aicp_error *e
     return x->q->kind == AICP_LIMIT_CONCURRENCY ? lease_slot(db, x, err) : lease_rate(db, x, err);
 }
 
-/* Rows that tell nothing any more, a few at a time. */
+/* Rows that tell nothing any more. On PostgreSQL without waiting for leases under way. */
 static aicp_status clean_in_transaction(aicpi_sql *db, void *user, aicp_error *err) {
     (void)user;
     static const char *const LITE[] = {
-        "DELETE FROM aicp_rate WHERE k IN"
-        " (SELECT k FROM aicp_rate WHERE idle_at < ? LIMIT 500)",
+        "DELETE FROM aicp_rate WHERE idle_at < ?",
         "DELETE FROM aicp_rate_slot WHERE until < ?",
         "DELETE FROM aicp_rate_slice WHERE until < ?",
         "DELETE FROM aicp_rate_node WHERE seen < ?"};
-    static const char SKIPPING[] =
-        "DELETE FROM aicp_rate WHERE k IN (SELECT k FROM aicp_rate WHERE idle_at < ?"
-        " LIMIT 500 FOR UPDATE SKIP LOCKED)";
+#define SOME_UNLOCKED " LIMIT 500 FOR UPDATE SKIP LOCKED)"
+    static const char *const POSTGRES[] = {
+        "DELETE FROM aicp_rate WHERE k IN"
+        " (SELECT k FROM aicp_rate WHERE idle_at < ?" SOME_UNLOCKED,
+        "DELETE FROM aicp_rate_slot WHERE (k, slot) IN"
+        " (SELECT k, slot FROM aicp_rate_slot WHERE until < ?" SOME_UNLOCKED,
+        "DELETE FROM aicp_rate_slice WHERE (k, node) IN"
+        " (SELECT k, node FROM aicp_rate_slice WHERE until < ?" SOME_UNLOCKED,
+        "DELETE FROM aicp_rate_node WHERE node IN"
+        " (SELECT node FROM aicp_rate_node WHERE seen < ?" SOME_UNLOCKED};
+#undef SOME_UNLOCKED
+    const char *const *steps = aicpi_sql_engine(db) == AICPI_SQL_POSTGRES ? POSTGRES : LITE;
     int64_t now = 0;
     aicp_status status = aicpi_sql_now(db, &now, err);
-    /* Slots and slices of PostgreSQL rows may be held by leases under way: their own leases clean
-     * them, so that cleaning never waits for a lock. */
-    size_t steps = aicpi_sql_engine(db) == AICPI_SQL_POSTGRES ? 1 : 4;
-    for (size_t i = 0; status == AICP_OK && i < steps; i++) {
+    for (size_t i = 0; status == AICP_OK && i < sizeof LITE / sizeof *LITE; i++) {
         aicpi_sql_stmt *q = NULL;
-        status = aicpi_sql_prepare(db, steps == 1 ? SKIPPING : LITE[i], &q, err);
+        status = aicpi_sql_prepare(db, steps[i], &q, err);
         if (status == AICP_OK) {
             aicpi_sql_bind_i64(q, 1, now - NODE_GONE_NS);
             status = aicpi_sql_run(q, err);

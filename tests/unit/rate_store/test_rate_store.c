@@ -315,6 +315,22 @@ TEST_BOTH_STORES(rate_store, a_forked_child_gets_a_connection_of_its_own) {
     node_close(&n);
 }
 
+/* More leases than between two cleanings. */
+TEST_BOTH_STORES(rate_store, cleaning_does_no_harm) {
+    static const char RULES[] =
+        "[{\"id\":\"r\",\"kind\":\"requests\",\"limit\":1500,\"window\":\"366d\",\"shared\":true,"
+        "\"exact\":true}]";
+    node n;
+    cr_assert(node_open(&n, store, RULES));
+    aicp_limit_result r = AICP_LIMIT_RESULT_INIT;
+    for (int i = 0; i < 1500; i++) {
+        cr_assert_eq(node_take(&n, 1, 0, NULL, &r), AICP_OK);
+        cr_assert(!r.degraded);
+    }
+    cr_assert_eq(node_take(&n, 1, 0, NULL, &r), AICP_ERR_RATE_LIMITED);
+    node_close(&n);
+}
+
 Test(rate_store, a_store_that_cannot_be_opened_is_an_error) {
     static const char URL[] = "sqlite:///no/such/folder/x.db";
     aicpi_rate_store *store = NULL;
