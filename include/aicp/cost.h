@@ -432,7 +432,7 @@ aicp_model_list_fallback(const aicp_model_list *list, size_t index, size_t fallb
 
 /** The i-th model of an alias group such as "smart"; NULL past the end. Borrowed. */
 AICP_API const char *aicp_model_list_alias_member(
-    const aicp_model_list *list, const char *data, size_t len, size_t member);
+    const aicp_model_list *list, const char *data, size_t len, size_t index);
 
 /* ------------------------------------------------------------------------------- estimates --- */
 
@@ -451,15 +451,20 @@ enum {
     AICP_PART_INPUT = 0,
     AICP_PART_CACHE_READ = 1,
     AICP_PART_CACHE_WRITE = 2,
-    AICP_PART_INPUT_AUDIO = 3,
-    AICP_PART_INPUT_IMAGE = 4,
-    AICP_PART_OUTPUT = 5,
-    AICP_PART_REASONING = 6,
-    AICP_PART_OUTPUT_AUDIO = 7,
-    AICP_PART_OUTPUT_IMAGE = 8,
-    AICP_PART_OTHER = 9, /**< per query, second, page, session … */
-    AICP_PART_COUNT = 10
+    AICP_PART_CACHE_WRITE_1H = 3,
+    AICP_PART_INPUT_AUDIO = 4,
+    AICP_PART_INPUT_IMAGE = 5,
+    AICP_PART_INPUT_VIDEO = 6,
+    AICP_PART_OUTPUT = 7,
+    AICP_PART_REASONING = 8,
+    AICP_PART_OUTPUT_AUDIO = 9,
+    AICP_PART_OUTPUT_IMAGE = 10,
+    AICP_PART_OTHER = 11, /**< per query, second, character, page, image, pixel */
+    AICP_PART_COUNT = 12
 };
+
+/** Room for rows in an ::aicp_cost. */
+#define AICP_PART_ROOM 16
 
 /** Name of a row, e.g. "cache_read"; "" past the end. Static. */
 AICP_API const char *aicp_cost_part_name(int32_t part);
@@ -585,10 +590,10 @@ aicp_usage_parse(const char *data, size_t len, aicp_usage *usage, aicp_error *er
 /** A charge in rows that add up to the total. */
 typedef struct aicp_cost {
     int64_t total_nano;
-    int64_t part_nano[AICP_PART_COUNT]; /**< rounded so that they add up to `total_nano` */
-    int64_t quantity[AICP_PART_COUNT];  /**< tokens of each row; 0 for AICP_PART_OTHER */
+    int64_t part_nano[AICP_PART_ROOM]; /**< rounded so that they add up to `total_nano` */
+    int64_t quantity[AICP_PART_ROOM];  /**< tokens of each row (characters where priced so) */
     int64_t
-        price_femto[AICP_PART_COUNT]; /**< price of one token in 1e-15 USD, before a multiplier */
+        price_femto[AICP_PART_ROOM]; /**< price of one token in 1e-15 USD, before a multiplier */
     int64_t reserved[4];
 } aicp_cost;
 
