@@ -262,6 +262,9 @@ AICP_API void aicp_cost_request_set_max_tokens(aicp_cost_request *request, int64
 /** Sets how many answers are asked for (the larger of `n` and `best_of`); at least 1. */
 AICP_API void aicp_cost_request_set_n(aicp_cost_request *request, int64_t n);
 
+/** Says that the request asks for cache entries that live an hour, which cost more to write. */
+AICP_API void aicp_cost_request_set_long_cache(aicp_cost_request *request, int32_t on);
+
 /** A count of input tokens with its range. */
 typedef struct aicp_token_count {
     int64_t low;             /**< least likely value; equals `tokens` when exact */
@@ -509,7 +512,7 @@ typedef struct aicp_cost_quote {
     int64_t cost_expected_nano; /**< `input.tokens` and p50 output of all answers */
     int64_t cost_p95_nano;      /**< `input.tokens` and p95 output of all answers */
     int64_t cost_max_nano; /**< `input.high` and the cap of all answers at the dearest price that
-                              can apply (standard or the asked tier, no cache): what to reserve */
+                              can apply (asked or standard tier, cache writes): what to reserve */
     int32_t expected_from_history; /**< 1 when output_p50 came from the caller */
     int32_t reserved0;
     int64_t reserved[4];

@@ -131,22 +131,12 @@ static void bill_other(bill *b, const aicp_usage *u) {
 
 /* ---- multiplier and rounding ---- */
 
-static aicpi_rate uplift_rate(int32_t uplift) {
-    static const aicpi_rate rates[] = {
-        [AICP_UPLIFT_EU] = AICPI_RATE_UPLIFT_EU,
-        [AICP_UPLIFT_US] = AICPI_RATE_UPLIFT_US,
-        [AICP_UPLIFT_ENDPOINT] = AICPI_RATE_UPLIFT_ENDPOINT,
-        [AICP_UPLIFT_FAST] = AICPI_RATE_UPLIFT_FAST,
-        [AICP_UPLIFT_GEO_US] = AICPI_RATE_UPLIFT_GEO_US,
-    };
-    return rates[uplift];
-}
-
 /* Multiplies every row; the result has `*digits` digits more than nano-dollars. */
 static bool apply_uplift(bill *b, int32_t uplift, uint32_t *digits) {
     int64_t factor; /* scale 15 */
     *digits = ROUND_DIGITS;
-    if (uplift == AICP_UPLIFT_NONE || !aicpi_rate_find(b->rates, uplift_rate(uplift), &factor)) {
+    if (uplift == AICP_UPLIFT_NONE ||
+        !aicpi_rate_find(b->rates, aicpi_rate_of_uplift(uplift), &factor)) {
         return true; /* a model without the multiplier costs the same everywhere */
     }
     *digits = ROUND_DIGITS + AICPI_PRICE_SCALE;
@@ -232,7 +222,7 @@ static aicp_status copy_usage(aicp_usage *u, const aicp_usage *usage, aicp_error
     return AICP_OK;
 }
 
-static aicp_status copy_options(aicp_cost_options *o, const void *options, aicp_error *err) {
+aicp_status aicpi_cost_options_copy(aicp_cost_options *o, const void *options, aicp_error *err) {
     aicp_status status = aicpi_options_copy(o, sizeof *o, options, "aicp_cost_options", err);
     if (status != AICP_OK) {
         return status;
@@ -256,7 +246,7 @@ aicp_status aicp_cost_of_usage(
     aicp_cost_options o;
     memset(cost, 0, sizeof *cost);
     aicp_status status = copy_usage(&u, usage, err);
-    status = status == AICP_OK ? copy_options(&o, options, err) : status;
+    status = status == AICP_OK ? aicpi_cost_options_copy(&o, options, err) : status;
     if (status != AICP_OK) {
         return status;
     }

@@ -135,6 +135,11 @@ void aicpi_rate_context_init(
 /* Price of one unit for this request; false = the map has none. */
 bool aicpi_rate_find(const aicpi_rate_context *c, aicpi_rate rate, int64_t *femto);
 
+/* The multiplier of an AICP_UPLIFT_... other than none. */
+aicpi_rate aicpi_rate_of_uplift(int32_t uplift);
+/* Copies and checks caller-owned options. ERR_INVALID. */
+aicp_status aicpi_cost_options_copy(aicp_cost_options *o, const void *options, aicp_error *err);
+
 /* For price_table.c: prices of the list that stand on their own (models that cost nothing). */
 bool aicpi_model_list_price(
     const aicp_model_list *list, size_t index, aicpi_slice *input, aicpi_slice *output);

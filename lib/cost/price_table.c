@@ -437,6 +437,40 @@ static aicp_price *new_price(aicp_price_table *t, const char *key) {
     return price;
 }
 
+/* Providers whose cached input costs a share of the input price when the map names no price for it.
+ */
+static const struct {
+    const char *provider;
+    int32_t permille;
+} default_cache_read[] = {
+    {"fireworks_ai", 500},
+};
+
+static void add_default_cache_read(parser *p, const aicp_price *price) {
+    const aicpi_price_entry *input = NULL;
+    for (size_t i = 0; i < p->count; i++) {
+        const aicpi_price_entry *e = &p->entries[i];
+        if (e->rate == AICPI_RATE_CACHE_READ && e->tier == AICP_TIER_STANDARD) {
+            return;
+        }
+        if (e->rate == AICPI_RATE_INPUT && e->tier == AICP_TIER_STANDARD && e->above_tokens == 0) {
+            input = e;
+        }
+    }
+    for (size_t i = 0; i < sizeof default_cache_read / sizeof default_cache_read[0]; i++) {
+        if (input != NULL && p->count < MAX_ENTRIES &&
+            strcmp(price->provider, default_cache_read[i].provider) == 0) {
+            p->entries[p->count] = *input;
+            p->entries[p->count].rate = AICPI_RATE_CACHE_READ;
+            p->entries[p->count].name = aicpi_slice_cstr("cache_read_input_token_cost");
+            p->entries[p->count].femto = (int64_t)aicpi_decimal_round(
+                (aicpi_int128)input->femto * default_cache_read[i].permille, 3);
+            p->count++;
+            return;
+        }
+    }
+}
+
 static void read_model(parser *p, aicpi_slice key) {
     aicp_price_table *t = p->table;
     aicpi_slice name;
@@ -461,6 +495,7 @@ static void read_model(parser *p, aicpi_slice key) {
     }
     price->max_output_tokens = price->max_output_tokens < 0 ? max_tokens : price->max_output_tokens;
     price->inclusive_steps = strcmp(price->provider, "xai") == 0;
+    add_default_cache_read(p, price);
     price->entries = keep_entries(p, 0, &price->count);
     price->steps = aicpi_arena_alloc(&t->arena, p->step_count * sizeof(aicpi_price_step));
     if (price->steps == NULL) {

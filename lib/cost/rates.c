@@ -169,3 +169,14 @@ bool aicpi_rate_find(const aicpi_rate_context *c, aicpi_rate rate, int64_t *femt
         return token_rate(c, rate, femto);
     }
 }
+
+aicpi_rate aicpi_rate_of_uplift(int32_t uplift) {
+    static const aicpi_rate rates[] = {
+        [AICP_UPLIFT_EU] = AICPI_RATE_UPLIFT_EU,
+        [AICP_UPLIFT_US] = AICPI_RATE_UPLIFT_US,
+        [AICP_UPLIFT_ENDPOINT] = AICPI_RATE_UPLIFT_ENDPOINT,
+        [AICP_UPLIFT_FAST] = AICPI_RATE_UPLIFT_FAST,
+        [AICP_UPLIFT_GEO_US] = AICPI_RATE_UPLIFT_GEO_US,
+    };
+    return rates[uplift];
+}
