@@ -75,6 +75,9 @@ static inline bool encode_piece(
 
 bool aicpi_cost_encode(
     const aicpi_codec *codec, const char *data, size_t len, aicpi_bpe_sink *sink) {
+    if (len == 0) {
+        return true; /* data may be NULL then */
+    }
     const uint8_t *p = (const uint8_t *)data;
     const uint8_t *end = p + len;
     bool o200k = codec->encoding->splitter == AICPI_SPLIT_O200K;
