@@ -37,8 +37,10 @@ AICP_BEGIN_DECL
 #define AICP_LEDGER_ACCOUNTS_MAX 16
 /** Most soft thresholds of one account. */
 #define AICP_LEDGER_THRESHOLDS_MAX 16
-/** Largest amount of money that the ledger works with, nano-dollars (about 4.6 billion USD). */
-#define AICP_LEDGER_AMOUNT_MAX INT64_C(4611686018427387903)
+/** Largest amount of one reservation, settlement or adjustment, nano-dollars (a million USD). */
+#define AICP_LEDGER_AMOUNT_MAX INT64_C(1000000000000000)
+/** Largest limit, nano-dollars (a billion USD). */
+#define AICP_LEDGER_LIMIT_MAX INT64_C(1000000000000000000)
 /** Wall time of a window without end. */
 #define AICP_BUDGET_FOREVER INT64_MAX
 

@@ -1,0 +1,2 @@
+/* The stores of the SQL suite serve the ledger's too. */
+#include "unit/sql/stores.c"
