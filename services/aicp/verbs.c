@@ -5,6 +5,8 @@ const cli_verb *const cli_verbs[] = {
     &cli_policy_check,
     &cli_policy_authorize,
     &cli_limit_simulate,
+    &cli_guard_scan,
+    &cli_guard_rules,
     &cli_completion,
     NULL,
 };

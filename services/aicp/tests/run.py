@@ -266,5 +266,58 @@ class LimitSimulate(Files):
         self.assertIn(f"{rules}:2:", err)
 
 
+class Guard(Files):
+    def scan(self, profile, *more, stdin):
+        return lines("guard", "scan", "--config", self.file("g.json", json.dumps(profile)), *more, stdin=stdin)
+
+    def test_texts_are_masked_and_findings_listed(self):
+        code, out, _ = self.scan(
+            {"pii": {"action": "mask"}},
+            stdin=[{"id": 1, "text": "gr\u00fc\u00dfe an bob.smith@example.com"}, {"id": "b", "text": "nothing"}],
+        )
+        self.assertEqual(code, 0)
+        self.assertEqual([o["id"] for o in out], [1, "b"])
+        self.assertEqual([o["action"] for o in out], ["mask", "none"])
+        self.assertEqual([o["text"] for o in out], ["gr\u00fc\u00dfe an <EMAIL_ADDRESS>", None])
+        (found,) = out[0]["findings"]
+        self.assertEqual(
+            {k: found[k] for k in ("type", "start", "end", "action", "detector")},
+            {"type": "EMAIL_ADDRESS", "start": 11, "end": 32, "action": "mask", "detector": "pii"},
+        )
+        self.assertGreater(out[0]["risk_score"], 0)
+
+    def test_offsets_in_characters(self):
+        _, out, _ = self.scan(
+            {}, "--offsets", "chars", stdin=[{"text": "gr\u00fc\u00dfe an bob.smith@example.com"}]
+        )
+        self.assertEqual(out[0]["findings"][0]["start"], 9)
+
+    def test_lines_do_not_know_of_each_other(self):
+        asks = [{"text": f"mail {name}@example.com"} for name in ("ann", "bob")]
+        _, out, _ = self.scan({"pii": {"action": "anonymize"}}, stdin=asks)
+        self.assertEqual([o["text"] for o in out], ["mail <EMAIL_ADDRESS_1>"] * 2)
+
+    def test_bad_lines_and_profiles(self):
+        code, out, _ = self.scan({}, stdin=[{"id": 7}, {"text": 1}, {"text": "fine"}])
+        self.assertEqual(code, 1)
+        self.assertEqual(["error" in o for o in out], [True, True, False])
+        self.assertEqual(out[0]["id"], 7)
+        bad = self.file("b.json", '{"pii":\n {"actoin": "mask"}}')
+        code, out, err = lines("guard", "scan", "--config", bad, stdin=[])
+        self.assertEqual((code, out), (1, []))
+        self.assertIn(f"{bad}:2:", err)
+        self.assertEqual(lines("guard", "scan", stdin=[])[0], 2)
+        self.assertEqual(self.scan({}, "--offsets", "yards", stdin=[])[0], 2)
+
+    def test_rules_are_listed(self):
+        code, out, _ = lines("guard", "rules", stdin="")
+        self.assertEqual(code, 0)
+        self.assertIn("EMAIL_ADDRESS", {rule["type"] for rule in out})
+        for rule in out:
+            self.assertLessEqual(
+                {"id", "type", "region", "validation", "action", "detector"}, set(rule), rule
+            )
+
+
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=1)
