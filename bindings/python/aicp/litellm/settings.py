@@ -1,0 +1,62 @@
+"""Settings of the handler, from environment variables."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Mapping, Optional
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the handler needs to know.
+
+    ================== =============================================================== =========
+    variable           meaning                                                         default
+    ================== =============================================================== =========
+    ``AICP_BUNDLE``    folder of the bundle; watched for new versions                  needed
+    ``AICP_STORE``     ``sqlite:///path`` or ``postgresql://…`` for budgets, shared    in memory
+                       limits
+    ``AICP_NODE``      name of this process group in the store                         host name
+    ``AICP_EVENTS``    file to which events are appended as JSON Lines                 none
+    ``AICP_FAIL_MODE`` ``closed``: when the gate cannot decide, calls are refused      closed
+                       with 503; ``open``: they pass unchecked, which is told in a
+                       header, a counter and the log
+    ``AICP_WAIT_MS``   how long one call may wait for the store                        2000
+    ``AICP_THREADS``   threads that wait for the store and scan long texts             4
+    ================== =============================================================== =========
+    """
+
+    bundle: str = ""
+    store: Optional[str] = None
+    node: Optional[str] = None
+    events: Optional[str] = None
+    fail_open: bool = False
+    wait_seconds: float = 2.0
+    threads: int = 4
+
+    @classmethod
+    def from_env(cls, env: Optional[Mapping[str, str]] = None) -> "Settings":
+        """Reads the environment. A value that makes no sense is a ValueError."""
+        env = os.environ if env is None else env
+        mode = env.get("AICP_FAIL_MODE", "closed").strip().lower()
+        if mode not in ("open", "closed"):
+            raise ValueError(f"AICP_FAIL_MODE must be open or closed, not {mode!r}")
+        return cls(
+            bundle=env.get("AICP_BUNDLE", ""),
+            store=env.get("AICP_STORE") or None,
+            node=env.get("AICP_NODE") or None,
+            events=env.get("AICP_EVENTS") or None,
+            fail_open=mode == "open",
+            wait_seconds=_whole(env, "AICP_WAIT_MS", 2000, 1, 60_000) / 1000,
+            threads=_whole(env, "AICP_THREADS", 4, 1, 256),
+        )
+
+
+def _whole(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    if not text.isdigit() or not low <= int(text) <= high:
+        raise ValueError(f"{name} must be a whole number from {low} to {high}, not {text!r}")
+    return int(text)

@@ -1,0 +1,312 @@
+"""Cedar policies: may this principal do this action on this resource?
+
+    policies = PolicySet('permit(principal, action, resource == Model::"small");')
+    answer = policies.authorize(("User", "alice"), ("Action", "chat"), ("Model", "small"))
+    answer.allowed, answer.reasons
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+
+from . import _aicp as _c
+from ._handle import Handle, given
+
+Text = Union[str, bytes]
+Uid = Tuple[str, str]
+
+
+class Policy(NamedTuple):
+    """One policy of a set."""
+
+    id: str
+    effect: str
+    line: int
+    column: int
+    annotations: Dict[str, str]
+
+
+@dataclass(frozen=True)
+class PolicyFailure:
+    """A policy that could not be evaluated; it counts as not satisfied."""
+
+    policy: str
+    kind: str
+    message: str
+    line: int
+    column: int
+    index: int
+    code: int
+
+
+@dataclass(frozen=True)
+class Authorization:
+    """The answer: ``allowed``, the ids (and indexes) of the policies that decided, failures."""
+
+    allowed: bool
+    reasons: List[str]
+    reason_indexes: List[int]
+    errors: List[PolicyFailure]
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+
+class Entities(Handle):
+    """A store of entities, read from Cedar's JSON form. Immutable; any thread may use it."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        entities: Union[Text, Sequence[Mapping[str, Any]]] = "[]",
+        *,
+        max_bytes: Optional[int] = None,
+        max_entities: Optional[int] = None,
+        max_ancestors: Optional[int] = None,
+    ) -> None:
+        text = entities if isinstance(entities, (str, bytes)) else json.dumps(entities)
+        options = given(max_bytes=max_bytes, max_entities=max_entities, max_ancestors=max_ancestors)
+        self._h = _c.aicp_policy_entities_parse(text, options)
+
+    def __len__(self) -> int:
+        return _c.aicp_policy_entities_count(self._h)
+
+    def __contains__(self, uid: Uid) -> bool:
+        return bool(_c.aicp_policy_entities_contains(self._h, uid[0], uid[1]))
+
+
+_NO_ENTITIES = Entities()
+
+
+class PolicySet(Handle):
+    """Policies in Cedar's text syntax. Immutable; any thread may use it."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        text: Text = "",
+        *,
+        id_from_annotation: bool = False,
+        max_depth: Optional[int] = None,
+        max_bytes: Optional[int] = None,
+    ) -> None:
+        flags = _c.AICP_POLICY_ID_FROM_ANNOTATION if id_from_annotation else None
+        options = given(flags=flags, max_depth=max_depth, max_bytes=max_bytes)
+        self._h = _c.aicp_policy_set_parse(text, options)
+
+    def link(self, links: Union[Text, Sequence[Mapping[str, Any]]]) -> "PolicySet":
+        """A new set: this one and links of its templates."""
+        text = links if isinstance(links, (str, bytes)) else json.dumps(links)
+        made = PolicySet.__new__(PolicySet)
+        made._h = _c.aicp_policy_set_link(self._h, text)
+        return made
+
+    def __len__(self) -> int:
+        return _c.aicp_policy_set_count(self._h)
+
+    def __getitem__(self, which: Union[int, str]) -> Policy:
+        h = self._h
+        if isinstance(which, str):
+            index = _c.aicp_policy_set_find(h, which)
+        else:
+            index = which + len(self) if which < 0 else which
+            if not 0 <= index < len(self):
+                raise IndexError(which)
+        notes = {
+            _c.aicp_policy_set_annotation_key(h, index, n): _c.aicp_policy_set_annotation_value(
+                h, index, n
+            )
+            for n in range(_c.aicp_policy_set_annotation_count(h, index))
+        }
+        permit = _c.aicp_policy_set_effect(h, index) == _c.AICP_POLICY_PERMIT
+        return Policy(
+            _c.aicp_policy_set_id(h, index),
+            "permit" if permit else "forbid",
+            _c.aicp_policy_set_line(h, index),
+            _c.aicp_policy_set_column(h, index),
+            notes,
+        )
+
+    def annotation(self, which: Union[int, str], key: str) -> Optional[str]:
+        """Value of one annotation, None when the policy has none of that name."""
+        index = _c.aicp_policy_set_find(self._h, which) if isinstance(which, str) else which
+        return _c.aicp_policy_set_annotation(self._h, index, key)
+
+    @property
+    def templates(self) -> List[str]:
+        """Ids of the templates."""
+        h = self._h
+        return [
+            _c.aicp_policy_set_template_id(h, i)
+            for i in range(_c.aicp_policy_set_template_count(h))
+        ]
+
+    def authorize(
+        self,
+        principal: Uid,
+        action: Uid,
+        resource: Uid,
+        context: Optional[Union[Text, Mapping[str, Any]]] = None,
+        entities: Optional[Entities] = None,
+        *,
+        decision_only: bool = False,
+    ) -> Authorization:
+        """Answers one question; make a :class:`Request` for context values that JSON cannot say."""
+        request = Request(principal, action, resource, context)
+        return request.authorize(self, entities, decision_only=decision_only)
+
+
+class Request(Handle):
+    """A question that is built step by step, reusable. One thread at a time."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        principal: Optional[Uid] = None,
+        action: Optional[Uid] = None,
+        resource: Optional[Uid] = None,
+        context: Optional[Union[Text, Mapping[str, Any]]] = None,
+    ) -> None:
+        self._h = _c.aicp_policy_request_new()
+        if principal is not None:
+            self.principal(principal)
+        if action is not None:
+            self.action(action)
+        if resource is not None:
+            self.resource(resource)
+        if context is not None:
+            self.context(context)
+
+    def reset(self) -> None:
+        """Empties the request."""
+        _c.aicp_policy_request_reset(self._h)
+
+    def principal(self, uid: Uid) -> None:
+        """Who asks: (type, id)."""
+        _c.aicp_policy_request_set_principal(self._h, uid[0], uid[1])
+
+    def action(self, uid: Uid) -> None:
+        """What is to be done: (type, id)."""
+        _c.aicp_policy_request_set_action(self._h, uid[0], uid[1])
+
+    def resource(self, uid: Uid) -> None:
+        """On what: (type, id)."""
+        _c.aicp_policy_request_set_resource(self._h, uid[0], uid[1])
+
+    def context(self, context: Union[Text, Mapping[str, Any]]) -> None:
+        """The whole context as JSON, or a mapping that becomes JSON."""
+        text = context if isinstance(context, (str, bytes)) else json.dumps(dict(context))
+        _c.aicp_policy_request_set_context_json(self._h, text)
+
+    def context_value(self, name: str, value: Any) -> None:
+        """Sets one attribute: bool, int, str, a set or list of str, or anything JSON can say."""
+        h = self._h
+        if isinstance(value, bool):
+            _c.aicp_policy_request_context_bool(h, name, int(value))
+        elif isinstance(value, int):
+            _c.aicp_policy_request_context_long(h, name, value)
+        elif isinstance(value, str):
+            _c.aicp_policy_request_context_string(h, name, value)
+        elif _all_text(value):
+            _c.aicp_policy_request_context_string_set(h, name, sorted(value))
+        else:
+            _c.aicp_policy_request_context_json(h, name, json.dumps(value))
+
+    def context_entity(self, name: str, uid: Uid) -> None:
+        """Sets an attribute to an entity."""
+        _c.aicp_policy_request_context_entity(self._h, name, uid[0], uid[1])
+
+    def context_ip(self, name: str, address: str) -> None:
+        """Sets an attribute to an address or a range of addresses."""
+        _c.aicp_policy_request_context_ip(self._h, name, address)
+
+    def context_decimal(self, name: str, number: str) -> None:
+        """Sets an attribute to a decimal, given as text."""
+        _c.aicp_policy_request_context_decimal(self._h, name, str(number))
+
+    def context_datetime(self, name: str, epoch_ms: int) -> None:
+        """Sets an attribute to a datetime, in milliseconds since 1970."""
+        _c.aicp_policy_request_context_datetime(self._h, name, epoch_ms)
+
+    def context_duration(self, name: str, duration_ms: int) -> None:
+        """Sets an attribute to a duration in milliseconds."""
+        _c.aicp_policy_request_context_duration(self._h, name, duration_ms)
+
+    def entity(
+        self,
+        uid: Uid,
+        parents: Iterable[Uid] = (),
+        attrs: Optional[Mapping[str, Any]] = None,
+    ) -> None:
+        """Adds an entity that only this request knows."""
+        h = self._h
+        _c.aicp_policy_request_entity_begin(h, uid[0], uid[1])
+        for parent in parents:
+            _c.aicp_policy_request_entity_parent(h, parent[0], parent[1])
+        for name, value in (attrs or {}).items():
+            if isinstance(value, bool):
+                _c.aicp_policy_request_entity_attr_bool(h, name, int(value))
+            elif isinstance(value, int):
+                _c.aicp_policy_request_entity_attr_long(h, name, value)
+            elif isinstance(value, str):
+                _c.aicp_policy_request_entity_attr_string(h, name, value)
+            elif _all_text(value):
+                _c.aicp_policy_request_entity_attr_string_set(h, name, sorted(value))
+            else:
+                _c.aicp_policy_request_entity_attr_json(h, name, json.dumps(value))
+
+    def entity_attr_entity(self, name: str, uid: Uid) -> None:
+        """Sets an attribute of the entity added last to an entity."""
+        _c.aicp_policy_request_entity_attr_entity(self._h, name, uid[0], uid[1])
+
+    def entity_attr_decimal(self, name: str, number: str) -> None:
+        """Sets an attribute of the entity added last to a decimal, given as text."""
+        _c.aicp_policy_request_entity_attr_decimal(self._h, name, str(number))
+
+    def entity_attr_datetime(self, name: str, epoch_ms: int) -> None:
+        """Sets an attribute of the entity added last to a datetime in milliseconds since 1970."""
+        _c.aicp_policy_request_entity_attr_datetime(self._h, name, epoch_ms)
+
+    def authorize(
+        self,
+        policies: PolicySet,
+        entities: Optional[Entities] = None,
+        *,
+        decision_only: bool = False,
+    ) -> Authorization:
+        """Asks. ``decision_only`` stops as soon as the decision is sure."""
+        response = _c.aicp_policy_response_new()
+        flags = _c.AICP_POLICY_DECISION_ONLY if decision_only else 0
+        store = (entities if entities is not None else _NO_ENTITIES)._h
+        _c.aicp_policy_authorize(policies._h, store, self._h, flags, response)
+        reasons = range(_c.aicp_policy_response_reason_count(response))
+        errors = range(_c.aicp_policy_response_error_count(response))
+        return Authorization(
+            _c.aicp_policy_response_decision(response) == _c.AICP_POLICY_ALLOW,
+            [_c.aicp_policy_response_reason_id(response, n) for n in reasons],
+            [_c.aicp_policy_response_reason_index(response, n) for n in reasons],
+            [_failure(response, n) for n in errors],
+        )
+
+
+def _failure(response: Any, n: int) -> PolicyFailure:
+    return PolicyFailure(
+        _c.aicp_policy_response_error_id(response, n),
+        _c.aicp_policy_error_name(_c.aicp_policy_response_error_kind(response, n)),
+        _c.aicp_policy_response_error_message(response, n),
+        _c.aicp_policy_response_error_line(response, n),
+        _c.aicp_policy_response_error_column(response, n),
+        _c.aicp_policy_response_error_index(response, n),
+        _c.aicp_policy_response_error_status(response, n),
+    )
+
+
+def _all_text(value: Any) -> bool:
+    return isinstance(value, (set, frozenset, list, tuple)) and all(
+        isinstance(item, str) for item in value
+    )
