@@ -103,7 +103,10 @@ def main():
                 for finding in re.split(r"(?m)^(?=\S+:\d+:\d+: (?:error|warning): )", text):
                     if finding.strip() and finding not in printed:
                         printed.add(finding)
-                        print(finding.rstrip(), flush=True)
+                        rows = finding.rstrip().splitlines()
+                        more = [f"  … {len(rows) - 16} lines more"] if len(rows) > 16 else []
+                        print("\n".join(rows[:4] + (rows[4:] if not more else more + rows[-12:])),
+                              flush=True)
                 if not text.strip():
                     print(f"{path}: clang-tidy failed ({code})", flush=True)
     slow.sort(reverse=True)

@@ -64,7 +64,7 @@ static void confirm(aicpi_guard_probe *p, uint16_t rule) {
     }
     size_t start = p->anchor - 2;
     size_t want = length_of(upper(p->data[start]), upper(p->data[start + 1]));
-    char iban[40];
+    char iban[40] = "";
     size_t n = 0;
     size_t i = start;
     while (want > 0 && n < want && i < p->len) {

@@ -171,6 +171,7 @@ static size_t reach(const char *data, size_t len) {
     return len + 1;
 }
 
+/* The very characters to be found: NOLINTBEGIN(misc-misleading-bidirectional) */
 #define E2_80(x)                                                                                   \
     { "\xe2\x80" x, ZERO_WIDTH }
 #define E2_81(x)                                                                                   \
@@ -219,6 +220,7 @@ static const aicpi_guard_literal literals[] = {
     {"\xf3\xa0\x86", SELECTORS},
     {"\xf3\xa0\x87", SELECTORS},
 };
+/* NOLINTEND(misc-misleading-bidirectional) */
 
 const aicpi_guard_detector aicpi_guard_detector_invisible = {
     .name = "invisible",

@@ -12,8 +12,8 @@
 #define MATCH_LIMIT 100000
 #define DEPTH_LIMIT 1000
 #define HEAP_LIMIT_KIB 8192
-#define JIT_STACK_START (32 * 1024)
-#define JIT_STACK_MAX (512 * 1024)
+#define JIT_STACK_START ((size_t)32 * 1024)
+#define JIT_STACK_MAX ((size_t)512 * 1024)
 #define GROUPS 3
 
 struct aicpi_guard_pattern {
@@ -161,8 +161,8 @@ int aicpi_guard_pattern_match(
         return -1;
     }
     const PCRE2_SIZE *ovector = pcre2_get_ovector_pointer(matcher->data);
-    for (int i = 0; i < GROUPS; i++) {
-        bool set = (rc == 0 || i < rc) && ovector[2 * i] != PCRE2_UNSET;
+    for (size_t i = 0; i < GROUPS; i++) {
+        bool set = (rc == 0 || i < (size_t)rc) && ovector[2 * i] != PCRE2_UNSET;
         groups->start[i] = set ? ovector[2 * i] : SIZE_MAX;
         groups->end[i] = set ? ovector[2 * i + 1] : SIZE_MAX;
     }

@@ -7,7 +7,7 @@ void aicpi_guard_profile_defaults(aicp_guard_profile *p) {
     p->name = "";
     p->on_error = -1;
     p->on_truncate = AICP_GUARD_FLAG;
-    p->timeout_ns = 50 * 1000000u;
+    p->timeout_ns = UINT64_C(50) * 1000000;
     p->max_bytes = (size_t)1 << 20;
     p->input = p->output = p->tools = true;
     p->injection_enabled = true;

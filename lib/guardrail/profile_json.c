@@ -13,7 +13,7 @@
 /* Overrides of one rule; entities may come before the section's own action. */
 typedef struct override {
     int8_t enabled; /* -1: not said */
-    int8_t action;
+    int32_t action;
     double threshold; /* < 0: not said */
 } override;
 
@@ -189,7 +189,7 @@ static bool entity_enabled(reader *r, int32_t rule) {
 static bool entity_action(reader *r, int32_t rule) {
     int32_t action = 0;
     bool ok = read_action(r, AICP_GUARD_PII, &action);
-    r->overrides[rule].action = (int8_t)action;
+    r->overrides[rule].action = action;
     return ok;
 }
 

@@ -98,7 +98,6 @@ aicp_status aicp_policy_response_error_status(const aicp_policy_response *respon
 #define STATUS(name, number, text, status)                                                         \
     case number:                                                                                   \
         return status;
-        /* Several kinds share a status. NOLINTNEXTLINE(bugprone-branch-clone) */
         AICP_POLICY_ERROR_MAP(STATUS)
 #undef STATUS
     default:
