@@ -139,8 +139,8 @@ static const aicpi_policy_str *join(aicpi_policy_parser *p, const path_names *na
     char *at = text;
     for (size_t i = 0; i < names->count; i++) {
         if (i > 0) {
-            memcpy(at, "::", 2);
-            at += 2;
+            *at++ = ':';
+            *at++ = ':';
         }
         memcpy(at, names->items[i]->data, names->items[i]->len);
         at += names->items[i]->len;

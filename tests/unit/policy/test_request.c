@@ -73,8 +73,8 @@ Test(policy_request, a_context_that_is_no_object_is_refused_with_its_place) {
         "{\"a\":{\"__extn\":{\"fn\":\"ip\"}}}",
         "{\"a\":{\"__extn\":1}}",
         "{\"a\":{\"__entity\":{\"type\":\"A\"}}}",
-        "{\"a\":{\"__entity\":"
-        "{\"type\":\"A B\",\"id\":\"\"}}}",
+        ("{\"a\":{\"__entity\":"
+         "{\"type\":\"A B\",\"id\":\"\"}}}"),
         "{\"a\":{\"__expr\":\"1\"}}",
         "{\"a\":9223372036854775808}"};
     policy_case c = policy_open("", NULL);
