@@ -7,6 +7,8 @@ const cli_verb *const cli_verbs[] = {
     &cli_limit_simulate,
     &cli_guard_scan,
     &cli_guard_rules,
+    &cli_tokens,
+    &cli_cost,
     &cli_completion,
     NULL,
 };

@@ -5,10 +5,12 @@
 #include "cli.h"
 
 extern const cli_verb cli_completion;
+extern const cli_verb cli_cost;
 extern const cli_verb cli_guard_rules;
 extern const cli_verb cli_guard_scan;
 extern const cli_verb cli_limit_simulate;
 extern const cli_verb cli_policy_authorize;
 extern const cli_verb cli_policy_check;
+extern const cli_verb cli_tokens;
 
 #endif

@@ -461,6 +461,10 @@ class CostRequest(Handle):
         """How many answers are asked for."""
         _c.aicp_cost_request_set_n(self._h, n)
 
+    def set_long_cache(self, on: bool = True) -> None:
+        """Says that the request asks for cache entries that live an hour."""
+        _c.aicp_cost_request_set_long_cache(self._h, int(on))
+
     def count(self, model: Optional[str] = None) -> TokenCount:
         """Counts the input tokens, by the rules of another model when one is named."""
         profile = _c.aicp_token_profile_find(model if model is not None else self.model or "")

@@ -229,7 +229,7 @@ def test_random_calls_never_crash(tmp_path):
         os._exit(0)
         """,
     )
-    assert int(out) > 500, "the calls were too wild to say anything"
+    assert int(out) > 100, "the calls were too wild to say anything"
 
 
 def test_none_for_a_handle_is_a_type_error():

@@ -319,5 +319,92 @@ class Guard(Files):
             )
 
 
+class Tokens(Files):
+    def test_standard_input_is_raw_bytes(self):
+        done = subprocess.run(
+            [TOOL, "tokens", "--encoding", "cl100k_base"], input=b"hello world\xff", capture_output=True
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertGreater(int(done.stdout), 2)
+
+    def test_counts_and_ids(self):
+        path = self.file("a.txt", "hello world")
+        self.assertEqual(aicp("tokens", "--encoding", "cl100k_base", path)[:2], (0, "2\n"))
+        self.assertEqual(aicp("tokens", "--model", "gpt-4o", path, path)[:2], (0, "2\n2\n"))
+        code, out, _ = lines("tokens", "--encoding", "cl100k_base", "--ids", path, stdin="")
+        self.assertEqual((code, out), (0, [{"count": 2, "ids": [15339, 1917]}]))
+        self.assertEqual(lines("tokens", "--encoding", "cl100k_base", "--json", stdin="")[1], [{"count": 0}])
+
+    def test_json_lines(self):
+        code, out, _ = lines(
+            "tokens", "--encoding", "cl100k_base", "--jsonl", stdin=[{"text": "hello"}, {"text": 1}, {"text": ""}]
+        )
+        self.assertEqual(code, 1)
+        self.assertEqual((out[0], out[2]), ({"count": 1}, {"count": 0}))
+        self.assertIn("error", out[1])
+
+    def test_special_tokens(self):
+        path = self.file("s.txt", "<|endoftext|>")
+        count = ["tokens", "--encoding", "cl100k_base", path, "--special"]
+        self.assertGreater(int(aicp(*count, "none")[1]), 1)
+        self.assertEqual(aicp(*count, "all")[1], "1\n")
+        code, out, err = aicp(*count, "strict")
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("special", err)
+
+    def test_usage(self):
+        for args in ([], ["--encoding", "x", "--model", "y"], ["--encoding", "nonsense"]):
+            self.assertEqual(aicp("tokens", *args)[0], 2, args)
+
+
+class Cost(Files):
+    def setUp(self):
+        super().setUp()
+        price = {
+            "input_cost_per_token": 2.5e-06,
+            "output_cost_per_token": 1e-05,
+            "max_output_tokens": 16384,
+            "litellm_provider": "openai",
+            "mode": "chat",
+        }
+        self.prices = self.file("p.json", json.dumps({"gpt-4o": price, "bare": {"mode": "chat"}}))
+
+    def body(self, **more):
+        message = {"role": "user", "content": "hello"}
+        return {"model": "gpt-4o", "messages": [message], "max_tokens": 10, **more}
+
+    def test_a_request_is_priced_in_decimals(self):
+        path = self.file("r.json", json.dumps(self.body()))
+        code, out, err = lines("cost", "--prices", self.prices, path, stdin="")
+        self.assertEqual(code, 0, err)
+        (quote,) = out
+        self.assertEqual((quote["model"], quote["provider"]), ("gpt-4o", "openai"))
+        self.assertEqual((quote["currency"], quote["basis"]), ("USD", "exact"))
+        self.assertEqual(quote["input_tokens"], 8)
+        self.assertEqual(quote["cost"]["input"], "0.00002")
+        self.assertEqual(quote["cost"]["total_max"], "0.00012")
+        self.assertLessEqual({"p50", "p95"}, set(quote["output_tokens_expected"]))
+
+    def test_lines_keep_their_order_and_their_errors(self):
+        asks = [self.body(), self.body(model="nobody"), {}, self.body(model="bare"), self.body(max_tokens=1)]
+        code, out, _ = lines("cost", "--prices", self.prices, "--jsonl", stdin=asks)
+        self.assertEqual(code, 1)
+        self.assertEqual(["error" in o for o in out], [False, True, True, True, False])
+        self.assertEqual(out[1]["error"]["code"], "ERR_UNKNOWN_MODEL")
+        self.assertEqual(out[3]["error"]["code"], "ERR_UNKNOWN_PRICE")
+
+    def test_a_price_map_comes_along(self):
+        env = {k: v for k, v in os.environ.items() if k != "AICP_PRICES"}
+        done = subprocess.run([TOOL, "cost"], input=json.dumps(self.body()), capture_output=True, env=env, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["cost"]["input"], "0.00002")
+
+    def test_prices_are_judged(self):
+        bad = self.file("b.json", '{"m":\n {"input_cost_per_token": -1}}')
+        code, out, err = lines("cost", "--prices", bad, stdin="{}")
+        self.assertEqual((code, out), (1, []))
+        self.assertIn(f"{bad}:2:", err)
+
+
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=1)
