@@ -15,6 +15,9 @@ file(RELATIVE_PATH AICP_PC_PREFIX
   ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 configure_file(pkgconfig/aicp.pc.in ${PROJECT_BINARY_DIR}/aicp.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/aicp.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+# Price map and model list, read at run time.
+install(FILES data/models/litellm_prices.json data/models/models.json
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/aicp)
 if(TARGET aicp-cli)
   install(TARGETS aicp-cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
