@@ -125,8 +125,9 @@ AICP_API void aicp_policy_entities_options_init(aicp_policy_entities_options *op
  * "policy1", … by position, templates counted too, unless #AICP_POLICY_ID_FROM_ANNOTATION says
  * otherwise. `*out` is to be given back with aicp_policy_set_free().
  *
- * Errors: ERR_PARSE with line, column and what was found and expected; ERR_EXISTS (an id twice);
- * ERR_POLICY_DEPTH; ERR_LIMIT (too long); ERR_NOMEM.
+ * Errors, those of the text with line and column: ERR_PARSE saying what was found and expected;
+ * ERR_POLICY_DEPTH; ERR_EXISTS (an id twice); ERR_INVALID (an id with a NUL, or options);
+ * ERR_LIMIT (too long, or a policy with more than 256 annotations); ERR_NOMEM.
  */
 AICP_API AICP_MUST_CHECK aicp_status aicp_policy_set_parse(
     const char *data,
