@@ -12,6 +12,7 @@
 #include "aicp/export.h"
 #include "aicp/gate.h"
 #include "aicp/guardrail.h"
+#include "aicp/litellm.h"
 #include "aicp/policy.h"
 #include "aicp/ratelimit.h"
 
