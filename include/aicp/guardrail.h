@@ -192,9 +192,9 @@ AICP_API size_t aicp_guard_session_count(const aicp_guard_session *session);
 /** Strictest action over all texts scanned with the session. */
 AICP_API int32_t aicp_guard_session_action(const aicp_guard_session *session);
 
-/** Risk of the request, 0..1: 1 - product over categories of (1 - weight x highest score), rounded
- * to 3 places; weights secrets 1, injection 0.95, PII 0.8 (0.4 for EMAIL_ADDRESS and IP_ADDRESS),
- * invisible text 0.5. */
+/** Risk of the request, 0..1: 1 - product over categories of (1 - highest weight x score of what
+ * was found), rounded to 3 places; weights secrets 1, injection 0.95 (below its threshold too), PII
+ * 0.8 (0.4 for EMAIL_ADDRESS and IP_ADDRESS), invisible text 0.5. */
 AICP_API double aicp_guard_session_risk(const aicp_guard_session *session);
 
 /** Findings of all texts scanned with the session. */

@@ -130,9 +130,18 @@ static bool glued_before(const aicpi_guard_probe *p, size_t start) {
     }
     char before = p->data[start - 1];
     char earlier = start > 1 ? p->data[start - 2] : ' ';
-    bool joined = before == '-' || before == '.' || before == '/' || before == ',' || before == ' ';
+    bool joined = before == '-' || before == '.' || before == '/' || before == ',';
     return aicpi_guard_is_word(before) || before == '#' || before == '$' || before == '+' ||
            (joined && aicpi_is_digit(earlier));
+}
+
+/* Behind a blank and digits: a group of a number that blanks divide, or the next of a list. */
+static bool continues_before(const aicpi_guard_probe *p, const shape *s) {
+    const aicpi_guard_number *n = p->number;
+    bool blank =
+        s->start > 1 && p->data[s->start - 1] == ' ' && aicpi_is_digit(p->data[s->start - 2]);
+    bool own = n->groups > 1 && n->separator[1] != ' ';
+    return blank && !own && !s->bracket && n->group_len[0] < 9;
 }
 
 static bool glued_after(const aicpi_guard_probe *p, size_t end) {
@@ -249,6 +258,41 @@ static double national_score(const aicpi_guard_number *n) {
     return n->groups > 1 && zero ? 0.2 : 0.05;
 }
 
+/* Groups of the first number where several stand in a row: a blank divides "212-555-0187 212-...",
+ * and whatever follows nine digits in one piece. */
+static size_t groups_of_first(const aicpi_guard_number *n) {
+    for (size_t i = 1; i < n->groups; i++) {
+        bool other = n->separator[1] == '-' || n->separator[1] == '.';
+        other = other || (i > 1 && (n->separator[i - 1] == '-' || n->separator[i - 1] == '.'));
+        bool blank = n->separator[i] == ' ' || (n->separator[i] == ')' && digits_in(n, i) >= 9);
+        if (blank && (other || n->group_len[i - 1] >= 9)) {
+            return i;
+        }
+    }
+    return n->groups;
+}
+
+/* Numbers without a country code. */
+static void confirm_local(aicpi_guard_probe *p, const shape *s, const aicpi_guard_number *n) {
+    size_t end = p->anchor + n->end[n->count - 1];
+    if (n->count > 15 || glued_after(p, end)) {
+        return;
+    }
+    double american = north_american_score(n, s);
+    uint16_t kind = american > 0 ? NORTH_AMERICAN : NATIONAL;
+    double score = american > 0 ? american : national_score(n);
+    if (kind == NATIONAL && (n->count > 13 || n->count < 8)) {
+        return;
+    }
+    /* An opening bracket belongs to the number only when it closes inside. */
+    size_t start = s->bracket && !has_separator(n, ')') ? p->anchor : s->start;
+    double named = aicpi_guard_context(p, start, end, context, score);
+    if (named == score && aicpi_guard_has_context(p, start, end, others)) {
+        return;
+    }
+    aicpi_guard_report(p, kind, start, end, named, false);
+}
+
 static void confirm(aicpi_guard_probe *p, uint16_t rule) {
     (void)rule;
     const aicpi_guard_number *n = p->number;
@@ -263,27 +307,19 @@ static void confirm(aicpi_guard_probe *p, uint16_t rule) {
         (void)confirm_international(p, &s, 0);
         return;
     }
+    if (continues_before(p, &s)) {
+        return;
+    }
     if (n->digit[0] == 0 && n->digit[1] == 0 && n->count >= 10 && !has_separator(n, '/') &&
         confirm_international(p, &s, 2)) {
         return;
     }
-    size_t end = p->anchor + n->end[n->count - 1];
-    if (n->count > 15 || glued_after(p, end)) {
-        return;
+    aicpi_guard_number part = *n;
+    part.groups = (uint8_t)groups_of_first(n);
+    part.count = (uint8_t)digits_in(n, part.groups);
+    if (part.count >= 7) {
+        confirm_local(p, &s, &part);
     }
-    double american = north_american_score(n, &s);
-    uint16_t kind = american > 0 ? NORTH_AMERICAN : NATIONAL;
-    double score = american > 0 ? american : national_score(n);
-    if (kind == NATIONAL && (n->count > 13 || n->count < 8)) {
-        return;
-    }
-    /* An opening bracket belongs to the number only when it closes inside. */
-    size_t start = s.bracket && !has_separator(n, ')') ? p->anchor : s.start;
-    double named = aicpi_guard_context(p, start, end, context, score);
-    if (named == score && aicpi_guard_has_context(p, start, end, others)) {
-        return;
-    }
-    aicpi_guard_report(p, kind, start, end, named, false);
 }
 
 const aicpi_guard_detector aicpi_guard_detector_phone = {

@@ -34,12 +34,13 @@ static bool is_assigned(const uint8_t *digits) {
     return all != 78051120 && all != 219099999 && all != 123456789;
 }
 
-static bool glued(const aicpi_guard_probe *p, size_t end) {
+static bool glued(const aicpi_guard_probe *p, size_t end, char separator) {
     char before = p->anchor > 0 ? p->data[p->anchor - 1] : ' ';
     char earlier = p->anchor > 1 ? p->data[p->anchor - 2] : ' ';
     char after = end < p->len ? p->data[end] : ' ';
     char later = end + 1 < p->len ? p->data[end + 1] : ' ';
-    bool joined_before = aicpi_is_digit(earlier) && strchr(" -./,", before) && before;
+    bool joined_before = aicpi_is_digit(earlier) && strchr("-./,", before) && before;
+    joined_before = joined_before || (before == ' ' && separator == ' ' && aicpi_is_digit(earlier));
     bool joined_after = aicpi_is_digit(later) && strchr("-./,", after) && after;
     return aicpi_guard_is_word(before) || aicpi_guard_is_word(after) || before == '+' ||
            before == '#' || joined_before || joined_after;
@@ -56,7 +57,7 @@ static void confirm(aicpi_guard_probe *p, uint16_t rule) {
                  n->group_len[2] == 4 && n->separator[1] == n->separator[2];
     char separator = split ? n->separator[1] : 0;
     size_t end = p->anchor + n->end[8];
-    if ((!plain && !split) || separator == '/' || separator == ')' || glued(p, end)) {
+    if ((!plain && !split) || separator == '/' || separator == ')' || glued(p, end, separator)) {
         return;
     }
     double score = plain ? 0.05 : separator == '.' ? 0.3 : 0.5;

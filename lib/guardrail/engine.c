@@ -32,6 +32,7 @@ void aicpi_guard_begin(
     aicpi_guard_norm_begin(&r->norm);
     r->decoded_bytes = 0;
     r->tally = (aicpi_guard_tally){0};
+    r->cell_count = 0;
     r->pending_count = 0;
     r->covered = 0;
     r->emitted = 0;
@@ -41,6 +42,7 @@ void aicpi_guard_begin(
     r->matches = 0;
     r->action = AICP_GUARD_NONE;
     memset(r->scores, 0, sizeof r->scores);
+    memset(r->risks, 0, sizeof r->risks);
     r->error = AICP_OK;
     r->rewritten = false;
     r->truncated = false;
@@ -409,6 +411,8 @@ void aicpi_guard_conclude(aicp_guard_result *r) {
         const aicp_guard_profile *p = r->profile;
         double score = aicpi_guard_injection_score(r);
         r->scores[AICP_GUARD_INJECTION] = score;
+        /* Below the threshold too: half a suspicion is a risk. */
+        r->risks[AICP_GUARD_INJECTION] = score * aicpi_guard_weight(AICP_GUARD_INJECTION, "");
         if (score >= p->injection_threshold[r->source] && score > 0) {
             aicp_guard_finding f = {
                 .start = r->tally.start.byte,
@@ -429,6 +433,6 @@ void aicpi_guard_conclude(aicp_guard_result *r) {
     }
     if (r->session && !r->reported) {
         r->reported = true;
-        aicpi_guard_session_note(r->session, r->action, r->scores, r->matches);
+        aicpi_guard_session_note(r->session, r->action, r->risks, r->matches);
     }
 }

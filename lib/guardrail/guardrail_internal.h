@@ -245,8 +245,11 @@ size_t aicpi_guard_session_lookup(
 /* Borrowed until the session gets its next value. */
 aicpi_slice aicpi_guard_session_value(const aicp_guard_session *session, size_t index);
 void aicpi_guard_session_note(
-    aicp_guard_session *session, int32_t action, const double *scores, uint64_t matches);
-double aicpi_guard_risk(const double *scores);
+    aicp_guard_session *session, int32_t action, const double *risks, uint64_t matches);
+/* Weight of a finding in the risk. */
+double aicpi_guard_weight(int32_t category, const char *type);
+/* 1 - product of (1 - weighted highest score) over the categories, rounded. */
+double aicpi_guard_risk(const double *risks);
 
 /* ---- engine ------------------------------------------------------------------------------------
  */
@@ -317,11 +320,15 @@ typedef struct aicpi_guard_norm {
 
 #define AICPI_GUARD_FAMILIES 16
 
-/* Sum of injection signals: the strongest of each family in the cell at hand and the one before. */
-typedef struct aicpi_guard_tally {
+/* The strongest injection signal of each family in one cell of the text. */
+typedef struct aicpi_guard_cell {
     uint64_t cell;
-    double before[AICPI_GUARD_FAMILIES];
-    double here[AICPI_GUARD_FAMILIES];
+    double family[AICPI_GUARD_FAMILIES];
+} aicpi_guard_cell;
+
+/* Sum of injection signals. Signals of the text and of payloads come in no fixed order: nothing
+ * here depends on it. */
+typedef struct aicpi_guard_tally {
     double best;   /* highest sum so far, 0 = no signal */
     bool order;    /* one of the signals was an order to the model */
     uint16_t rule; /* strongest signal and its place */
@@ -361,6 +368,9 @@ struct aicp_guard_result {
     char *decoded[AICPI_GUARD_DEPTH];
     size_t decoded_bytes;
     aicpi_guard_tally tally;
+    aicpi_guard_cell *cells; /* those with signals, by number */
+    size_t cell_count;
+    size_t cell_capacity;
 
     /* candidates waiting for their cluster, by start */
     aicpi_guard_candidate *pending;
@@ -378,6 +388,7 @@ struct aicp_guard_result {
     uint64_t matches;
     int32_t action;
     double scores[AICP_GUARD_CATEGORY_COUNT];
+    double risks[AICP_GUARD_CATEGORY_COUNT]; /* highest weighted score of what was found */
     aicp_status error;
     bool rewritten;
     bool truncated;

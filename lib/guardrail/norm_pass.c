@@ -59,17 +59,82 @@ double aicpi_guard_injection_score(const aicp_guard_result *r) {
     return score > 1.0 ? 1.0 : score;
 }
 
-static void enter_cell(aicpi_guard_tally *t, uint64_t cell) {
-    if (cell <= t->cell) {
+/* The cell, made when it has no signal yet; NULL: out of memory. */
+static aicpi_guard_cell *find_cell(aicp_guard_result *r, uint64_t number) {
+    size_t i = r->cell_count;
+    while (i > 0 && r->cells[i - 1].cell > number) {
+        i--;
+    }
+    if (i > 0 && r->cells[i - 1].cell == number) {
+        return &r->cells[i - 1];
+    }
+    if (!aicpi_grow(
+            &r->allocator,
+            (void **)&r->cells,
+            &r->cell_capacity,
+            r->cell_count,
+            sizeof *r->cells)) {
+        aicpi_guard_note_error(r, AICP_ERR_NOMEM);
+        return NULL;
+    }
+    for (size_t k = r->cell_count++; k > i; k--) {
+        r->cells[k] = r->cells[k - 1];
+    }
+    r->cells[i] = (aicpi_guard_cell){.cell = number};
+    return &r->cells[i];
+}
+
+/* 1 - product over families of (1 - strongest signal in the two cells). */
+static double sum_of(const aicpi_guard_cell *a, const aicpi_guard_cell *b) {
+    double rest = 1.0;
+    for (size_t i = 0; i < AICPI_GUARD_FAMILIES; i++) {
+        rest *= 1.0 - (a->family[i] > b->family[i] ? a->family[i] : b->family[i]);
+    }
+    return 1.0 - rest;
+}
+
+static void add_up(aicp_guard_result *r, const aicpi_guard_cell *cell) {
+    const aicpi_guard_cell *end = r->cells + r->cell_count;
+    const aicpi_guard_cell *before = cell > r->cells ? cell - 1 : cell;
+    const aicpi_guard_cell *after = cell + 1 < end ? cell + 1 : cell;
+    before = before->cell + 1 == cell->cell ? before : cell;
+    after = after->cell == cell->cell + 1 ? after : cell;
+    double with_before = sum_of(before, cell);
+    double with_after = sum_of(cell, after);
+    double best = with_before > with_after ? with_before : with_after;
+    r->tally.best = best > r->tally.best ? best : r->tally.best;
+}
+
+/* Forgets cells that no signal can reach any more. */
+static void forget_cells(aicp_guard_result *r) {
+    uint64_t least = r->run_pos < r->norm_pos ? r->run_pos : r->norm_pos;
+    least = r->pos < least ? r->pos : least;
+    uint64_t margin = 2 * (uint64_t)AICPI_GUARD_LONG_REACH;
+    if (r->cell_count < 64 || least < margin) {
         return;
     }
-    if (cell == t->cell + 1) {
-        memcpy(t->before, t->here, sizeof t->before);
-    } else {
-        memset(t->before, 0, sizeof t->before);
+    size_t drop = 0;
+    while (drop < r->cell_count && r->cells[drop].cell + 2 < (least - margin) / AICPI_GUARD_CELL) {
+        drop++;
     }
-    memset(t->here, 0, sizeof t->here);
-    t->cell = cell;
+    r->cell_count -= drop;
+    memmove(r->cells, r->cells + drop, r->cell_count * sizeof *r->cells);
+}
+
+/* The finding names the strongest signal, the first of equal ones. */
+static bool is_stronger(
+    const aicpi_guard_tally *t,
+    double score,
+    aicpi_guard_place start,
+    aicpi_guard_place end,
+    uint16_t rule) {
+    if (score != t->rule_score) {
+        return score > t->rule_score;
+    }
+    if (start.byte != t->start.byte) {
+        return start.byte < t->start.byte;
+    }
+    return end.byte != t->end.byte ? end.byte > t->end.byte : rule < t->rule;
 }
 
 void aicpi_guard_signal(
@@ -80,23 +145,23 @@ void aicpi_guard_signal(
         return;
     }
     double score = aicp_guard_rule_at(global)->score;
-    aicpi_guard_tally *t = &r->tally;
     aicpi_guard_place from = probe->decoded ? probe->span_start : probe->places[start];
-    enter_cell(t, from.byte / AICPI_GUARD_CELL);
-    t->order = t->order || order;
-    if (score > t->here[family]) {
-        t->here[family] = score;
-        double rest = 1.0;
-        for (size_t i = 0; i < AICPI_GUARD_FAMILIES; i++) {
-            rest *= 1.0 - (t->here[i] > t->before[i] ? t->here[i] : t->before[i]);
-        }
-        t->best = 1.0 - rest > t->best ? 1.0 - rest : t->best;
+    aicpi_guard_place to = probe->decoded ? probe->span_end : probe->places[end];
+    aicpi_guard_cell *cell = find_cell(r, from.byte / AICPI_GUARD_CELL);
+    if (!cell) {
+        return;
     }
-    if (score > t->rule_score) {
+    aicpi_guard_tally *t = &r->tally;
+    t->order = t->order || order;
+    if (score > cell->family[family]) {
+        cell->family[family] = score;
+        add_up(r, cell);
+    }
+    if (is_stronger(t, score, from, to, global)) {
         t->rule_score = score;
         t->rule = global;
         t->start = from;
-        t->end = probe->decoded ? probe->span_end : probe->places[end];
+        t->end = to;
         t->decoded = probe->decoded;
     }
 }
@@ -231,6 +296,7 @@ void aicpi_guard_norm_pass(aicp_guard_result *r) {
         search(r, norm);
         visit_hits(r, &probe, norm, last && r->final);
         forget(norm);
+        forget_cells(r);
     }
 }
 

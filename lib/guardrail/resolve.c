@@ -172,6 +172,10 @@ static void hash_value(const aicp_guard_profile *p, const char *data, size_t len
 
 void aicpi_guard_note_finding(aicp_guard_result *r, const aicp_guard_finding *finding) {
     r->matches++;
+    double risk = finding->score * aicpi_guard_weight(finding->category, finding->type);
+    if (risk > r->risks[finding->category]) {
+        r->risks[finding->category] = risk;
+    }
     int32_t action = finding->action;
     if (r->profile->monitor && action > AICP_GUARD_LOG) {
         action = AICP_GUARD_LOG;

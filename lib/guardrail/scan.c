@@ -61,6 +61,7 @@ void aicp_guard_result_free(aicp_guard_result *result) {
         }
         aicpi_free(&a, result->decoded[i]);
     }
+    aicpi_free(&a, result->cells);
     aicpi_free(&a, result->pending);
     aicpi_free(&a, result->findings);
     if (result->out.data) {
@@ -149,7 +150,7 @@ int32_t aicp_guard_result_action(const aicp_guard_result *result) {
 }
 
 double aicp_guard_result_risk(const aicp_guard_result *result) {
-    return aicpi_guard_risk(result->scores);
+    return aicpi_guard_risk(result->risks);
 }
 
 double aicp_guard_result_score(const aicp_guard_result *result, int32_t category) {

@@ -29,7 +29,7 @@ struct aicp_guard_session {
     uint32_t *by_name;
     size_t slots;
     int32_t action;
-    double scores[AICP_GUARD_CATEGORY_COUNT];
+    double risks[AICP_GUARD_CATEGORY_COUNT];
     uint64_t matches;
 };
 
@@ -63,7 +63,7 @@ void aicp_guard_session_reset(aicp_guard_session *session) {
         memset(session->by_name, 0, session->slots * sizeof *session->by_name);
     }
     session->action = AICP_GUARD_NONE;
-    memset(session->scores, 0, sizeof session->scores);
+    memset(session->risks, 0, sizeof session->risks);
     session->matches = 0;
 }
 
@@ -93,28 +93,35 @@ uint64_t aicp_guard_session_match_count(const aicp_guard_session *session) {
 }
 
 double aicp_guard_session_risk(const aicp_guard_session *session) {
-    return aicpi_guard_risk(session->scores);
+    return aicpi_guard_risk(session->risks);
 }
 
-double aicpi_guard_risk(const double *scores) {
-    static const double weights[AICP_GUARD_CATEGORY_COUNT] = {
-        [AICP_GUARD_PII] = 0.8,
-        [AICP_GUARD_SECRET] = 1.0,
-        [AICP_GUARD_INJECTION] = 0.95,
-        [AICP_GUARD_INVISIBLE] = 0.5,
-    };
+double aicpi_guard_weight(int32_t category, const char *type) {
+    switch (category) {
+    case AICP_GUARD_SECRET:
+        return 1.0;
+    case AICP_GUARD_INJECTION:
+        return 0.95;
+    case AICP_GUARD_PII:
+        return strcmp(type, "EMAIL_ADDRESS") == 0 || strcmp(type, "IP_ADDRESS") == 0 ? 0.4 : 0.8;
+    default:
+        return 0.5;
+    }
+}
+
+double aicpi_guard_risk(const double *risks) {
     double rest = 1.0;
     for (size_t i = 0; i < AICP_GUARD_CATEGORY_COUNT; i++) {
-        rest *= 1.0 - weights[i] * scores[i];
+        rest *= 1.0 - risks[i];
     }
     return round((1.0 - rest) * 1000.0) / 1000.0;
 }
 
 void aicpi_guard_session_note(
-    aicp_guard_session *session, int32_t action, const double *scores, uint64_t matches) {
+    aicp_guard_session *session, int32_t action, const double *risks, uint64_t matches) {
     session->action = action > session->action ? action : session->action;
     for (size_t i = 0; i < AICP_GUARD_CATEGORY_COUNT; i++) {
-        session->scores[i] = scores[i] > session->scores[i] ? scores[i] : session->scores[i];
+        session->risks[i] = risks[i] > session->risks[i] ? risks[i] : session->risks[i];
     }
     session->matches += matches;
 }

@@ -349,3 +349,10 @@ Test(detectors, every_rule_is_described_and_ids_are_unique) {
     }
     cr_expect_null(aicp_guard_rule_at(count));
 }
+
+Test(detectors, numbers_in_a_row_are_told_apart) {
+    cr_expect_eq(guard_count("212-555-0187 212-555-0188 (212) 555-0189", "PHONE_NUMBER"), 3);
+    cr_expect_eq(guard_count("+44 20 7946 0958 +44 20 7946 0959", "PHONE_NUMBER"), 2);
+    cr_expect_eq(guard_count("541-58-0118 541-58-0119", "US_SSN"), 2);
+    cr_expect_eq(guard_count("4111 1111 1111 1111, 5500-0000-0000-0004", "CREDIT_CARD"), 2);
+}

@@ -185,10 +185,10 @@ Test(scan, overlapping_matches_yield_one) {
 
 Test(scan, more_than_a_thousand_matches_are_counted_and_rewritten) {
     enum { COUNT = 1500 };
-    char *text = malloc(COUNT * 20 + 1);
+    char *text = malloc(COUNT * 24);
     size_t n = 0;
     for (int i = 0; i < COUNT; i++) {
-        n += (size_t)snprintf(text + n, 20, "u%d@example.com ", i);
+        n += (size_t)snprintf(text + n, 24, "u%d@example.com ", i);
     }
     aicp_guard_profile *profile = guard_profile("{\"timeout_ms\":60000}");
     aicp_guard_result *result = guard_result();
