@@ -120,12 +120,12 @@ Test(policy_request, bad_arguments_are_refused) {
 #define ENTITY(type, id, attrs, parents)                                                           \
     "{\"uid\":" UID(type, id) ",\"attrs\":" attrs ",\"parents\":[" parents "]}"
 
-static const char store[] = "[" ENTITY("User", "alice", "{\"level\":1}", UID("Team", "t")) "," ENTITY(
-    "Team",
-    "t",
-    "{}",
-    UID("Org",
-        "o")) "," ENTITY("Org", "o", "{}", "") "," ENTITY("Doc", "d", "{}", UID("Folder", "f")) "]";
+#define ALICE ENTITY("User", "alice", "{\"level\":1}", UID("Team", "t"))
+#define TEAM ENTITY("Team", "t", "{}", UID("Org", "o"))
+#define ORG ENTITY("Org", "o", "{}", "")
+#define DOC ENTITY("Doc", "d", "{}", UID("Folder", "f"))
+
+static const char store[] = "[" ALICE "," TEAM "," ORG "," DOC "]";
 
 static void begin(policy_case *c, const char *type, const char *id) {
     cr_assert_eq(
