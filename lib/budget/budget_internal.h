@@ -60,7 +60,8 @@ typedef struct aicpi_budget_hold {
     int64_t give_back;
     int64_t unsent_release; /* of records whose settlement is not in the store */
     int64_t unsent_spent;
-    uint64_t records; /* that point here */
+    int64_t answered_ns; /* the last recall that this hold has answered */
+    uint64_t records;    /* that point here */
     uint64_t used_ns;
     size_t delta; /* index + 1 in the pass at hand */
 } aicpi_budget_hold;
@@ -99,6 +100,9 @@ struct aicpi_budget_account {
     uint64_t looked_ns;
     int64_t slice; /* size of the last slice */
     uint64_t slice_ns;
+    int64_t nodes;      /* with money of the window, as of the last look */
+    int64_t recall_ns;  /* the last recall seen; free money goes back while it is young */
+    int64_t waited_ns;  /* the recall that a want has waited for in vain */
     int64_t raised_seq; /* the leader's: thresholds of this window known to be stored */
     uint32_t raised;
     aicpi_budget_hold *current; /* newest window, NULL before the first look */
@@ -166,6 +170,8 @@ typedef struct aicpi_budget_want {
     bool unknown_price;
     bool queued;
     bool done;
+    bool wait;     /* other nodes have been asked to give back what they do not use */
+    int32_t waits; /* how often it waited */
     bool saw_dead; /* refused while a dead node's holds may still be taken over */
     aicp_status status;
     aicp_ledger_result result;
@@ -188,6 +194,7 @@ typedef struct aicpi_budget_pass_want {
         pooled[AICP_LEDGER_ACCOUNTS_MAX]; /* from what refused wants of this pass had earmarked */
     int64_t remaining;
     bool replayed; /* the store knows it */
+    bool wait;
     int64_t reserved_at_ns;
 } aicpi_budget_pass_want;
 
@@ -198,6 +205,7 @@ typedef struct aicpi_budget_delta {
     int64_t spent;
     int64_t release;
     int64_t give_back;
+    int64_t answer;  /* recall that this pass answers, or 0 */
     int64_t unspent; /* of records that turn out to be somebody else's */
 } aicpi_budget_delta;
 
@@ -213,6 +221,8 @@ typedef struct aicpi_budget_pass_account {
     int64_t spent;
     int64_t held;
     int64_t carried;
+    int64_t recall_ns;
+    bool recalled; /* the recall is young: no slices */
     int64_t limit;
     int64_t nodes;   /* with money of the window */
     int64_t pool;    /* earmarked by wants that were refused */
@@ -249,6 +259,7 @@ typedef struct aicpi_budget_pass {
     bool stopping;
     bool dead; /* there are nodes whose holds are to be taken over */
     int64_t top_rev;
+    int64_t top_recall_ns;
     aicpi_strbuf changed; /* ids of accounts put since top_rev: length (2 bytes), bytes */
     aicpi_budget_pass_want *wants;
     size_t wants_count;
@@ -300,6 +311,9 @@ struct aicpi_budget_core {
     uint64_t last_monotonic;
     int64_t wall_offset;
     int64_t top_rev;
+    int64_t recalls;       /* number of the last recall looked at */
+    int64_t top_recall_ns; /* and its time */
+    size_t answers;        /* accounts whose recall is to be answered */
     aicpi_map accounts;
     aicpi_budget_table table;
     aicpi_budget_list dirty;
@@ -400,6 +414,7 @@ typedef struct aicpi_budget_window_row {
     int64_t spent;
     int64_t held;
     int64_t carried;
+    int64_t recall_ns;
 } aicpi_budget_window_row;
 /* Locks and reads the account's row; *found false when there is none. `window` (may be NULL) gets a
  * new handle when the stored rev differs from `have_rev`. */

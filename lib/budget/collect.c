@@ -52,7 +52,8 @@ static aicpi_budget_delta *add_delta(aicpi_budget_core *c, aicpi_budget_hold *h)
                                    sizeof *p->deltas)) {
         return NULL;
     }
-    p->deltas[p->deltas_count] = (aicpi_budget_delta){.hold = h, .account = account};
+    p->deltas[p->deltas_count] =
+        (aicpi_budget_delta){.hold = h, .account = account, .answer = h->answered_ns};
     h->delta = ++p->deltas_count;
     return &p->deltas[h->delta - 1];
 }
@@ -62,16 +63,18 @@ static aicp_status add_give_backs(aicpi_budget_core *c, aicpi_budget_account *a,
     for (aicpi_budget_hold *h = a->holds; h; h = h->next) {
         bool closed = h != a->current || wall >= h->end_ns;
         bool idle = now - h->used_ns >= c->options.idle_ns;
-        if (a->tight || a->stale || closed || idle || c->pass.stopping) {
+        bool recalled = h == a->current && a->recall_ns > h->answered_ns;
+        if (a->tight || a->stale || closed || idle || recalled || c->pass.stopping) {
             h->give_back += h->free;
             h->free = 0;
         }
-        if (h->give_back != 0) {
+        if (h->give_back != 0 || recalled) {
             aicpi_budget_delta *d = add_delta(c, h);
             if (!d) {
                 return AICP_ERR_NOMEM;
             }
             d->give_back += h->give_back;
+            d->answer = recalled ? a->recall_ns : h->answered_ns;
             h->give_back = 0;
         }
     }
@@ -273,6 +276,7 @@ static void apply_deltas(aicpi_budget_core *c, bool committed) {
             d->hold->durable -= d->release + d->give_back;
             d->hold->unsent_release -= d->release;
             d->hold->unsent_spent -= d->spent;
+            d->hold->answered_ns = d->answer;
         } else {
             d->hold->give_back += d->give_back;
         }
@@ -292,6 +296,17 @@ static void open_hold(aicpi_budget_account *a, const aicpi_budget_pass_account *
     if (h->seq == pa->seq) {
         h->start_ns = pa->start_ns;
         h->end_ns = pa->end_ns;
+    }
+}
+
+/* A recall that this node's hold has to answer with its next pass. */
+static void note_recall(aicpi_budget_core *c, aicpi_budget_account *a, int64_t recall_ns) {
+    if (recall_ns <= a->recall_ns) {
+        return;
+    }
+    a->recall_ns = recall_ns;
+    if (a->current && a->current->durable > 0) {
+        c->answers++;
     }
 }
 
@@ -316,6 +331,8 @@ static void apply_account(aicpi_budget_core *c, aicpi_budget_pass_account *pa) {
     a->seen_spent = pa->spent;
     a->seen_held = pa->held;
     a->tight = pa->tight;
+    a->nodes = pa->nodes;
+    note_recall(c, a, pa->recall_ns);
     a->raised_seq = pa->seq;
     a->raised = pa->raised;
     a->current->durable += pa->grant;
@@ -394,8 +411,9 @@ static void refuse(aicpi_budget_core *c, aicpi_budget_pass_want *pw) {
     const aicpi_budget_account *a = c->pass.accounts[pw->accounts[pw->denied]].account;
     w->status = pw->status;
     w->saw_dead = c->pass.dead;
+    w->wait = pw->wait;
     fill_result(&w->result, a, w->indexes[pw->denied], pw->remaining);
-    c->metrics.denied += pw->status == AICP_ERR_BUDGET_EXCEEDED;
+    c->metrics.denied += pw->status == AICP_ERR_BUDGET_EXCEEDED && !pw->wait;
     (void)aicpi_fail(
         &w->err,
         pw->status,
@@ -512,21 +530,25 @@ static void apply_events(aicpi_budget_core *c) {
     }
 }
 
-/* Accounts that any node has put are read again before they are used. */
+/* Accounts that any node has put are read again before they are used; recalls are answered. */
 static void apply_changed(aicpi_budget_core *c) {
     const aicpi_strbuf *b = &c->pass.changed;
-    for (size_t at = 0; at + 2 <= b->len;) {
-        size_t len = (size_t)(unsigned char)b->data[at] << 8 | (unsigned char)b->data[at + 1];
-        aicpi_slice id = aicpi_slice_of(b->data + at + 2, len);
+    for (size_t at = 0; at + 3 <= b->len;) {
+        const unsigned char *p = (const unsigned char *)b->data + at;
+        size_t len = (size_t)p[1] << 8 | p[2];
+        aicpi_slice id = aicpi_slice_of(b->data + at + 3, len);
         aicpi_budget_account *a = aicpi_budget_account_get(c, id, false);
-        if (a && a->rule.rev < c->pass.top_rev) {
+        if (a && p[0] == 'r') {
+            note_recall(c, a, c->pass.top_recall_ns);
+        } else if (a && a->rule.rev < c->pass.top_rev) {
             a->stale = true;
             aicpi_budget_hungry(c, a);
         }
-        at += 2 + len;
+        at += 3 + len;
     }
     if (c->pass.maintain) {
         c->top_rev = c->pass.top_rev;
+        c->top_recall_ns = c->pass.top_recall_ns;
     }
 }
 

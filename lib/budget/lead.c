@@ -8,6 +8,9 @@
 #include <errno.h>
 #include <time.h>
 
+#define WAITS 10
+#define WAIT_FIRST_NS UINT64_C(4000000)
+#define WAIT_MOST_NS UINT64_C(50000000)
 #define NODE_ALIVE_PART 10 /* holds count as certain until a tenth of their life before expiry */
 
 /* Deadlines are in the time of the clock hook; waiting is done in real time. */
@@ -218,12 +221,43 @@ static aicp_status ask_once(aicpi_budget_core *c, aicpi_budget_want *w) {
     return w->status;
 }
 
-aicp_status aicpi_budget_ask(aicpi_budget_core *c, aicpi_budget_want *w) {
+static void sleep_without_lock(aicpi_budget_core *c, uint64_t ns) {
+    struct timespec t = {0, (long)ns};
+    pthread_mutex_unlock(&c->lock);
+    (void)nanosleep(&t, NULL);
+    pthread_mutex_lock(&c->lock);
+}
+
+/* Asks, and while other nodes are to give back what they do not use, asks again. */
+static aicp_status ask_patiently(aicpi_budget_core *c, aicpi_budget_want *w) {
+    uint64_t wait = WAIT_FIRST_NS;
     aicp_status s = ask_once(c, w);
+    for (int i = 0; i < WAITS && s == AICP_ERR_BUDGET_EXCEEDED && w->wait; i++) {
+        if (aicpi_budget_mono(c) + wait >= w->deadline) {
+            break;
+        }
+        sleep_without_lock(c, wait);
+        wait = wait < WAIT_MOST_NS ? 2 * wait : wait;
+        s = ask_once(c, w);
+    }
+    if (s == AICP_ERR_BUDGET_EXCEEDED && w->wait) {
+        c->metrics.denied++;
+        for (uint32_t i = 0; i < w->count; i++) {
+            aicpi_budget_account *a = aicpi_budget_account_get(c, w->names[i], false);
+            if (a) {
+                a->waited_ns = a->recall_ns; /* somebody does not answer: do not wait again */
+            }
+        }
+    }
+    return s;
+}
+
+aicp_status aicpi_budget_ask(aicpi_budget_core *c, aicpi_budget_want *w) {
+    aicp_status s = ask_patiently(c, w);
     size_t reaped = 0;
     if (s == AICP_ERR_BUDGET_EXCEEDED && w->saw_dead &&
         aicpi_budget_reap(c, w->deadline, &reaped, NULL) == AICP_OK && reaped > 0) {
-        s = ask_once(c, w);
+        s = ask_patiently(c, w);
     }
     return s;
 }
@@ -233,8 +267,12 @@ static aicp_status
 send_all(aicpi_budget_core *c, uint64_t deadline, bool maintain, aicp_error *err) {
     aicp_status s = AICP_OK;
     size_t left = c->dirty.count;
-    for (bool first = true; s == AICP_OK && (first || left > 0 || c->fenced); first = false) {
-        s = pass(c, deadline, maintain && first, err);
+    c->answers = 0;
+    for (bool first = true;
+         s == AICP_OK && (first || left > 0 || c->fenced || (maintain && c->answers > 0));
+         first = false) {
+        c->answers = 0;
+        s = pass(c, deadline, maintain, err);
         if (s == AICP_ERR_STATE) {
             s = AICP_OK; /* the next round starts anew */
             left = c->dirty.count;
@@ -288,9 +326,10 @@ static bool has_idle(aicpi_budget_core *c, uint64_t now) {
     for (aicpi_map_slot *s; (s = aicpi_map_next(&c->accounts, &pos)) != NULL;) {
         const aicpi_budget_account *a = s->value.ptr;
         for (const aicpi_budget_hold *h = a->holds; h; h = h->next) {
-            bool given =
-                h != a->current || a->tight || a->stale || now - h->used_ns >= c->options.idle_ns;
-            if (h->give_back > 0 || (h->free > 0 && given)) {
+            bool given = h != a->current || a->tight || a->stale || a->recall_ns > h->answered_ns ||
+                         now - h->used_ns >= c->options.idle_ns;
+            bool recalled = h == a->current && h->durable > 0 && a->recall_ns > h->answered_ns;
+            if (h->give_back > 0 || recalled || (h->free > 0 && given)) {
                 return true;
             }
         }
@@ -298,15 +337,21 @@ static bool has_idle(aicpi_budget_core *c, uint64_t now) {
     return false;
 }
 
-/* The number of the last put, without a transaction. Needs the lead, not the lock. */
-static aicp_status read_rev(aicpi_budget_core *c, int64_t *rev, aicp_error *err) {
+/* The numbers of the last put and the last recall, without a transaction. Needs the lead, not the
+ * lock. */
+static aicp_status
+read_news(aicpi_budget_core *c, int64_t *rev, int64_t *recalls, aicp_error *err) {
     aicpi_sql_stmt *q = NULL;
     bool row = false;
     aicp_status s =
-        aicpi_sql_prepare(c->db, "SELECT n FROM aicp_budget_meta WHERE k = 'rev'", &q, err);
+        aicpi_sql_prepare(c->db, "SELECT n FROM aicp_budget_meta ORDER BY k DESC", &q, err);
     s = s == AICP_OK ? aicpi_sql_step(q, &row, err) : s;
     if (s == AICP_OK) {
         *rev = aicpi_sql_i64(q, 0);
+        s = aicpi_sql_step(q, &row, err);
+    }
+    if (s == AICP_OK) {
+        *recalls = aicpi_sql_i64(q, 0);
         aicpi_sql_reset(q);
     }
     return s;
@@ -319,18 +364,21 @@ aicpi_budget_refresh(aicpi_budget_core *c, uint64_t deadline, bool always, aicp_
         return s;
     }
     int64_t rev = c->top_rev;
+    int64_t recalls = c->recalls;
     pthread_mutex_unlock(&c->lock);
-    s = read_rev(c, &rev, err);
+    s = read_news(c, &rev, &recalls, err);
     pthread_mutex_lock(&c->lock);
     uint64_t now = aicpi_budget_mono(c);
     c->refresh_at = now + c->options.refresh_ns;
-    bool due = always || rev != c->top_rev || now >= c->maintain_at || has_idle(c, now);
+    bool due = always || rev != c->top_rev || recalls != c->recalls || now >= c->maintain_at ||
+               has_idle(c, now);
     bool dead = false;
     if (s == AICP_OK && due) {
         s = send_all(c, deadline, true, err);
         dead = s == AICP_OK && c->pass.dead;
     }
     if (s == AICP_OK && due) {
+        c->recalls = recalls;
         uint64_t third = c->options.hold_ttl_ns / 3;
         uint64_t second = (uint64_t)AICPI_SECOND_NS;
         c->maintain_at = now + (third < 10 * second ? third : 10 * second);

@@ -56,11 +56,16 @@ void aicpi_budget_wake(aicpi_budget_core *c) {
     }
 }
 
+static uint64_t real_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
+}
+
 /* Real time: the clock hook does not move waiting. */
 static void pause_flusher(aicpi_budget_core *c, uint64_t ns) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    uint64_t at = (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec + ns;
+    uint64_t at = real_ns() + ns;
     t.tv_sec = (time_t)(at / SECOND);
     t.tv_nsec = (long)(at % SECOND);
     (void)pthread_cond_timedwait(&c->wake, &c->lock, &t);
@@ -68,12 +73,14 @@ static void pause_flusher(aicpi_budget_core *c, uint64_t ns) {
 
 static void *flusher(void *user) {
     aicpi_budget_core *c = user;
+    uint64_t refresh_at = 0; /* real */
     pthread_mutex_lock(&c->lock);
     while (!c->stopping) {
         uint64_t now = aicpi_budget_mono(c);
         (void)aicpi_budget_expire(c, now);
         aicp_status s = AICP_OK;
-        if (now >= c->refresh_at) {
+        if (real_ns() >= refresh_at) {
+            refresh_at = real_ns() + c->options.refresh_ns;
             s = aicpi_budget_refresh(c, now + CLOSE_NS, false, NULL);
         } else if (c->dirty.count > 0 || c->hungry > 0) {
             s = aicpi_budget_flush(c, now + CLOSE_NS, false, NULL);

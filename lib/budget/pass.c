@@ -11,6 +11,7 @@
 #define UNLIMITED_SLICE_AMOUNTS 64
 #define SLICE_PART 8 /* no slice is larger than this part of the limit */
 #define MONEY_MOST (INT64_MAX / 2)
+#define RECALL_NS INT64_C(1000000000) /* how long a recall keeps slices from being made */
 
 static aicpi_slice id_of(const aicpi_budget_pass_account *pa) {
     return aicpi_slice_of(pa->account->id, pa->account->id_len);
@@ -40,6 +41,7 @@ static void reset_outputs(aicpi_budget_pass *p) {
         aicpi_budget_pass_want *pw = &p->wants[i];
         pw->status = AICP_OK;
         pw->replayed = false;
+        pw->wait = false;
         memset(pw->usable, 0, sizeof pw->usable);
         memset(pw->pooled, 0, sizeof pw->pooled);
     }
@@ -69,29 +71,61 @@ static aicp_status touch_node(aicpi_budget_core *c, aicpi_sql *db, aicp_error *e
     return s;
 }
 
-/* Accounts that somebody has put since the last look. */
-static aicp_status read_changed(aicpi_budget_core *c, aicpi_sql *db, aicp_error *err) {
-    aicpi_budget_pass *p = &c->pass;
+/* One id of an account with news: what kind ('p' put, 'r' recalled), length, bytes. */
+static void note_news(aicpi_strbuf *b, char kind, aicpi_slice id) {
+    aicpi_strbuf_putc(b, kind);
+    aicpi_strbuf_putc(b, (char)(id.len >> 8));
+    aicpi_strbuf_putc(b, (char)(id.len & 0xff));
+    aicpi_strbuf_append(b, id.data, id.len);
+}
+
+static aicp_status read_news(
+    aicpi_budget_pass *p,
+    aicpi_sql *db,
+    const char *text,
+    char kind,
+    int64_t *top,
+    aicp_error *err) {
     aicpi_sql_stmt *q = NULL;
-    p->top_rev = c->top_rev;
-    if (!p->maintain) {
-        return AICP_OK;
-    }
-    aicp_status s = aicpi_sql_prepare(
-        db, "SELECT id, rev FROM aicp_budget_account WHERE rev > ? ORDER BY rev", &q, err);
+    aicp_status s = aicpi_sql_prepare(db, text, &q, err);
     if (s == AICP_OK) {
-        aicpi_sql_bind_i64(q, 1, c->top_rev);
+        aicpi_sql_bind_i64(q, 1, *top);
     }
     bool row = s == AICP_OK;
     while (s == AICP_OK && row) {
         s = aicpi_sql_step(q, &row, err);
         if (s == AICP_OK && row) {
-            aicpi_slice id = aicpi_sql_text(q, 0);
-            p->top_rev = aicpi_sql_i64(q, 1);
-            aicpi_strbuf_putc(&p->changed, (char)(id.len >> 8));
-            aicpi_strbuf_putc(&p->changed, (char)(id.len & 0xff));
-            aicpi_strbuf_append(&p->changed, id.data, id.len);
+            note_news(&p->changed, kind, aicpi_sql_text(q, 0));
+            *top = aicpi_sql_i64(q, 1);
         }
+    }
+    return s;
+}
+
+/* Accounts that somebody has put or recalled since the last look. */
+static aicp_status read_changed(aicpi_budget_core *c, aicpi_sql *db, aicp_error *err) {
+    aicpi_budget_pass *p = &c->pass;
+    p->top_rev = c->top_rev;
+    p->top_recall_ns = c->top_recall_ns;
+    if (!p->maintain) {
+        return AICP_OK;
+    }
+    aicp_status s = read_news(
+        p,
+        db,
+        "SELECT id, rev FROM aicp_budget_account WHERE rev > ? ORDER BY rev",
+        'p',
+        &p->top_rev,
+        err);
+    if (s == AICP_OK) {
+        s = read_news(
+            p,
+            db,
+            "SELECT account, recall_ns FROM aicp_budget_window WHERE recall_ns > ?"
+            " ORDER BY recall_ns",
+            'r',
+            &p->top_recall_ns,
+            err);
     }
     return s == AICP_OK && p->changed.failed ? aicpi_nomem(err) : s;
 }
@@ -139,6 +173,9 @@ load_account(aicpi_budget_core *c, aicpi_sql *db, aicpi_budget_pass_account *pa,
     pa->spent = row.spent;
     pa->held = row.held;
     pa->carried = row.carried;
+    pa->recall_ns = row.recall_ns;
+    pa->recalled = row.recall_ns > 0 && c->pass.now_ns - row.recall_ns < RECALL_NS;
+    pa->nodes = a->nodes > 0 ? a->nodes : 1;
     pa->limit = aicpi_budget_limit(&pa->rule, row.carried, c->pass.now_ns);
     pa->raised = a->raised_seq == row.seq && a->rule.rev == pa->rule.rev ? a->raised : 0;
     if (s == AICP_OK && pa->wanted && c->options.mode == AICP_LEDGER_HOLD) {
@@ -381,6 +418,78 @@ write_want(aicpi_budget_core *c, aicpi_sql *db, aicpi_budget_pass_want *pw, aicp
     return s == AICP_OK && conflict ? AICP_ERR_STORE_BUSY : s;
 }
 
+/* ---- recalls ---- */
+
+/* Asks all nodes to give back what they hold of the window without using it. */
+static aicp_status
+recall(aicpi_budget_core *c, aicpi_sql *db, aicpi_budget_pass_account *pa, aicp_error *err) {
+    aicpi_sql_stmt *q = NULL;
+    aicp_status s = aicpi_sql_prepare(
+        db, "UPDATE aicp_budget_window SET recall_ns = ? WHERE account = ? AND seq = ?", &q, err);
+    if (s == AICP_OK) {
+        aicpi_sql_bind_i64(q, 1, c->pass.now_ns);
+        aicpi_sql_bind_text(q, 2, id_of(pa).data, id_of(pa).len);
+        aicpi_sql_bind_i64(q, 3, pa->seq);
+        s = aicpi_sql_run(q, err);
+    }
+    if (s == AICP_OK) {
+        s = aicpi_sql_prepare(
+            db, "UPDATE aicp_budget_meta SET n = n + 1 WHERE k = 'recall'", &q, err);
+    }
+    s = s == AICP_OK ? aicpi_sql_run(q, err) : s;
+    pa->recall_ns = c->pass.now_ns;
+    pa->recalled = true;
+    return s;
+}
+
+/* How many other nodes hold money of the window and have not answered its recall? */
+static aicp_status count_silent(
+    aicpi_budget_core *c,
+    aicpi_sql *db,
+    const aicpi_budget_pass_account *pa,
+    int64_t *silent,
+    aicp_error *err) {
+    aicpi_sql_stmt *q = NULL;
+    bool row = false;
+    aicp_status s = aicpi_sql_prepare(
+        db,
+        "SELECT count(*) FROM aicp_budget_hold WHERE account = ? AND seq = ? AND node <> ?"
+        " AND amount > 0 AND answered_ns < ?",
+        &q,
+        err);
+    if (s == AICP_OK) {
+        aicpi_sql_bind_text(q, 1, id_of(pa).data, id_of(pa).len);
+        aicpi_sql_bind_i64(q, 2, pa->seq);
+        aicpi_sql_bind_text(q, 3, c->node, strlen(c->node));
+        aicpi_sql_bind_i64(q, 4, pa->recall_ns);
+        s = aicpi_sql_step(q, &row, err);
+    }
+    if (s == AICP_OK) {
+        *silent = aicpi_sql_i64(q, 0);
+        aicpi_sql_reset(q);
+    }
+    return s;
+}
+
+/* A want is refused although other nodes may hold money that they do not use: they are asked for
+ * it, and the want waits for their answers. */
+static aicp_status
+consider_recall(aicpi_budget_core *c, aicpi_sql *db, aicpi_budget_pass_want *pw, aicp_error *err) {
+    aicpi_budget_pass_account *pa = &c->pass.accounts[pw->accounts[pw->denied]];
+    bool possible = pw->status == AICP_ERR_BUDGET_EXCEEDED && c->options.mode == AICP_LEDGER_HOLD &&
+                    pa->nodes > 1 && pa->limit > pa->spent && pw->amount <= pa->limit - pa->spent;
+    if (!possible) {
+        return AICP_OK;
+    }
+    aicp_status s = pa->recalled ? AICP_OK : recall(c, db, pa, err);
+    int64_t silent = 0;
+    if (s == AICP_OK && pa->account->waited_ns != pa->recall_ns) {
+        s = count_silent(c, db, pa, &silent, err);
+    }
+    pw->wait = silent > 0;
+    return s;
+}
+
 static aicp_status decide_wants(aicpi_budget_core *c, aicpi_sql *db, aicp_error *err) {
     aicpi_budget_pass *p = &c->pass;
     aicp_status s = AICP_OK;
@@ -390,6 +499,7 @@ static aicp_status decide_wants(aicpi_budget_core *c, aicpi_sql *db, aicp_error 
         s = look_up(db, pw, &known, err);
         if (s == AICP_OK) {
             decide(p, pw);
+            s = consider_recall(c, db, pw, err);
         }
         bool granted = pw->status == AICP_OK && !pw->replayed;
         if (s == AICP_OK && granted && c->options.mode == AICP_LEDGER_SYNC) {
@@ -440,8 +550,8 @@ static int64_t slice_size(const aicpi_budget_core *c, const aicpi_budget_pass_ac
 
 /* Free money for this node, while there is plenty for all. */
 static void grant_slice(const aicpi_budget_core *c, aicpi_budget_pass_account *pa) {
-    pa->tight = c->options.mode == AICP_LEDGER_SYNC;
-    if (!pa->found || !pa->wanted || pa->rule.frozen || pa->tight) {
+    pa->tight = c->options.mode == AICP_LEDGER_SYNC || pa->recalled;
+    if (!pa->found || pa->tight) {
         return;
     }
     int64_t slice = slice_size(c, pa);
@@ -456,11 +566,11 @@ static void grant_slice(const aicpi_budget_core *c, aicpi_budget_pass_account *p
     }
     if (slice <= 0 || left / (2 * pa->nodes) < slice) {
         pa->tight = pa->limit != AICP_LEDGER_UNLIMITED;
-        return;
+    } else if (pa->wanted && !pa->rule.frozen) {
+        pa->extra = slice;
+        pa->grant += slice;
+        pa->held += slice;
     }
-    pa->extra = slice;
-    pa->grant += slice;
-    pa->held += slice;
 }
 
 /* ---- money ---- */
@@ -471,23 +581,24 @@ static aicp_status change_hold(
     aicpi_slice account,
     int64_t seq,
     int64_t amount,
+    int64_t answered_ns,
     aicp_error *err) {
-    static const char update[] = "UPDATE aicp_budget_hold SET amount = amount + ?"
+    static const char update[] = "UPDATE aicp_budget_hold SET amount = amount + ?, answered_ns = ?"
                                  " WHERE node = ? AND account = ? AND seq = ?";
     static const char insert[] =
-        "INSERT INTO aicp_budget_hold (amount, node, account, seq) VALUES (?, ?, ?, ?)";
-    if (amount == 0) {
-        return AICP_OK;
-    }
+        "INSERT INTO aicp_budget_hold (amount, answered_ns, node, account, seq)"
+        " VALUES (?, ?, ?, ?, ?)";
+
     aicp_status s = AICP_OK;
     for (int i = 0; i < 2 && s == AICP_OK; i++) {
         aicpi_sql_stmt *q = NULL;
         s = aicpi_sql_prepare(db, i == 0 ? update : insert, &q, err);
         if (s == AICP_OK) {
             aicpi_sql_bind_i64(q, 1, amount);
-            aicpi_sql_bind_text(q, 2, c->node, strlen(c->node));
-            aicpi_sql_bind_text(q, 3, account.data, account.len);
-            aicpi_sql_bind_i64(q, 4, seq);
+            aicpi_sql_bind_i64(q, 2, answered_ns);
+            aicpi_sql_bind_text(q, 3, c->node, strlen(c->node));
+            aicpi_sql_bind_text(q, 4, account.data, account.len);
+            aicpi_sql_bind_i64(q, 5, seq);
             s = aicpi_sql_run(q, err);
         }
         if (s == AICP_OK && aicpi_sql_changes(db) == 1) {
@@ -516,6 +627,12 @@ drop_hold(aicpi_budget_core *c, aicpi_sql *db, aicpi_slice account, int64_t seq,
     return s;
 }
 
+/* The recall that this node's hold of the open window has answered. */
+static int64_t open_answer(const aicpi_budget_pass_account *pa) {
+    const aicpi_budget_hold *h = pa->account->current;
+    return h && h->seq == pa->seq ? h->answered_ns : 0;
+}
+
 static aicp_status write_money(aicpi_budget_core *c, aicpi_sql *db, aicp_error *err) {
     aicpi_budget_pass *p = &c->pass;
     aicp_status s = AICP_OK;
@@ -526,7 +643,9 @@ static aicp_status write_money(aicpi_budget_core *c, aicpi_sql *db, aicp_error *
         int64_t held = (open ? pa->grant : 0) - d->release - d->give_back;
         pa->written = pa->written || open;
         s = aicpi_budget_add(db, id_of(pa), d->hold->seq, d->spent - d->unspent, held, err);
-        s = s == AICP_OK ? change_hold(c, db, id_of(pa), d->hold->seq, held, err) : s;
+        if (s == AICP_OK && (held != 0 || d->answer != d->hold->answered_ns)) {
+            s = change_hold(c, db, id_of(pa), d->hold->seq, held, d->answer, err);
+        }
         if (s == AICP_OK && (!open || p->stopping) && held < 0) {
             s = drop_hold(c, db, id_of(pa), d->hold->seq, err);
         }
@@ -535,7 +654,9 @@ static aicp_status write_money(aicpi_budget_core *c, aicpi_sql *db, aicp_error *
         const aicpi_budget_pass_account *pa = &p->accounts[i];
         if (!pa->written && pa->grant > 0) {
             s = aicpi_budget_add(db, id_of(pa), pa->seq, 0, pa->grant, err);
-            s = s == AICP_OK ? change_hold(c, db, id_of(pa), pa->seq, pa->grant, err) : s;
+            s = s == AICP_OK
+                    ? change_hold(c, db, id_of(pa), pa->seq, pa->grant, open_answer(pa), err)
+                    : s;
         }
     }
     return s;

@@ -9,7 +9,7 @@
 
 const char *const aicpi_budget_schema[] = {
     "CREATE TABLE aicp_budget_meta (k TEXT PRIMARY KEY, n BIGINT NOT NULL);"
-    "INSERT INTO aicp_budget_meta (k, n) VALUES ('rev', 0);"
+    "INSERT INTO aicp_budget_meta (k, n) VALUES ('rev', 0), ('recall', 0);"
     "CREATE TABLE aicp_budget_node ("
     " id TEXT PRIMARY KEY, name TEXT NOT NULL, batch BIGINT NOT NULL,"
     " seen_ns BIGINT NOT NULL, expires_ns BIGINT NOT NULL);"
@@ -25,10 +25,12 @@ const char *const aicpi_budget_schema[] = {
     " account TEXT NOT NULL, seq BIGINT NOT NULL, start_ns BIGINT NOT NULL,"
     " end_ns BIGINT NOT NULL, spent BIGINT NOT NULL CHECK (spent >= 0),"
     " held BIGINT NOT NULL CHECK (held >= 0), carried BIGINT NOT NULL,"
-    " PRIMARY KEY (account, seq));"
+    " recall_ns BIGINT NOT NULL, PRIMARY KEY (account, seq));"
+    "CREATE INDEX aicp_budget_window_recall ON aicp_budget_window (recall_ns);"
     "CREATE TABLE aicp_budget_hold ("
     " node TEXT NOT NULL, account TEXT NOT NULL, seq BIGINT NOT NULL,"
-    " amount BIGINT NOT NULL CHECK (amount >= 0), PRIMARY KEY (node, account, seq));"
+    " amount BIGINT NOT NULL CHECK (amount >= 0), answered_ns BIGINT NOT NULL,"
+    " PRIMARY KEY (node, account, seq));"
     "CREATE INDEX aicp_budget_hold_account ON aicp_budget_hold (account, seq);"
     "CREATE TABLE aicp_budget_reservation ("
     " id TEXT NOT NULL, account TEXT NOT NULL, seq BIGINT NOT NULL, node TEXT NOT NULL,"
@@ -143,7 +145,7 @@ static aicp_status newest_window(
     aicpi_sql_stmt *q = NULL;
     aicp_status s = aicpi_sql_prepare(
         db,
-        "SELECT seq, start_ns, end_ns, spent, held, carried FROM aicp_budget_window"
+        "SELECT seq, start_ns, end_ns, spent, held, carried, recall_ns FROM aicp_budget_window"
         " WHERE account = ? ORDER BY seq DESC LIMIT 1",
         &q,
         err);
@@ -158,7 +160,8 @@ static aicp_status newest_window(
             aicpi_sql_i64(q, 2),
             aicpi_sql_i64(q, 3),
             aicpi_sql_i64(q, 4),
-            aicpi_sql_i64(q, 5)};
+            aicpi_sql_i64(q, 5),
+            aicpi_sql_i64(q, 6)};
         aicpi_sql_reset(q);
     }
     return s;
@@ -169,8 +172,9 @@ insert_window(aicpi_sql *db, aicpi_slice id, const aicpi_budget_window_row *row,
     aicpi_sql_stmt *q = NULL;
     aicp_status s = aicpi_sql_prepare(
         db,
-        "INSERT INTO aicp_budget_window (account, seq, start_ns, end_ns, spent, held, carried)"
-        " VALUES (?, ?, ?, ?, 0, 0, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO aicp_budget_window"
+        " (account, seq, start_ns, end_ns, spent, held, carried, recall_ns)"
+        " VALUES (?, ?, ?, ?, 0, 0, 0, 0) ON CONFLICT DO NOTHING",
         &q,
         err);
     if (s == AICP_OK) {
@@ -178,22 +182,61 @@ insert_window(aicpi_sql *db, aicpi_slice id, const aicpi_budget_window_row *row,
         aicpi_sql_bind_i64(q, 2, row->seq);
         aicpi_sql_bind_i64(q, 3, row->start_ns);
         aicpi_sql_bind_i64(q, 4, row->end_ns);
-        aicpi_sql_bind_i64(q, 5, row->carried);
         s = aicpi_sql_run(q, err);
     }
     return s;
 }
 
-/* What the closed window left unspent, as far as the rule carries it on. */
-static int64_t
-carry(const aicpi_budget_rule *rule, const aicpi_budget_window_row *closed, int64_t now_ns) {
-    if (rule->rollover_max <= 0 || rule->limit == AICP_LEDGER_UNLIMITED || closed->seq == 0) {
-        return 0;
+static aicp_status
+set_carried(aicpi_sql *db, aicpi_slice id, int64_t seq, int64_t carried, aicp_error *err) {
+    aicpi_sql_stmt *q = NULL;
+    aicp_status s = aicpi_sql_prepare(
+        db, "UPDATE aicp_budget_window SET carried = ? WHERE account = ? AND seq = ?", &q, err);
+    if (s == AICP_OK) {
+        aicpi_sql_bind_i64(q, 1, carried);
+        aicpi_sql_bind_text(q, 2, id.data, id.len);
+        aicpi_sql_bind_i64(q, 3, seq);
+        s = aicpi_sql_run(q, err);
     }
-    int64_t limit = aicpi_budget_limit(rule, closed->carried, now_ns);
-    int64_t left = limit - closed->spent - closed->held;
+    return s;
+}
+
+/* What the window before left unspent, as far as the rule carries it on. Looked at again each time,
+ * as nodes give back what they held of a closed window only after its end. */
+static aicp_status carry(
+    aicpi_sql *db,
+    aicpi_slice id,
+    const aicpi_budget_rule *rule,
+    aicpi_budget_window_row *row,
+    aicp_error *err) {
+    if (rule->rollover_max <= 0 || rule->limit == AICP_LEDGER_UNLIMITED || row->seq <= 1) {
+        return AICP_OK;
+    }
+    aicpi_sql_stmt *q = NULL;
+    bool found = false;
+    aicp_status s = aicpi_sql_prepare(
+        db,
+        "SELECT carried, spent, held, end_ns FROM aicp_budget_window WHERE account = ? AND seq = ?",
+        &q,
+        err);
+    if (s == AICP_OK) {
+        aicpi_sql_bind_text(q, 1, id.data, id.len);
+        aicpi_sql_bind_i64(q, 2, row->seq - 1);
+        s = aicpi_sql_step(q, &found, err);
+    }
+    if (s != AICP_OK || !found) {
+        return s;
+    }
+    int64_t limit = aicpi_budget_limit(rule, aicpi_sql_i64(q, 0), aicpi_sql_i64(q, 3));
+    int64_t left = limit - aicpi_sql_i64(q, 1) - aicpi_sql_i64(q, 2);
+    aicpi_sql_reset(q);
     left = left > 0 ? left : 0;
-    return left < rule->rollover_max ? left : rule->rollover_max;
+    left = left < rule->rollover_max ? left : rule->rollover_max;
+    if (left == row->carried) {
+        return AICP_OK;
+    }
+    row->carried = left;
+    return set_carried(db, id, row->seq, left, err);
 }
 
 /* Rolling is opening the next row, never touching the old one. A clock that went back leaves the
@@ -207,12 +250,12 @@ aicp_status aicpi_budget_open_window(
     aicpi_budget_window_row *row,
     aicp_error *err) {
     bool found = false;
-    *row = (aicpi_budget_window_row){0, INT64_MIN, INT64_MIN, 0, 0, 0};
+    *row = (aicpi_budget_window_row){.start_ns = INT64_MIN, .end_ns = INT64_MIN};
     aicp_status s = newest_window(db, id, row, &found, err);
     if (s != AICP_OK || (found && now_ns < row->end_ns)) {
-        return s;
+        return s == AICP_OK ? carry(db, id, rule, row, err) : s;
     }
-    aicpi_budget_window_row next = {.seq = row->seq + 1, .carried = carry(rule, row, now_ns)};
+    aicpi_budget_window_row next = {.seq = row->seq + 1};
     s = aicp_budget_window_at(window, now_ns, &next.start_ns, &next.end_ns, err);
     if (found && next.start_ns < row->end_ns) {
         next.start_ns = row->end_ns;
@@ -224,7 +267,7 @@ aicp_status aicpi_budget_open_window(
         *row = next;
         s = newest_window(db, id, row, &found, err);
     }
-    return s;
+    return s == AICP_OK ? carry(db, id, rule, row, err) : s;
 }
 
 aicp_status aicpi_budget_window_for(
