@@ -1,0 +1,317 @@
+/* Finds the texts of a JSON body that guardrails look at, and patches bodies in place. Works on
+ * OpenAI chat completions, completions, embeddings and responses, on Anthropic messages, and on
+ * their answers: every string is a text unless its key says that it is an id, a type or binary
+ * data. */
+#include "lib/gate/gate_internal.h"
+
+/* Keys whose strings are no text of a person or a model. */
+static const char *const not_text[] = {
+    "role",
+    "type",
+    "id",
+    "object",
+    "model",
+    "tool_call_id",
+    "tool_use_id",
+    "call_id",
+    "item_id",
+    "url",
+    "data",
+    "file_data",
+    "file_id",
+    "image_url",
+    "media_type",
+    "mime_type",
+    "format",
+    "detail",
+    "name",
+    "status",
+    "finish_reason",
+    "stop_reason",
+    "created",
+    "signature",
+    "encrypted_content",
+    "cache_control",
+    "system_fingerprint",
+    "service_tier",
+    "previous_response_id",
+};
+
+/* Members of a request that hold what is sent to the model. */
+static const char *const request_members[] = {
+    "messages",
+    "input",
+    "prompt",
+    "instructions",
+    "system",
+    "contents",
+    "suffix",
+    "query",
+    "documents"};
+
+static bool listed(const char *const *list, size_t count, aicpi_slice key) {
+    for (size_t i = 0; i < count; i++) {
+        if (aicpi_slice_is(key, list[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Source that "role" or "type" of an object gives to the texts in it; -1: none. */
+static int32_t source_of(aicpi_slice key, aicpi_slice value) {
+    static const struct {
+        const char *key;
+        const char *value;
+        int32_t source;
+    } table[] = {
+        {"role", "user", AICP_GUARD_USER},
+        {"role", "system", AICP_GUARD_SYSTEM},
+        {"role", "developer", AICP_GUARD_SYSTEM},
+        {"role", "assistant", AICP_GUARD_SYSTEM},
+        {"role", "model", AICP_GUARD_SYSTEM},
+        {"role", "tool", AICP_GUARD_TOOL},
+        {"role", "function", AICP_GUARD_TOOL},
+        {"type", "tool_result", AICP_GUARD_TOOL},
+        {"type", "function_call_output", AICP_GUARD_TOOL},
+        {"type", "document", AICP_GUARD_FILE},
+        {"type", "file", AICP_GUARD_FILE},
+        {"type", "search_result", AICP_GUARD_RETRIEVED},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        if (aicpi_slice_is(key, table[i].key) && aicpi_slice_is(value, table[i].value)) {
+            return table[i].source;
+        }
+    }
+    return -1;
+}
+
+typedef struct frame {
+    size_t first_text; /* texts from here on are inside this container */
+    int32_t source;    /* what its role or type said; -1 */
+} frame;
+
+typedef struct walker {
+    aicpi_json *r;
+    aicpi_body *body;
+    aicpi_arena *arena;
+    uint32_t base;
+    frame frames[AICPI_JSON_DEPTH];
+} walker;
+
+static bool add_text(walker *w, size_t offset, aicpi_slice text) {
+    aicpi_body *b = w->body;
+    if (text.len == 0) {
+        return true;
+    }
+    if (b->text_count >= AICPI_BODY_TEXTS_MAX) {
+        return aicpi_json_fail(
+            w->r, AICP_ERR_LIMIT, offset, "more than %d texts in one body", AICPI_BODY_TEXTS_MAX);
+    }
+    if (!aicpi_arena_grow(
+            w->arena, (void **)&b->texts, &b->text_capacity, b->text_count, sizeof *b->texts)) {
+        return aicpi_json_fail(w->r, AICP_ERR_NOMEM, 0, "out of memory");
+    }
+    b->texts[b->text_count++] = (aicpi_text){offset, w->r->pos - offset, text, -1};
+    return true;
+}
+
+/* A container ended: texts that nothing deeper claimed belong to what its role or type said. */
+static void leave(walker *w, const frame *f) {
+    for (size_t i = f->first_text; f->source >= 0 && i < w->body->text_count; i++) {
+        if (w->body->texts[i].source < 0) {
+            w->body->texts[i].source = f->source;
+        }
+    }
+}
+
+static bool walk_string(walker *w, aicpi_slice key, bool in_object) {
+    size_t offset = aicpi_json_offset(w->r);
+    aicpi_slice text;
+    if (!aicpi_json_string(w->r, &text)) {
+        return false;
+    }
+    if (in_object && w->r->depth > w->base) {
+        int32_t source = source_of(key, text);
+        frame *f = &w->frames[w->r->depth - 1];
+        /* "type": "tool_result" says more than the role of the message around it, never less */
+        f->source = source >= 0 ? source : f->source;
+    }
+    if (in_object && listed(not_text, sizeof not_text / sizeof not_text[0], key)) {
+        return true;
+    }
+    return add_text(w, offset, text);
+}
+
+/* Moves to the next value of the innermost open container that has one; false when the walk is
+ * over. */
+static bool advance(walker *w, aicpi_slice *key, bool *in_object) {
+    aicpi_json *r = w->r;
+    while (r->depth > w->base && aicpi_json_ok(r)) {
+        uint32_t level = r->depth - 1;
+        frame f = w->frames[level];
+        *in_object = r->is_object[level];
+        bool more = *in_object ? aicpi_json_member(r, key) : aicpi_json_element(r);
+        if (more) {
+            return true;
+        }
+        leave(w, &f);
+    }
+    return false;
+}
+
+/* Walks the value at hand, whose key is `key`. An array of strings takes the key of the array. */
+static void walk(walker *w, aicpi_slice key) {
+    aicpi_json *r = w->r;
+    bool in_object = true;
+    aicpi_slice keys[AICPI_JSON_DEPTH];
+    w->base = r->depth;
+    do {
+        aicpi_json_type type = aicpi_json_peek(r);
+        if (type == AICPI_JSON_ERROR) {
+            return;
+        }
+        if (type == AICPI_JSON_STRING) {
+            walk_string(w, key, in_object || r->depth > w->base);
+        } else if (type == AICPI_JSON_OBJECT || type == AICPI_JSON_ARRAY) {
+            bool opened = type == AICPI_JSON_OBJECT ? aicpi_json_object(r) : aicpi_json_array(r);
+            if (opened) {
+                w->frames[r->depth - 1] = (frame){w->body->text_count, -1};
+                keys[r->depth - 1] = key;
+            }
+        } else {
+            aicpi_json_skip(r);
+        }
+        bool moved = advance(w, &key, &in_object);
+        if (!moved) {
+            return;
+        }
+        if (!in_object) {
+            key = keys[r->depth - 1];
+        }
+    } while (aicpi_json_ok(r));
+}
+
+static void give_source(aicpi_body *body, size_t first, int32_t source) {
+    for (size_t i = first; i < body->text_count; i++) {
+        if (body->texts[i].source < 0) {
+            body->texts[i].source = source;
+        }
+    }
+}
+
+/* Names of the tools offered: tools[].function.name, or tools[].name. */
+static void read_tool(aicpi_json *r, aicpi_body *body) {
+    aicpi_slice key;
+    aicpi_slice name = {0};
+    uint32_t depth = r->depth;
+    if (aicpi_json_peek(r) != AICPI_JSON_OBJECT) {
+        aicpi_json_skip(r);
+        return;
+    }
+    aicpi_json_object(r);
+    while (r->depth > depth && aicpi_json_ok(r)) {
+        if (!aicpi_json_member(r, &key)) {
+            continue;
+        }
+        if (aicpi_slice_is(key, "name") && aicpi_json_peek(r) == AICPI_JSON_STRING) {
+            aicpi_json_string(r, &name);
+        } else if (
+            aicpi_slice_is(key, "function") && r->depth == depth + 1 &&
+            aicpi_json_peek(r) == AICPI_JSON_OBJECT) {
+            aicpi_json_object(r);
+        } else {
+            aicpi_json_skip(r);
+        }
+    }
+    if (name.len > 0 && body->tool_count < sizeof body->tools / sizeof body->tools[0]) {
+        body->tools[body->tool_count++] = name;
+    }
+}
+
+static void read_member(walker *w, aicpi_slice key) {
+    aicpi_json *r = w->r;
+    aicpi_body *body = w->body;
+    size_t offset = aicpi_json_offset(r);
+    if (aicpi_slice_is(key, "model")) {
+        if (aicpi_json_string(r, &body->model)) {
+            body->model_token = aicpi_slice_of(r->data + offset, r->pos - offset);
+        }
+    } else if (aicpi_slice_is(key, "stream") && aicpi_json_peek(r) == AICPI_JSON_BOOL) {
+        aicpi_json_bool(r, &body->stream);
+    } else if (
+        aicpi_slice_is(key, "max_tokens") || aicpi_slice_is(key, "max_completion_tokens") ||
+        aicpi_slice_is(key, "max_output_tokens")) {
+        aicpi_slice raw;
+        if (aicpi_json_span(r, &raw) && (!body->max_tokens_token.data || key.len > 10)) {
+            body->max_tokens_token = raw;
+        }
+    } else if (aicpi_slice_is(key, "tools") && aicpi_json_peek(r) == AICPI_JSON_ARRAY) {
+        aicpi_json_array(r);
+        while (aicpi_json_element(r)) {
+            read_tool(r, body);
+        }
+    } else if (listed(request_members, sizeof request_members / sizeof request_members[0], key)) {
+        size_t first = body->text_count;
+        bool trusted = aicpi_slice_is(key, "instructions") || aicpi_slice_is(key, "system");
+        bool retrieved = aicpi_slice_is(key, "documents");
+        walk(w, key);
+        give_source(
+            body,
+            first,
+            trusted     ? AICP_GUARD_SYSTEM
+            : retrieved ? AICP_GUARD_RETRIEVED
+                        : AICP_GUARD_USER);
+        if (aicpi_slice_is(key, "input") || aicpi_slice_is(key, "instructions")) {
+            body->max_tokens_key = "max_output_tokens";
+        }
+    } else {
+        aicpi_json_skip(r);
+    }
+}
+
+aicp_status aicpi_body_read_request(
+    aicpi_body *body, aicpi_arena *arena, const char *data, size_t len, aicp_error *err) {
+    *body = (aicpi_body){.max_tokens_key = "max_tokens"};
+    aicpi_json r;
+    aicpi_slice key;
+    aicpi_json_init(&r, arena, data, len, 0);
+    walker w = {.r = &r, .body = body, .arena = arena};
+    body->open_brace = aicpi_json_offset(&r);
+    body->empty_object = true;
+    if (aicpi_json_object(&r)) {
+        while (aicpi_json_member(&r, &key)) {
+            body->empty_object = false;
+            read_member(&w, key);
+        }
+    }
+    return aicpi_json_finish(&r, err);
+}
+
+aicp_status aicpi_body_read_answer(
+    aicpi_body *body, aicpi_arena *arena, const char *data, size_t len, aicp_error *err) {
+    *body = (aicpi_body){0};
+    aicpi_json r;
+    aicpi_json_init(&r, arena, data, len, 0);
+    walker w = {.r = &r, .body = body, .arena = arena};
+    walk(&w, AICPI_SLICE("answer"));
+    give_source(body, 0, AICP_GUARD_USER);
+    return aicpi_json_finish(&r, err);
+}
+
+void aicpi_body_patch(
+    aicpi_strbuf *out, const char *data, size_t len, const aicpi_patch *patches, size_t count) {
+    size_t done = 0;
+    aicpi_strbuf_clear(out);
+    for (size_t i = 0; i < count; i++) {
+        const aicpi_patch *p = &patches[i];
+        aicpi_strbuf_append(out, data + done, p->offset - done);
+        if (p->as_string) {
+            aicpi_strbuf_json(out, p->text.data, p->text.len);
+        } else {
+            aicpi_strbuf_append(out, p->text.data, p->text.len);
+        }
+        done = p->offset + p->len;
+    }
+    aicpi_strbuf_append(out, data + done, len - done);
+}

@@ -1,0 +1,194 @@
+/* Workers of a proxy are processes: they share budgets and limits through the store. */
+#include "unit/gate/gate_support.h"
+
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WORKERS 3
+#define REQUESTS 20
+#define ALLOWED 7
+
+static gate_folder folder;
+static char store[512];
+
+static void set_up(void) {
+    folder = gate_folder_standard();
+    snprintf(store, sizeof store, "sqlite://%s/ledger.db", folder.path);
+    gate_write(&folder, "settings.json", "{\"patch_max_tokens\":false}");
+}
+
+static void tear_down(void) {
+    gate_folder_remove(&folder);
+}
+
+TestSuite(processes, .init = set_up, .fini = tear_down, .timeout = 120);
+
+static aicp_gate *open_gate(void) {
+    aicp_gate_options options = AICP_GATE_OPTIONS_INIT;
+    aicp_error err = {0};
+    aicp_gate *gate = NULL;
+    options.bundle_path = folder.path;
+    options.store_url = store;
+    cr_assert_eq(aicp_gate_open(&options, &gate, &err), AICP_OK, "%s", err.message);
+    return gate;
+}
+
+static const char body[] = "{\"model\":\"gpt-4o\",\"max_tokens\":100,\"messages\":[{\"role\":"
+                           "\"user\",\"content\":\"Hello\"}]}";
+
+/* 1 when a request of team "shared" is admitted; `keep` leaves its reservation open. */
+static int try_once(aicp_gate *gate, bool keep) {
+    aicp_error err = {0};
+    aicp_gate_request *request = NULL;
+    aicp_gate_decision *d = NULL;
+    cr_assert_eq(aicp_gate_request_new(gate, &request, &err), AICP_OK);
+    cr_assert_eq(aicp_gate_request_set_body(request, body, strlen(body), &err), AICP_OK);
+    cr_assert_eq(aicp_gate_request_set(request, AICP_GATE_TEAM, "shared", 6, &err), AICP_OK);
+    cr_assert_eq(
+        aicp_gate_check(gate, request, UINT64_C(20000000000), &d, &err),
+        AICP_OK,
+        "%s",
+        err.message);
+    int admitted = aicp_gate_decision_verdict(d) == AICP_GATE_ALLOW;
+    if (admitted && !keep) {
+        /* booked at its worst case, so that the budget is used up exactly */
+        int64_t cost = aicp_gate_decision_reserved_nano(d);
+        cr_assert_eq(aicp_gate_settle(gate, d, NULL, cost, NULL, &err), AICP_OK);
+    }
+    if (!keep) {
+        aicp_gate_decision_free(d);
+    }
+    aicp_gate_request_free(request);
+    return admitted;
+}
+
+static void worker(int out, bool dies) {
+    aicp_gate *gate = open_gate();
+    int admitted = 0;
+    for (int i = 0; i < REQUESTS; i++) {
+        admitted += try_once(gate, dies);
+        if (dies && admitted == 2) {
+            break;
+        }
+    }
+    if (write(out, &admitted, sizeof admitted) != sizeof admitted) {
+        _exit(3);
+    }
+    if (dies) {
+        kill(getpid(), SIGKILL);
+    }
+    aicp_gate_free(gate);
+    _exit(0);
+}
+
+static int run_workers(int count, bool first_dies) {
+    int ends[2];
+    int total = 0;
+    cr_assert_eq(pipe(ends), 0);
+    for (int i = 0; i < count; i++) {
+        pid_t pid = fork();
+        cr_assert_geq(pid, 0);
+        if (pid == 0) {
+            worker(ends[1], first_dies && i == 0);
+        }
+        if (first_dies && i == 0) { /* it is dead before the others begin */
+            int status = 0;
+            cr_assert_eq(waitpid(pid, &status, 0), pid);
+            cr_assert(WIFSIGNALED(status));
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        int admitted = 0;
+        cr_assert_eq(read(ends[0], &admitted, sizeof admitted), (ssize_t)sizeof admitted);
+        total += admitted;
+    }
+    while (wait(NULL) > 0) {
+    }
+    close(ends[0]);
+    close(ends[1]);
+    return total;
+}
+
+/* A budget that holds exactly ALLOWED worst cases. */
+static void write_budget(void) {
+    char accounts[256];
+    gate_fixture f = gate_fixture_new();
+    aicp_gate_decision *d = gate_ask(&f, "blue", body);
+    int64_t one = aicp_gate_decision_reserved_nano(d);
+    char text[AICP_MONEY_TEXT_SIZE];
+    aicp_money_format(one * ALLOWED, text);
+    aicp_gate_decision_free(d);
+    gate_fixture_free(&f);
+    snprintf(
+        accounts,
+        sizeof accounts,
+        "[{\"id\":\"shared\",\"hard\":\"%s\",\"duration\":\"never\"}]",
+        text);
+    gate_write(&folder, "accounts.json", accounts);
+    gate_write(&folder, "limits.json", NULL);
+    gate_seal(&folder, "budget");
+}
+
+Test(processes, share_one_budget_to_the_last_request) {
+    write_budget();
+    cr_assert_eq(run_workers(WORKERS, false), ALLOWED);
+    cr_assert_eq(run_workers(WORKERS, false), 0, "it stays used up for processes that come later");
+}
+
+Test(processes, what_a_killed_process_held_is_not_spent_twice) {
+    write_budget();
+    int admitted = run_workers(WORKERS, true);
+    cr_assert_leq(admitted, ALLOWED);
+    cr_assert_geq(admitted, 2);
+}
+
+static void write_limit(void) {
+    gate_write(&folder, "accounts.json", NULL);
+    gate_write(
+        &folder,
+        "limits.json",
+        "[{\"id\":\"shared\",\"kind\":\"requests\",\"limit\":7,\"window\":\"10h\",\"shared\":true,"
+        "\"exact\":true}]");
+    gate_seal(&folder, "limit");
+}
+
+Test(processes, share_one_limit_to_the_last_request) {
+    write_limit();
+    cr_assert_eq(run_workers(WORKERS, false), ALLOWED);
+}
+
+Test(processes, a_killed_process_leaves_the_limit_as_it_was) {
+    write_limit();
+    cr_assert_eq(run_workers(WORKERS, true), ALLOWED);
+}
+
+Test(processes, a_gate_opened_before_a_fork_works_in_the_child) {
+    write_budget();
+    aicp_gate *gate = open_gate();
+    int mine = try_once(gate, false);
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int admitted = 0;
+        for (int i = 0; i < REQUESTS; i++) {
+            admitted += try_once(gate, false);
+        }
+        (void)!write(ends[1], &admitted, sizeof admitted);
+        aicp_gate_free(gate);
+        _exit(0);
+    }
+    int theirs = 0;
+    cr_assert_eq(read(ends[0], &theirs, sizeof theirs), (ssize_t)sizeof theirs);
+    waitpid(pid, NULL, 0);
+    for (int i = 0; i < REQUESTS; i++) {
+        mine += try_once(gate, false);
+    }
+    cr_assert_eq(mine + theirs, ALLOWED);
+    aicp_gate_free(gate);
+}
