@@ -110,23 +110,22 @@ start_litellm() { # BASE; adds to started
   started+=" litellm"
 }
 
-# The demo bundle is copied, so that it can be changed while the proxy runs. A copy that nobody changed follows the source.
+# The demo bundle is copied, completed with the price map and sealed, so that it can be changed while the proxy runs.
+# A copy that nobody changed follows the source.
 make_bundle() {
-  local source=config/bundle/demo copy=$STATE/bundle mark=$STATE/bundle.source new old
-  [ -d $source ] || {
-    warn "$source is not there: no bundle for the gate"
-    return 0
-  }
-  new=$(cd $source && hash_sources .)
-  old=$(cat "$mark" 2>/dev/null || true)
+  local source=config/bundle/demo copy=$STATE/bundle mark=$STATE/bundle.source new old='' old_copy=''
+  new=$(cd $source && hash_sources . "$ROOT/data/models/litellm_prices.json")
+  if [ -e "$mark" ]; then { read -r old && read -r old_copy; } <"$mark"; fi
   [ "$new" != "$old" ] || [ ! -e "$copy" ] || return 0
-  if [ -e "$copy" ] && [ "$(cd "$copy" && hash_sources .)" != "$old" ]; then
+  if [ -e "$copy" ] && [ "$(cd "$copy" && hash_sources .)" != "$old_copy" ]; then
     say "$source has changed, but so has the copy in $copy, which is kept (remove it to get the new one)"
     return 0
   fi
   rm -rf "$copy"
   cp -R $source "$copy"
-  echo "$new" >"$mark"
+  cp data/models/litellm_prices.json "$copy/prices.json"
+  build/release/services/aicp/aicp bundle seal --version demo-1 "$copy" || die "the demo bundle is not usable"
+  printf '%s\n' "$new" "$(cd "$copy" && hash_sources .)" >"$mark"
 }
 
 first_steps() { # URL

@@ -103,7 +103,7 @@ litellm_start() { # BASE PORT ECHO_URL DATABASE_URL WORKERS
     "DATABASE_URL=$4" DISABLE_SCHEMA_UPDATE=true STORE_MODEL_IN_DB=True PROXY_BATCH_WRITE_AT=2
     "PRISMA_QUERY_ENGINE_BINARY=${AICP_DEV_QUERY_ENGINE:-$base/engine/query-engine}"
     LITELLM_LOCAL_MODEL_COST_MAP=True "LITELLM_MASTER_KEY=$(cat "$STATE/master_key")" PYTHONUNBUFFERED=1
-    "AICP_ECHO_URL=$3" "AICP_BUNDLE=$STATE/bundle" "AICP_STORE=$(store_url)"
+    "AICP_ECHO_URL=$3" "AICP_BUNDLE=$STATE/bundle" "AICP_STORE=$(store_url)" "AICP_EVENTS=$STATE/aicp/events.jsonl"
   )
   mkdir -p "$STATE/aicp"
   (cd "$folder" && process_spawn litellm env "${settings[@]}" "$VENV/bin/python" -P -c \
