@@ -178,7 +178,7 @@ refuse_exceeded(aicpi_check *c, const aicp_ledger_result *result, int64_t amount
     char left[AICP_MONEY_TEXT_SIZE];
     char limit[AICP_MONEY_TEXT_SIZE];
     char need[AICP_MONEY_TEXT_SIZE];
-    char when[64] = "";
+    char when[80] = "";
     money(result->remaining_nano, left);
     money(result->limit_nano, limit);
     money(amount, need);
