@@ -75,7 +75,7 @@ typedef struct aicp_litellm_reply aicp_litellm_reply;
 AICP_API AICP_MUST_CHECK aicp_status
 aicp_litellm_reply_new(const aicp_allocator *allocator, aicp_litellm_reply **out, aicp_error *err);
 #else
-aicp_status
+AICP_API AICP_MUST_CHECK aicp_status
 aicp_litellm_reply_new(const void *allocator, aicp_litellm_reply **out, aicp_error *err);
 #endif
 
@@ -89,7 +89,7 @@ AICP_API int32_t aicp_litellm_reply_status(const aicp_litellm_reply *reply) AICP
 AICP_API const char *aicp_litellm_reply_body(const aicp_litellm_reply *reply, size_t *len)
     AICP_NONNULL(1);
 
-/** Value of a response header by its lower-case name, NULL when absent. */
+/** Value of a response header by its lower-case name (NUL-terminated), NULL when absent. */
 AICP_API const char *aicp_litellm_reply_header(aicp_litellm_reply *reply, const char *name)
     AICP_NONNULL(1, 2);
 
@@ -107,14 +107,14 @@ AICP_API const char *aicp_litellm_reply_param(const aicp_litellm_reply *reply) A
 
 /** Cost of the call in nano-dollars from `x-litellm-response-cost`. ERR_NOT_FOUND: the proxy did
  * not say (streams, free calls). ERR_PARSE. */
-AICP_API aicp_status
+AICP_API AICP_MUST_CHECK aicp_status
 aicp_litellm_reply_cost(aicp_litellm_reply *reply, int64_t *cost_nano, aicp_error *err);
 
 /* ---- calls ---------------------------------------------------------------------------------- */
 
 /**
- * Any call: `method` "GET", "POST", …, `path` with its query, starting with "/"; `data` NULL = no
- * body. GET is repeated after a broken connection, POST never.
+ * Any call: `method` "GET", "POST", …, `path` with its query, starting with "/", both
+ * NUL-terminated; `data` NULL = no body. GET is repeated after a broken connection, POST never.
  */
 AICP_API AICP_MUST_CHECK aicp_status aicp_litellm_call(
     aicp_litellm *client,

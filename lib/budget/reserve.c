@@ -200,14 +200,14 @@ from_memory(aicpi_budget_core *c, aicpi_budget_want *w, uint64_t now, bool *ask)
         return take(c, w, accounts, now);
     }
     aicpi_budget_account *a = accounts[at];
-    if (v == SHORT && known_empty(c, w, a, now)) {
+    if (a && v == SHORT && known_empty(c, w, a, now)) {
         describe(w, a, at);
         c->metrics.denied++;
         return aicpi_fail(
             &w->err, AICP_ERR_BUDGET_EXCEEDED, "budget of '%.*s' exceeded", (int)a->id_len, a->id);
     }
     /* With time to wait the store's word counts, in case the rule has just changed. */
-    *ask = v == SHORT || v == ASK || w->deadline != 0;
+    *ask = !a || v == SHORT || v == ASK || w->deadline != 0;
     if (a && *ask) {
         aicpi_budget_hungry(c, a);
     }

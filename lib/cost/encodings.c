@@ -5,8 +5,7 @@
 
 #include <stdio.h>
 
-/* Vocabularies, compiled at build time (module.cmake) and put into read-only data. A name that is
- * declared takes no parentheses: NOLINTBEGIN(bugprone-macro-parentheses) */
+/* Vocabularies, compiled at build time (module.cmake) and put into read-only data. */
 #define VOCABULARY(symbol, path)                                                                   \
     extern const unsigned char symbol[];                                                           \
     __asm__(".pushsection .rodata\n"                                                               \
@@ -17,7 +16,6 @@
             ".incbin \"" path "\"\n"                                                               \
             ".size " #symbol ", . - " #symbol "\n"                                                 \
             ".popsection\n")
-/* NOLINTEND(bugprone-macro-parentheses) */
 
 VOCABULARY(aicpi_vocab_o200k_base, AICPI_VOCAB_O200K_BASE);
 VOCABULARY(aicpi_vocab_cl100k_base, AICPI_VOCAB_CL100K_BASE);

@@ -538,7 +538,7 @@ void aicpi_net_client_free(aicpi_net_client *client) {
     if (!client) {
         return;
     }
-    for (size_t i = 0; i < client->idle_count; i++) {
+    for (size_t i = 0; client->idle && i < client->idle_count; i++) {
         curl_easy_cleanup(client->idle[i]);
     }
     pthread_mutex_destroy(&client->mutex);

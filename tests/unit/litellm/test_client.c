@@ -195,8 +195,8 @@ typedef struct events {
 
 static int32_t collect(void *user, const char *data, size_t len) {
     events *e = user;
-    strncat(e->text, data, len);
-    strcat(e->text, "|");
+    size_t used = strlen(e->text);
+    snprintf(e->text + used, sizeof e->text - used, "%.*s|", (int)len, data);
     return --e->stop_after == 0;
 }
 

@@ -3,6 +3,7 @@
 #include "unit/support.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Events joined with '|'. */
@@ -13,8 +14,8 @@ typedef struct log {
 
 static bool note(void *user, aicpi_slice data) {
     log *l = user;
-    strncat(l->text, data.data, data.len);
-    strcat(l->text, "|");
+    size_t used = strlen(l->text);
+    snprintf(l->text + used, sizeof l->text - used, "%.*s|", (int)data.len, data.data);
     return --l->stop_after != 0;
 }
 
