@@ -361,9 +361,10 @@ aicp_status aicp_tokenizer_truncate(
     if (max_tokens < 0) {
         return aicpi_fail(err, AICP_ERR_INVALID, "max_tokens is %lld", (long long)max_tokens);
     }
-    /* A cut text can split into other pieces at its end and so count more; then one token less of
-     * the whole text is taken. */
-    for (int64_t take = max_tokens; take > 0; take--) {
+    /* A cut text can split into other pieces at its end and so count more; then some tokens less of
+     * the whole text are taken, in growing steps, so that the time stays near linear. */
+    int64_t step = 1;
+    for (int64_t take = max_tokens; take > 0; take -= step, step *= 2) {
         aicpi_bpe_sink sink = {
             .capacity = (size_t)take, .stop = true, .allocator = &tokenizer->allocator};
         if (!aicpi_cost_encode(codec, data, len, &sink)) {
