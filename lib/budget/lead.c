@@ -372,8 +372,12 @@ aicpi_budget_refresh(aicpi_budget_core *c, uint64_t deadline, bool always, aicp_
     c->refresh_at = now + c->options.refresh_ns;
     bool due = always || rev != c->top_rev || recalls != c->recalls || now >= c->maintain_at ||
                has_idle(c, now);
+    if (s != AICP_OK) {
+        due = true; /* a transaction opens a lost connection again */
+        s = AICP_OK;
+    }
     bool dead = false;
-    if (s == AICP_OK && due) {
+    if (due) {
         s = send_all(c, deadline, true, err);
         dead = s == AICP_OK && c->pass.dead;
     }

@@ -200,8 +200,10 @@ static void open_postgres(test_store *store) {
     (void)snprintf(
         store->url,
         sizeof store->url,
-        "postgresql:///postgres?host=%s&user=postgres&options=-csearch_path%%3Dt%d",
+        "postgresql:///postgres?host=%s&user=postgres&application_name=t%d"
+        "&options=-csearch_path%%3Dt%d",
         directory,
+        (int)getpid(),
         (int)getpid());
 }
 
@@ -227,7 +229,7 @@ void test_store_cut_connections(const test_store *store) {
     aicp_status s = aicpi_sql_exec(
         db,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'",
+        " WHERE pid <> pg_backend_pid() AND application_name = current_setting('application_name')",
         &err);
     cr_assert_eq(s, AICP_OK, "%s", err.message);
     aicpi_sql_free(db);

@@ -19,7 +19,7 @@ typedef struct test_store {
  * unless AICP_TEST_NO_POSTGRES=1 says to skip. */
 void test_store_open(test_store *store, bool postgres);
 void test_store_close(test_store *store);
-/* Ends every session of the PostgreSQL cluster but the one that asks. */
+/* Ends every session of this PostgreSQL store. */
 void test_store_cut_connections(const test_store *store);
 
 /* The same body over both engines. */
