@@ -182,7 +182,8 @@ Test(gate, streams_restore_placeholders_however_they_are_cut) {
             aicp_gate_stream_feed(stream, answer + i, last ? 0 : 1, last, &out, &verdict, NULL),
             AICP_OK);
         cr_assert_eq(verdict, AICP_GATE_ALLOW);
-        strncat(got, out.data, out.len);
+        size_t used = strlen(got);
+        snprintf(got + used, sizeof got - used, "%.*s", (int)out.len, out.data);
         aicp_buf_free(&out);
     }
     cr_assert_str_eq(got, "To maria@example.com: done, maria@example.com!");

@@ -55,7 +55,8 @@ static int try_once(aicp_gate *gate, bool keep) {
         "%s",
         err.message);
     int admitted = aicp_gate_decision_verdict(d) == AICP_GATE_ALLOW;
-    if (!admitted && aicp_gate_decision_http_status(d) == 503) { /* not a "no": the store was away */
+    if (!admitted &&
+        aicp_gate_decision_http_status(d) == 503) { /* not a "no": the store was away */
         fprintf(stderr, "worker: %s\n", aicp_gate_decision_message(d));
         abort();
     }
