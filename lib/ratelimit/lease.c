@@ -257,8 +257,8 @@ static void prepare(aicpi_limit_work *w, aicpi_limit_item *item, aicp_lease_requ
     aicpi_limit_lease *x = e->lease;
     *q = (aicp_lease_request){
         .size = sizeof *q,
-        .key = item->key.data,
-        .key_len = item->key.len,
+        .key = e->key, /* stays while the take holds the entry */
+        .key_len = e->key_len,
         .kind = rule->kind,
         .algorithm = rule->algorithm ? rule->algorithm->number : AICP_LIMIT_SLOTS,
         .limit = rule->params.limit,

@@ -28,6 +28,20 @@ void aicp_limit_result_init(aicp_limit_result *result, size_t size) {
     }
 }
 
+/* Charging takes tens of nanoseconds: to spin a little is better than to sleep. */
+static bool init_mutex(pthread_mutex_t *mutex) {
+    pthread_mutexattr_t attributes;
+    if (pthread_mutexattr_init(&attributes) != 0) {
+        return false;
+    }
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+    bool ok = pthread_mutex_init(mutex, &attributes) == 0;
+    pthread_mutexattr_destroy(&attributes);
+    return ok;
+}
+
 /* Shards start on a cache line of their own; the allocator promises less. */
 static bool make_shards(aicp_limiter *l) {
     size_t line = _Alignof(aicpi_limit_shard);
@@ -40,7 +54,7 @@ static bool make_shards(aicp_limiter *l) {
     l->shards =
         (aicpi_limit_shard *)(void *)((char *)l->shards_raw + (line - address % line) % line);
     for (uint32_t i = 0; i < l->shard_count; i++) {
-        if (pthread_mutex_init(&l->shards[i].mutex, NULL) != 0) {
+        if (!init_mutex(&l->shards[i].mutex)) {
             while (i-- > 0) {
                 pthread_mutex_destroy(&l->shards[i].mutex);
             }
@@ -96,7 +110,7 @@ aicp_limiter_new(const aicp_limiter_options *options, aicp_limiter **out, aicp_e
     if (o.source) {
         l->source = *o.source;
     }
-    l->seed = aicpi_hash_seed();
+
     l->slot_ttl_ns = o.slot_ttl_ns ? o.slot_ttl_ns : DEFAULT_SLOT_TTL_NS;
     uint32_t keys = o.max_keys ? o.max_keys : DEFAULT_MAX_KEYS;
     l->shard_count = o.shards ? o.shards : shards_for(keys);
@@ -150,7 +164,7 @@ static void peek_entry(aicpi_limit_work *w, aicpi_limit_item *item, aicp_limit_s
     aicpi_limit_shard *s = &w->limiter->shards[item->shard];
     *state = (aicp_limit_state){(int32_t)rule->index, rule->kind, rule->params.limit, 0, 0};
     pthread_mutex_lock(&s->mutex);
-    item->entry = aicpi_limit_find(s, item->hash, item->key.data, item->key.len);
+    item->entry = aicpi_limit_find(s, &item->key);
     bool shared = rule->shared && w->limiter->has_source;
     item->mode =
         shared && item->entry && item->entry->lease ? AICPI_LIMIT_BY_LEASE : AICPI_LIMIT_BY_LEVEL;

@@ -19,7 +19,7 @@ static bool is_known_tag(const aicpi_limit_subject *subject, aicpi_slice tag) {
 
 aicp_status aicpi_limit_subject_init(
     aicpi_limit_subject *subject, const aicp_limit_request *request, aicp_error *err) {
-    memset(subject->values, 0, sizeof subject->values);
+    subject->present = 0;
     subject->tag_count = 0;
     for (size_t i = 0; i < request->value_count; i++) {
         const aicp_limit_value *v = &request->values[i];
@@ -44,7 +44,7 @@ aicp_status aicpi_limit_subject_init(
                 AICP_LIMIT_MAX_VALUE);
         }
         if (v->dimension != AICP_LIMIT_TAG) {
-            if (subject->values[v->dimension].len != 0) {
+            if (subject->present & (1U << v->dimension)) {
                 return aicpi_fail(
                     err,
                     AICP_ERR_INVALID,
@@ -58,6 +58,7 @@ aicp_status aicpi_limit_subject_init(
             }
             subject->tags[subject->tag_count++] = text;
         }
+        subject->present |= 1U << v->dimension;
     }
     return AICP_OK;
 }
@@ -73,7 +74,8 @@ static bool pattern_matches(const aicpi_limit_pattern *pattern, aicpi_slice valu
 static bool
 pattern_matches_subject(const aicpi_limit_pattern *pattern, const aicpi_limit_subject *subject) {
     if (pattern->dimension != AICP_LIMIT_TAG) {
-        return pattern_matches(pattern, subject->values[pattern->dimension]);
+        return (subject->present & (1U << pattern->dimension)) &&
+               pattern_matches(pattern, subject->values[pattern->dimension]);
     }
     for (size_t i = 0; i < subject->tag_count; i++) {
         if (pattern_matches(pattern, subject->tags[i])) {
@@ -84,14 +86,8 @@ pattern_matches_subject(const aicpi_limit_pattern *pattern, const aicpi_limit_su
 }
 
 bool aicpi_limit_rule_matches(const aicpi_limit_rule *rule, const aicpi_limit_subject *subject) {
-    uint32_t per = rule->per;
-    for (int32_t d = 0; per; d++, per >>= 1) {
-        if ((per & 1) && d != AICP_LIMIT_TAG && subject->values[d].len == 0) {
-            return false;
-        }
-        if ((per & 1) && d == AICP_LIMIT_TAG && subject->tag_count == 0) {
-            return false;
-        }
+    if ((rule->per & ~subject->present) != 0) {
+        return false;
     }
     /* Patterns of one dimension stand together: any of them, in every dimension named. */
     for (size_t i = 0; i < rule->pattern_count;) {
@@ -271,6 +267,9 @@ aicp_status aicpi_limit_index_find(
     aicp_error *err) {
     candidates c = {.items = out, .max = max};
     for (int32_t d = 0; d < AICP_LIMIT_TAG; d++) {
+        if ((subject->present & (1U << d)) == 0) {
+            continue;
+        }
         find_value(rules, subject, d, subject->values[d], &c);
     }
     for (size_t i = 0; i < subject->tag_count; i++) {

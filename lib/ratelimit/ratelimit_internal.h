@@ -86,11 +86,14 @@ typedef struct aicpi_limit_rule {
     bool exact;
     bool overflow_allow;
     int32_t on_store_failure;
-    uint32_t per;                  /* bit set of dimensions */
+    uint32_t per; /* bit set of dimensions; the same as a list: */
+    uint8_t per_list[AICP_LIMIT_DIMENSIONS];
+    uint8_t per_count;
     aicpi_limit_pattern *patterns; /* sorted by dimension */
     size_t pattern_count;
     char *prefix; /* start of the canonical key: kind, algorithm, id */
     size_t prefix_len;
+    uint64_t prefix_hash;
 } aicpi_limit_rule;
 
 typedef struct aicpi_limit_index aicpi_limit_index;
@@ -110,6 +113,7 @@ struct aicp_limit_rules {
 
 /* What a request says about itself, by dimension. */
 typedef struct aicpi_limit_subject {
+    uint32_t present; /* bit set of dimensions; of `values` only these are set */
     aicpi_slice values[AICP_LIMIT_DIMENSIONS]; /* the tag is not in here */
     aicpi_slice tags[AICP_LIMIT_MAX_CHARGES];
     size_t tag_count;
@@ -239,7 +243,6 @@ struct aicp_limiter {
     aicp_clock clock;
     aicp_lease_source source;
     bool has_source;
-    uint64_t seed;
     uint64_t slot_ttl_ns;
     uint32_t shard_count;
     uint32_t max_keys_per_shard;
@@ -259,18 +262,26 @@ static inline uint32_t aicpi_limit_shard_of(const aicp_limiter *l, uint64_t hash
     return (uint32_t)(hash & (l->shard_count - 1));
 }
 
+/* What a key is made of. Its bytes are only put together for a new entry. */
+typedef struct aicpi_limit_key {
+    const aicpi_limit_rule *rule;
+    const aicpi_limit_subject *subject;
+    aicpi_slice tag; /* the one of the request's tags that the key stands for */
+    uint64_t hash;
+    size_t len; /* of the canonical form */
+} aicpi_limit_key;
+
+void aicpi_limit_key_init(
+    aicpi_limit_key *key,
+    const aicpi_limit_rule *rule,
+    const aicpi_limit_subject *subject,
+    aicpi_slice tag);
+
 /* All with the shard locked. */
-aicpi_limit_entry *
-aicpi_limit_find(const aicpi_limit_shard *s, uint64_t hash, const char *key, size_t len);
+aicpi_limit_entry *aicpi_limit_find(const aicpi_limit_shard *s, const aicpi_limit_key *key);
 /* Finds or makes. NULL: *full says whether for lack of an idle key to drop, else out of memory. */
 aicpi_limit_entry *aicpi_limit_put(
-    aicp_limiter *l,
-    aicpi_limit_shard *s,
-    uint64_t hash,
-    aicpi_slice key,
-    const aicpi_limit_rule *rule,
-    uint64_t now,
-    bool *full);
+    aicp_limiter *l, aicpi_limit_shard *s, const aicpi_limit_key *key, uint64_t now, bool *full);
 void aicpi_limit_mark_dirty(aicpi_limit_shard *s, aicpi_limit_entry *e);
 /* Says that a key may have become idle before its time. */
 static inline void aicpi_limit_touch_idle(aicpi_limit_shard *s) {
@@ -297,8 +308,7 @@ enum {
 
 typedef struct aicpi_limit_item {
     const aicpi_limit_rule *rule;
-    aicpi_slice key;
-    uint64_t hash;
+    aicpi_limit_key key;
     uint64_t amount;
     uint32_t shard;
     int32_t verdict;
@@ -313,8 +323,6 @@ typedef struct aicpi_limit_item {
     bool denied_by_store;
 } aicpi_limit_item;
 
-#define AICPI_LIMIT_KEY_BYTES 8192
-
 typedef struct aicpi_limit_work {
     aicp_limiter *limiter;
     const aicp_limit_rules *rules;
@@ -325,11 +333,10 @@ typedef struct aicpi_limit_work {
     aicpi_limit_item items[AICP_LIMIT_MAX_CHARGES];
     uint32_t shards[AICP_LIMIT_MAX_CHARGES]; /* distinct, ascending */
     size_t shard_count;
-    size_t key_used;
-    char keys[AICPI_LIMIT_KEY_BYTES];
+    aicpi_limit_subject subject;
 } aicpi_limit_work;
 
-/* Fills items, keys and shards of the rules that match. */
+/* Fills items and shards of the rules that match. */
 aicp_status
 aicpi_limit_collect(aicpi_limit_work *w, const aicp_limit_request *request, aicp_error *err);
 void aicpi_limit_work_init(
@@ -383,7 +390,6 @@ typedef struct __attribute__((may_alias)) aicpi_ticket_charge {
 
 typedef struct __attribute__((may_alias)) aicpi_ticket {
     uint64_t count; /* 0 = empty */
-    uint64_t ttl_ns;
     aicpi_ticket_charge charges[AICP_LIMIT_MAX_CHARGES];
 } aicpi_ticket;
 

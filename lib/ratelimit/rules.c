@@ -442,6 +442,7 @@ static bool set_texts(parser *p, const draft *d, aicpi_limit_rule *rule) {
     rule->prefix[1] = (char)(rule->algorithm ? rule->algorithm->number : AICP_LIMIT_SLOTS);
     rule->prefix[2] = (char)d->id.len;
     memcpy(rule->prefix + 3, d->id.data, d->id.len);
+    rule->prefix_hash = aicpi_hash(aicpi_hash_seed(), rule->prefix, rule->prefix_len);
     return true;
 }
 
@@ -460,6 +461,11 @@ static bool finish_rule(parser *p, const draft *d) {
     rule.overflow_allow = d->overflow_allow;
     rule.on_store_failure = d->on_store_failure;
     rule.per = d->per;
+    for (uint8_t k = 0; k < AICP_LIMIT_DIMENSIONS; k++) {
+        if (d->per & (1U << k)) {
+            rule.per_list[rule.per_count++] = k;
+        }
+    }
     rule.patterns = d->patterns;
     rule.pattern_count = d->pattern_count;
     if (rules->count >= p->max_rules) {

@@ -18,13 +18,69 @@ static uint32_t home_of(const aicpi_limit_shard *s, uint64_t hash) {
     return (uint32_t)(hash >> 20) & s->mask;
 }
 
-aicpi_limit_entry *
-aicpi_limit_find(const aicpi_limit_shard *s, uint64_t hash, const char *key, size_t len) {
+/* ---- canonical keys: the rule's prefix; dimension, length and bytes of each value -------------
+ */
+
+static aicpi_slice value_of(const aicpi_limit_key *key, uint8_t dimension) {
+    return dimension == AICP_LIMIT_TAG ? key->tag : key->subject->values[dimension];
+}
+
+void aicpi_limit_key_init(
+    aicpi_limit_key *key,
+    const aicpi_limit_rule *rule,
+    const aicpi_limit_subject *subject,
+    aicpi_slice tag) {
+    key->rule = rule;
+    key->subject = subject;
+    key->tag = tag;
+    key->hash = rule->prefix_hash;
+    key->len = rule->prefix_len;
+    for (uint8_t i = 0; i < rule->per_count; i++) {
+        aicpi_slice value = value_of(key, rule->per_list[i]);
+        key->hash = aicpi_hash(key->hash, value.data, value.len);
+        key->len += value.len + 3;
+    }
+}
+
+static bool key_equals(const aicpi_limit_entry *e, const aicpi_limit_key *key) {
+    const aicpi_limit_rule *rule = key->rule;
+    if (e->key_len != key->len || memcmp(e->key, rule->prefix, rule->prefix_len) != 0) {
+        return false;
+    }
+    const char *at = e->key + rule->prefix_len;
+    for (uint8_t i = 0; i < rule->per_count; i++) {
+        aicpi_slice value = value_of(key, rule->per_list[i]);
+        size_t len = (size_t)(unsigned char)at[1] | (size_t)(unsigned char)at[2] << 8;
+        if (at[0] != (char)rule->per_list[i] || len != value.len ||
+            memcmp(at + 3, value.data, len) != 0) {
+            return false;
+        }
+        at += len + 3;
+    }
+    return true;
+}
+
+static void key_write(const aicpi_limit_key *key, char *out) {
+    memcpy(out, key->rule->prefix, key->rule->prefix_len);
+    out += key->rule->prefix_len;
+    for (uint8_t i = 0; i < key->rule->per_count; i++) {
+        aicpi_slice value = value_of(key, key->rule->per_list[i]);
+        out[0] = (char)key->rule->per_list[i];
+        out[1] = (char)(value.len & 0xFF);
+        out[2] = (char)(value.len >> 8);
+        memcpy(out + 3, value.data, value.len);
+        out += value.len + 3;
+    }
+}
+
+/* ---- the table ------------------------------------------------------------------------------ */
+
+aicpi_limit_entry *aicpi_limit_find(const aicpi_limit_shard *s, const aicpi_limit_key *key) {
     if (!s->table) {
         return NULL;
     }
-    uint32_t tag = tag_of(hash);
-    for (uint32_t at = home_of(s, hash);; at = (at + 1) & s->mask) {
+    uint32_t tag = tag_of(key->hash);
+    for (uint32_t at = home_of(s, key->hash);; at = (at + 1) & s->mask) {
         aicpi_limit_table_slot slot = s->table[at];
         if (slot.index == 0) {
             return NULL;
@@ -33,7 +89,7 @@ aicpi_limit_find(const aicpi_limit_shard *s, uint64_t hash, const char *key, siz
             continue;
         }
         aicpi_limit_entry *e = aicpi_limit_entry_at(s, slot.index - 1);
-        if (e->hash == hash && e->key_len == len && memcmp(e->key, key, len) == 0) {
+        if (e->hash == key->hash && key_equals(e, key)) {
             return e;
         }
     }
@@ -193,9 +249,9 @@ static aicpi_limit_entry *spare_entry(aicp_limiter *l, aicpi_limit_shard *s) {
     return e;
 }
 
-static bool set_key(aicp_limiter *l, aicpi_limit_entry *e, aicpi_slice key) {
-    if (e->key_capacity < key.len) {
-        size_t capacity = (key.len + 31) / 32 * 32;
+static bool set_key(aicp_limiter *l, aicpi_limit_entry *e, const aicpi_limit_key *key) {
+    if (e->key_capacity < key->len) {
+        size_t capacity = (key->len + 31) / 32 * 32;
         char *bytes = aicpi_alloc(&l->allocator, capacity);
         if (!bytes) {
             return false;
@@ -204,8 +260,8 @@ static bool set_key(aicp_limiter *l, aicpi_limit_entry *e, aicpi_slice key) {
         e->key = bytes;
         e->key_capacity = (uint32_t)capacity;
     }
-    memcpy(e->key, key.data, key.len);
-    e->key_len = (uint32_t)key.len;
+    key_write(key, e->key);
+    e->key_len = (uint32_t)key->len;
     return true;
 }
 
@@ -243,33 +299,14 @@ static void reset_entry(aicpi_limit_entry *e, const aicpi_limit_rule *rule, uint
     }
 }
 
-aicpi_limit_entry *aicpi_limit_put(
-    aicp_limiter *l,
-    aicpi_limit_shard *s,
-    uint64_t hash,
-    aicpi_slice key,
-    const aicpi_limit_rule *rule,
-    uint64_t now,
-    bool *full) {
-    *full = false;
-    aicpi_limit_entry *e = aicpi_limit_find(s, hash, key.data, key.len);
-    if (e) {
-        /* A rule may have become shared since. */
-        bool grew = rule->shared && !e->lease;
-        if (!set_parts(l, e, rule)) {
-            return NULL;
-        }
-        if (grew) {
-            *e->lease = (aicpi_limit_lease){.remaining = rule->params.burst};
-        }
-        return e;
-    }
+static aicpi_limit_entry *add_entry(
+    aicp_limiter *l, aicpi_limit_shard *s, const aicpi_limit_key *key, uint64_t now, bool *full) {
     if (!make_room(l, s, now)) {
         *full = true;
         return NULL;
     }
-    e = table_grow(l, s) ? spare_entry(l, s) : NULL;
-    if (!e || !set_key(l, e, key) || !set_parts(l, e, rule)) {
+    aicpi_limit_entry *e = table_grow(l, s) ? spare_entry(l, s) : NULL;
+    if (!e || !set_key(l, e, key) || !set_parts(l, e, key->rule)) {
         return NULL;
     }
     if (s->free_entry == e->index + 1) {
@@ -277,11 +314,27 @@ aicpi_limit_entry *aicpi_limit_put(
     } else {
         s->next_entry++;
     }
-    reset_entry(e, rule, now);
-    e->hash = hash;
+    reset_entry(e, key->rule, now);
+    e->hash = key->hash;
     e->used = true;
-    table_insert(s, hash, e->index);
+    table_insert(s, key->hash, e->index);
     s->count++;
+    return e;
+}
+
+aicpi_limit_entry *aicpi_limit_put(
+    aicp_limiter *l, aicpi_limit_shard *s, const aicpi_limit_key *key, uint64_t now, bool *full) {
+    *full = false;
+    aicpi_limit_entry *e = aicpi_limit_find(s, key);
+    if (!e) {
+        return add_entry(l, s, key, now, full);
+    }
+    if (key->rule->shared && !e->lease) { /* the rule became shared since */
+        if (!set_parts(l, e, key->rule)) {
+            return NULL;
+        }
+        *e->lease = (aicpi_limit_lease){.remaining = key->rule->params.burst};
+    }
     return e;
 }
 

@@ -16,46 +16,9 @@ void aicpi_limit_work_init(
     w->deadline_ns = request->deadline_ns;
     w->count = 0;
     w->shard_count = 0;
-    w->key_used = 0;
 }
 
 /* ---- collecting ----------------------------------------------------------------------------- */
-
-static bool key_append(aicpi_limit_work *w, int32_t dimension, aicpi_slice value) {
-    size_t need = value.len + 3;
-    if (need > sizeof w->keys - w->key_used) {
-        return false;
-    }
-    char *at = w->keys + w->key_used;
-    at[0] = (char)dimension;
-    at[1] = (char)(value.len & 0xFF);
-    at[2] = (char)(value.len >> 8);
-    memcpy(at + 3, value.data, value.len);
-    w->key_used += need;
-    return true;
-}
-
-static bool build_key(
-    aicpi_limit_work *w,
-    const aicpi_limit_rule *rule,
-    const aicpi_limit_subject *subject,
-    aicpi_slice tag,
-    aicpi_slice *key) {
-    size_t start = w->key_used;
-    if (rule->prefix_len > sizeof w->keys - start) {
-        return false;
-    }
-    memcpy(w->keys + start, rule->prefix, rule->prefix_len);
-    w->key_used += rule->prefix_len;
-    uint32_t per = rule->per;
-    for (int32_t d = 0; per; d++, per >>= 1) {
-        if ((per & 1) && !key_append(w, d, d == AICP_LIMIT_TAG ? tag : subject->values[d])) {
-            return false;
-        }
-    }
-    *key = aicpi_slice_of(w->keys + start, w->key_used - start);
-    return true;
-}
 
 static void note_shard(aicpi_limit_work *w, uint32_t shard) {
     size_t i = w->shard_count;
@@ -72,23 +35,17 @@ static void note_shard(aicpi_limit_work *w, uint32_t shard) {
 static aicp_status add_item(
     aicpi_limit_work *w,
     const aicpi_limit_rule *rule,
-    const aicpi_limit_subject *subject,
     aicpi_slice tag,
     uint64_t tokens,
     aicp_error *err) {
-    aicpi_slice key;
     if (w->count == AICP_LIMIT_MAX_CHARGES) {
         return aicpi_fail(err, AICP_ERR_LIMIT, "more than %d limits apply", AICP_LIMIT_MAX_CHARGES);
     }
-    if (!build_key(w, rule, subject, tag, &key)) {
-        return aicpi_fail(err, AICP_ERR_LIMIT, "the keys of the limits are too long");
-    }
     aicpi_limit_item *item = &w->items[w->count++];
     item->rule = rule;
-    item->key = key;
+    aicpi_limit_key_init(&item->key, rule, &w->subject, tag);
     item->amount = rule->kind == AICP_LIMIT_TOKENS ? tokens : 1;
-    item->hash = aicpi_hash(w->limiter->seed, key.data, key.len);
-    item->shard = aicpi_limit_shard_of(w->limiter, item->hash);
+    item->shard = aicpi_limit_shard_of(w->limiter, item->key.hash);
     item->entry = NULL;
     item->granted = 0;
     item->slot_id = 0;
@@ -99,17 +56,13 @@ static aicp_status add_item(
     return AICP_OK;
 }
 
-static aicp_status add_rule(
-    aicpi_limit_work *w,
-    const aicpi_limit_rule *rule,
-    const aicpi_limit_subject *subject,
-    uint64_t tokens,
-    aicp_error *err) {
+static aicp_status
+add_rule(aicpi_limit_work *w, const aicpi_limit_rule *rule, uint64_t tokens, aicp_error *err) {
     if ((rule->per & (1U << AICP_LIMIT_TAG)) == 0) {
-        return add_item(w, rule, subject, AICPI_SLICE(""), tokens, err);
+        return add_item(w, rule, aicpi_slice_of(NULL, 0), tokens, err);
     }
-    for (size_t i = 0; i < subject->tag_count; i++) {
-        aicp_status status = add_item(w, rule, subject, subject->tags[i], tokens, err);
+    for (size_t i = 0; i < w->subject.tag_count; i++) {
+        aicp_status status = add_item(w, rule, w->subject.tags[i], tokens, err);
         if (status != AICP_OK) {
             return status;
         }
@@ -117,29 +70,29 @@ static aicp_status add_rule(
     return AICP_OK;
 }
 
+static aicp_status collect_indexed(aicpi_limit_work *w, uint64_t tokens, aicp_error *err) {
+    uint32_t places[AICPI_LIMIT_CANDIDATES];
+    const aicp_limit_rules *rules = w->rules;
+    size_t count = 0;
+    aicp_status status =
+        aicpi_limit_index_find(rules, &w->subject, places, AICPI_LIMIT_CANDIDATES, &count, err);
+    for (size_t i = 0; status == AICP_OK && i < count; i++) {
+        status = add_rule(w, &rules->rules[rules->order[places[i]]], tokens, err);
+    }
+    return status;
+}
+
 aicp_status
 aicpi_limit_collect(aicpi_limit_work *w, const aicp_limit_request *request, aicp_error *err) {
-    aicpi_limit_subject subject;
-    aicp_status status = aicpi_limit_subject_init(&subject, request, err);
-    if (status != AICP_OK) {
-        return status;
-    }
+    aicp_status status = aicpi_limit_subject_init(&w->subject, request, err);
     const aicp_limit_rules *rules = w->rules;
-    if (rules->index) {
-        uint32_t places[AICPI_LIMIT_CANDIDATES];
-        size_t count = 0;
-        status =
-            aicpi_limit_index_find(rules, &subject, places, AICPI_LIMIT_CANDIDATES, &count, err);
-        for (size_t i = 0; status == AICP_OK && i < count; i++) {
-            status =
-                add_rule(w, &rules->rules[rules->order[places[i]]], &subject, request->tokens, err);
-        }
-        return status;
+    if (status == AICP_OK && rules->index) {
+        return collect_indexed(w, request->tokens, err);
     }
     for (size_t i = 0; status == AICP_OK && i < rules->order_count; i++) {
         const aicpi_limit_rule *rule = &rules->rules[rules->order[i]];
-        if (aicpi_limit_rule_matches(rule, &subject)) {
-            status = add_rule(w, rule, &subject, request->tokens, err);
+        if (aicpi_limit_rule_matches(rule, &w->subject)) {
+            status = add_rule(w, rule, request->tokens, err);
         }
     }
     return status;
@@ -223,7 +176,7 @@ static aicp_status check_item(aicpi_limit_work *w, aicpi_limit_item *item, aicp_
     const aicpi_limit_rule *rule = item->rule;
     if (!item->entry) {
         bool full = false;
-        aicpi_limit_entry *e = aicpi_limit_put(l, s, item->hash, item->key, rule, w->now, &full);
+        aicpi_limit_entry *e = aicpi_limit_put(l, s, &item->key, w->now, &full);
         if (!e) {
             return check_overflow(w, item, full, err);
         }
@@ -473,7 +426,6 @@ attempt(aicpi_limit_work *w, bool may_ask, aicpi_ticket *t, aicp_limit_result *r
         return status;
     }
     if (status == AICP_OK) {
-        t->ttl_ns = w->slot_ttl_ns;
         for (size_t i = 0; i < w->count; i++) {
             commit_item(w, &w->items[i]);
             fill_charge(w, &w->items[i], t);
@@ -533,7 +485,10 @@ aicp_status aicp_limiter_take(
     aicpi_ticket unused;
     aicpi_ticket *t = ticket ? (aicpi_ticket *)(void *)ticket->internal : &unused;
     t->count = 0;
-    aicp_limit_result own = AICP_LIMIT_RESULT_INIT;
+    /* Written in place when it is the structure that we know. */
+    aicp_limit_result other;
+    aicp_limit_result *r = result && result->size == sizeof other ? result : &other;
+    *r = (aicp_limit_result)AICP_LIMIT_RESULT_INIT;
     if (!limiter || !rules || !request || request->size < sizeof request->size) {
         return aicpi_fail(err, AICP_ERR_INVALID, "take needs a limiter, rules and a sized request");
     }
@@ -544,14 +499,14 @@ aicp_status aicp_limiter_take(
         request = &copy;
     }
     if (status == AICP_OK) {
-        status = take(limiter, rules, request, t, &own, err);
+        status = take(limiter, rules, request, t, r, err);
     }
     if (!ticket) {
         aicpi_limit_unpin(limiter, t);
     }
-    if (result && result->size >= sizeof result->size) {
-        own.size = result->size;
-        memcpy(result, &own, result->size < sizeof own ? result->size : sizeof own);
+    if (r != result && result && result->size >= sizeof result->size) {
+        other.size = result->size;
+        memcpy(result, &other, result->size < sizeof other ? result->size : sizeof other);
     }
     return status;
 }
