@@ -101,7 +101,7 @@ enum {
       0.75,                                                                                        \
       "Asks for the system prompt or other hidden text",                                           \
       "print;reveal;show;repeat;output;tell me;write;display;translate;encode;give me;list;spell;" \
-      "say;leak;dump;expose;disclose;summarise;summarize;put;replace;complete;what is;what are",   \
+      "say ;leak;dump;expose;disclose;summarise;summarize;put ;replace;complete;what is;what are", \
       "[a-z ]{3,12}?" S "(?:[a-z]+" S "){0,6}?(?:your" S "(?:full |entire |exact |own )?"          \
       "(?:system|initial|hidden|original|secret|internal|developer)" S                             \
       "(?:prompt|instruction|message|rule|configuration|guideline)"                                \
@@ -385,7 +385,7 @@ static const language languages[] = {LANGUAGES(AS_WORDS)};
 /* True when one of the words, separated by '|', stands in the folded text. */
 static bool has_any(const char *words, const char *data, size_t len) {
     char folded[512];
-    aicpi_guard_place places[512];
+    aicpi_guard_step places[512];
     aicpi_guard_folder folder = {0};
     aicpi_slice text = aicpi_slice_cstr(words);
     if (AICPI_GUARD_FOLD_ROOM(text.len) > sizeof folded) {

@@ -388,7 +388,7 @@ void aicpi_guard_skip_to(aicp_guard_result *r, uint64_t offset) {
     r->time_mark = offset;
     aicpi_guard_norm_begin(&r->norm);
     uint64_t chars = aicpi_guard_count_chars(r->data, (size_t)(offset - r->base));
-    r->norm.folder.at = (aicpi_guard_place){offset, r->base_chars + chars};
+    r->norm.origin = (aicpi_guard_place){offset, r->base_chars + chars};
     r->pending_count = 0;
     r->covered = offset;
 }

@@ -99,15 +99,25 @@ typedef struct aicpi_guard_entry {
 } aicpi_guard_entry;
 
 #define AICPI_GUARD_NUMBER_DETECTOR 0xffff
+#define AICPI_GUARD_PREFIX_BITS 65536
+
+/* Place of four bytes in the filter. */
+static inline uint32_t aicpi_guard_prefix_hash(const char *data) {
+    uint32_t word;
+    memcpy(&word, data, sizeof word);
+    return word * 2654435761u >> 16;
+}
 
 typedef struct aicpi_guard_automaton {
     aicp_allocator allocator;
     uint8_t class_of[256];
-    uint32_t shift;   /* log2 of the row length of `next` */
-    uint16_t *next;   /* state << shift | class -> state */
-    int32_t *first;   /* state -> entry that ends here, -1 */
-    uint16_t *suffix; /* state -> next shorter state with entries, 0 */
-    uint8_t *hot;     /* state -> entries end here or at a suffix */
+    uint32_t shift;                                /* log2 of the row length of `next` */
+    uint16_t *next;                                /* state << shift | class -> state */
+    int32_t *first;                                /* state -> entry that ends here, -1 */
+    uint16_t *suffix;                              /* state -> next shorter state with entries, 0 */
+    uint8_t *hot;                                  /* state -> entries end here or at a suffix */
+    uint8_t *depth;                                /* state -> bytes from the root */
+    uint64_t prefix[AICPI_GUARD_PREFIX_BITS / 64]; /* hashes of first four bytes of literals */
     size_t states;
     aicpi_guard_entry *entries;
     size_t entry_count;
@@ -165,14 +175,18 @@ typedef struct aicpi_guard_place {
     uint64_t chr;
 } aicpi_guard_place;
 
+/* A place relative to an origin: bytes in the low half, code points in the high half. */
+typedef uint64_t aicpi_guard_step;
+
+#define AICPI_GUARD_STEP(bytes, chars) ((aicpi_guard_step)(bytes) | (aicpi_guard_step)(chars) << 32)
+
 /* Folds characters one by one: case, width, accents, look-alikes; drops invisible ones; makes each
  * run of blanks one blank, or a newline when it holds one. State carries over between pieces. */
 typedef struct aicpi_guard_folder {
     char pending; /* blank or newline to be written before the next character, 0 */
-    bool letter;  /* the last character written was a letter: digits that follow are read as letters
-                   */
-    aicpi_guard_place at; /* of the next character to be read */
-    aicpi_guard_place pending_at;
+    bool letter;  /* the last character written was a letter: digits that follow are read so */
+    aicpi_guard_step at; /* of the next character to be read */
+    aicpi_guard_step pending_at;
 } aicpi_guard_folder;
 
 /* Reads whole characters of `text`, which stands at folder->at, and writes at most 4 bytes for each
@@ -185,7 +199,7 @@ size_t aicpi_guard_fold(
     aicpi_slice text,
     bool final,
     char *out,
-    aicpi_guard_place *places,
+    aicpi_guard_step *places,
     size_t *used);
 
 /* ---- profile.c ------------------------------------------------------------------------------- */
@@ -288,7 +302,8 @@ struct aicpi_guard_probe {
     uint64_t base; /* offset in the text of data[0] */
     uint16_t rule_base;
     const aicpi_guard_number *number; /* at number anchors */
-    const aicpi_guard_place *places;  /* normalised view: of each byte of the window and one more */
+    const aicpi_guard_step *places;   /* normalised view: of each byte of the window and one more */
+    aicpi_guard_place origin;         /* what places are relative to */
     /* Decoded payload: every report is about this span. */
     bool decoded;
     uint8_t depth;
@@ -307,12 +322,12 @@ typedef struct aicpi_guard_hit { /* literal found in the normalised view */
 typedef struct aicpi_guard_norm {
     aicpi_guard_folder folder;
     char *text;
-    aicpi_guard_place *places;
+    aicpi_guard_step *places;
+    aicpi_guard_place origin; /* of `places` */
     size_t len;
     size_t capacity;
-    uint64_t base; /* view offset of text[0] */
-    uint32_t state;
-    uint64_t searched; /* view offset up to which the automaton has run */
+    uint64_t base;     /* view offset of text[0] */
+    uint64_t searched; /* view offset up to which literals were looked for */
     aicpi_guard_hit *hits;
     size_t hit_count;
     size_t hit_capacity;

@@ -36,6 +36,7 @@ static aicp_status insert_words(
             uint16_t *edge = &m->next[state << m->shift | m->class_of[(uint8_t)text.data[j]]];
             if (*edge == 0) {
                 m->first[m->states] = -1;
+                m->depth[m->states] = (uint8_t)(j + 1);
                 *edge = (uint16_t)m->states++;
             }
             state = *edge;
@@ -43,6 +44,10 @@ static aicp_status insert_words(
         m->entries[i] = (aicpi_guard_entry){
             words[i].detector, words[i].rule, (uint16_t)text.len, m->first[state]};
         m->first[state] = (int32_t)i;
+        if (text.len >= 4) {
+            uint32_t hash = aicpi_guard_prefix_hash(text.data);
+            m->prefix[hash / 64] |= UINT64_C(1) << hash % 64;
+        }
     }
     return AICP_OK;
 }
@@ -107,9 +112,10 @@ aicp_status aicpi_guard_automaton_build(
     out->first = zeroed(a, room, sizeof *out->first);
     out->suffix = zeroed(a, room, sizeof *out->suffix);
     out->hot = zeroed(a, room, sizeof *out->hot);
+    out->depth = zeroed(a, room, sizeof *out->depth);
     out->entries = zeroed(a, count, sizeof *out->entries);
     aicp_status status = AICP_ERR_NOMEM;
-    if (out->next && out->first && out->suffix && out->hot && out->entries) {
+    if (out->next && out->first && out->suffix && out->hot && out->depth && out->entries) {
         status = insert_words(out, words, count, err);
         if (status == AICP_OK) {
             status = fill_edges(out, classes);
@@ -128,11 +134,13 @@ void aicpi_guard_automaton_deinit(aicpi_guard_automaton *automaton) {
     aicpi_free(a, automaton->first);
     aicpi_free(a, automaton->suffix);
     aicpi_free(a, automaton->hot);
+    aicpi_free(a, automaton->depth);
     aicpi_free(a, automaton->entries);
     automaton->next = NULL;
     automaton->first = NULL;
     automaton->suffix = NULL;
     automaton->hot = NULL;
+    automaton->depth = NULL;
     automaton->entries = NULL;
     automaton->states = 0;
 }

@@ -3,9 +3,9 @@
 
 void aicpi_guard_norm_begin(aicpi_guard_norm *norm) {
     norm->folder = (aicpi_guard_folder){0};
+    norm->origin = (aicpi_guard_place){0, 0};
     norm->len = 0;
     norm->base = 0;
-    norm->state = 0;
     norm->searched = 0;
     norm->hit_count = 0;
 }
@@ -33,7 +33,7 @@ static bool reserve(const aicp_allocator *a, aicpi_guard_norm *norm, size_t more
     norm->text = text;
     /* One more place than bytes: where the byte behind the last one comes from. */
     size_t old = norm->capacity ? (norm->capacity + 1) * sizeof *norm->places : 0;
-    aicpi_guard_place *places =
+    aicpi_guard_step *places =
         aicpi_realloc(a, norm->places, old, (need + 1) * sizeof *norm->places);
     if (!places) {
         return false;
@@ -137,6 +137,12 @@ static bool is_stronger(
     return end.byte != t->end.byte ? end.byte > t->end.byte : rule < t->rule;
 }
 
+static aicpi_guard_place place_in(const aicpi_guard_probe *probe, size_t i) {
+    aicpi_guard_step step = probe->places[i];
+    return (aicpi_guard_place){
+        probe->origin.byte + (uint32_t)step, probe->origin.chr + (uint32_t)(step >> 32)};
+}
+
 void aicpi_guard_signal(
     aicpi_guard_probe *probe, uint16_t rule, uint8_t family, bool order, size_t start, size_t end) {
     aicp_guard_result *r = probe->result;
@@ -145,8 +151,8 @@ void aicpi_guard_signal(
         return;
     }
     double score = aicp_guard_rule_at(global)->score;
-    aicpi_guard_place from = probe->decoded ? probe->span_start : probe->places[start];
-    aicpi_guard_place to = probe->decoded ? probe->span_end : probe->places[end];
+    aicpi_guard_place from = probe->decoded ? probe->span_start : place_in(probe, start);
+    aicpi_guard_place to = probe->decoded ? probe->span_end : place_in(probe, end);
     aicpi_guard_cell *cell = find_cell(r, from.byte / AICPI_GUARD_CELL);
     if (!cell) {
         return;
@@ -169,43 +175,59 @@ void aicpi_guard_signal(
 /* ---- literals and their windows
  * --------------------------------------------------------------------- */
 
-static bool note_hits(
-    aicp_guard_result *r, const aicpi_guard_automaton *m, aicpi_guard_norm *norm, uint32_t state) {
-    for (uint32_t s = state; s != 0; s = m->suffix[s]) {
-        for (int32_t e = m->first[s]; e >= 0; e = m->entries[e].next) {
-            if (!aicpi_grow(
-                    &r->allocator,
-                    (void **)&norm->hits,
-                    &norm->hit_capacity,
-                    norm->hit_count,
-                    sizeof *norm->hits)) {
-                aicpi_guard_note_error(r, AICP_ERR_NOMEM);
-                return false;
-            }
-            const aicpi_guard_entry *entry = &m->entries[e];
-            norm->hits[norm->hit_count++] = (aicpi_guard_hit){
-                norm->searched - entry->len, entry->detector, entry->rule, entry->len};
+static bool
+note_hits(aicp_guard_result *r, aicpi_guard_norm *norm, uint32_t state, uint64_t start) {
+    const aicpi_guard_automaton *m = &r->profile->norm;
+    for (int32_t e = m->first[state]; e >= 0; e = m->entries[e].next) {
+        if (!aicpi_grow(
+                &r->allocator,
+                (void **)&norm->hits,
+                &norm->hit_capacity,
+                norm->hit_count,
+                sizeof *norm->hits)) {
+            aicpi_guard_note_error(r, AICP_ERR_NOMEM);
+            return false;
         }
+        const aicpi_guard_entry *entry = &m->entries[e];
+        norm->hits[norm->hit_count++] =
+            (aicpi_guard_hit){start, entry->detector, entry->rule, entry->len};
     }
     return true;
 }
 
-static void search(aicp_guard_result *r, aicpi_guard_norm *norm) {
+/* Notes the literals that begin at byte `i`. False: the text ends where one may still go on. */
+static bool walk(aicp_guard_result *r, aicpi_guard_norm *norm, size_t i, bool final) {
     const aicpi_guard_automaton *m = &r->profile->norm;
-    const uint16_t *next = m->next;
-    uint32_t s = norm->state;
-    size_t i = (size_t)(norm->searched - norm->base);
-    for (; i < norm->len; i++) {
-        s = next[(size_t)s << m->shift | m->class_of[(unsigned char)norm->text[i]]];
-        if (m->hot[s]) {
-            norm->searched = norm->base + i + 1;
-            if (!note_hits(r, m, norm, s)) {
-                break;
-            }
+    size_t noted = norm->hit_count;
+    uint32_t s = 0;
+    for (size_t k = i; k < norm->len; k++) {
+        uint32_t t = m->next[(size_t)s << m->shift | m->class_of[(unsigned char)norm->text[k]]];
+        if (m->depth[t] != m->depth[s] + 1) { /* no edge of the trie */
+            return true;
+        }
+        s = t;
+        if (m->first[s] >= 0 && !note_hits(r, norm, s, norm->base + i)) {
+            return true;
         }
     }
-    norm->state = s;
-    norm->searched = norm->base + norm->len;
+    if (!final) {
+        norm->hit_count = noted; /* they are noted when it is looked at again */
+    }
+    return final;
+}
+
+/* Looks for literals: four bytes at a time against a filter that few texts pass, then byte by byte.
+ */
+static void search(aicp_guard_result *r, aicpi_guard_norm *norm, bool final) {
+    const uint64_t *prefix = r->profile->norm.prefix;
+    size_t i = (size_t)(norm->searched - norm->base);
+    for (; i + 4 <= norm->len; i++) {
+        uint32_t hash = aicpi_guard_prefix_hash(norm->text + i);
+        if ((prefix[hash / 64] >> hash % 64 & 1) && !walk(r, norm, i, final)) {
+            break;
+        }
+    }
+    norm->searched = norm->base + i;
 }
 
 static void visit_hit(
@@ -222,6 +244,7 @@ static void visit_hit(
     probe->anchor = at - start;
     probe->literal_len = hit->len;
     probe->places = norm->places + start;
+    probe->origin = norm->origin;
     probe->rule_base = (uint16_t)aicpi_guard_rule_base(hit->detector);
     norm->places[norm->len] = norm->folder.pending ? norm->folder.pending_at : norm->folder.at;
     aicpi_guard_detectors[hit->detector]->confirm(probe, hit->rule);
@@ -248,9 +271,24 @@ visit_hits(aicp_guard_result *r, aicpi_guard_probe *probe, aicpi_guard_norm *nor
     memmove(norm->hits, norm->hits + i, norm->hit_count * sizeof *norm->hits);
 }
 
+/* Keeps the places of a very long stream within their halves. */
+static void move_origin(aicpi_guard_norm *norm) {
+    if (norm->len == 0) {
+        return;
+    }
+    aicpi_guard_step first = norm->places[0];
+    for (size_t i = 0; i < norm->len; i++) {
+        norm->places[i] -= first;
+    }
+    norm->folder.at -= first;
+    norm->folder.pending_at -= first;
+    norm->origin.byte += (uint32_t)first;
+    norm->origin.chr += (uint32_t)(first >> 32);
+}
+
 /* Forgets text that no window reaches any more. */
 static void forget(aicpi_guard_norm *norm) {
-    uint64_t keep = norm->base + norm->len;
+    uint64_t keep = norm->searched;
     for (size_t i = 0; i < norm->hit_count; i++) {
         keep = norm->hits[i].start < keep ? norm->hits[i].start : keep;
     }
@@ -264,6 +302,9 @@ static void forget(aicpi_guard_norm *norm) {
     memmove(norm->text, norm->text + drop, norm->len);
     memmove(norm->places, norm->places + drop, norm->len * sizeof *norm->places);
     norm->base = keep;
+    if ((uint32_t)norm->folder.at > UINT32_MAX / 2) {
+        move_origin(norm);
+    }
 }
 
 void aicpi_guard_norm_pass(aicp_guard_result *r) {
@@ -293,7 +334,7 @@ void aicpi_guard_norm_pass(aicp_guard_result *r) {
             norm->places + norm->len,
             &used);
         r->norm_pos += used;
-        search(r, norm);
+        search(r, norm, last && r->final);
         visit_hits(r, &probe, norm, last && r->final);
         forget(norm);
         forget_cells(r);
@@ -319,6 +360,6 @@ void aicpi_guard_norm_inner(
         .result = r, .decoded = true, .depth = depth, .span_start = start, .span_end = end};
     size_t used = 0;
     norm->len = aicpi_guard_fold(&norm->folder, text, true, norm->text, norm->places, &used);
-    search(r, norm);
+    search(r, norm, true);
     visit_hits(r, &probe, norm, true);
 }

@@ -157,41 +157,84 @@ fold_next(aicpi_guard_folder *f, aicpi_slice text, size_t i, bool final, size_t 
     return c;
 }
 
+static size_t
+write_char(aicpi_guard_folder *f, uint32_t c, char *out, aicpi_guard_step *places, size_t n) {
+    if (f->pending) {
+        places[n] = f->pending_at;
+        out[n++] = f->pending;
+        f->pending = 0;
+    }
+    size_t bytes = 1;
+    if (c < 0x80) {
+        out[n] = (char)c;
+    } else {
+        bytes = aicpi_utf8_encode(c, out + n);
+    }
+    for (size_t k = 0; k < bytes; k++) {
+        places[n + k] = f->at;
+    }
+    f->letter = in(c, 'a', 'z');
+    return n + bytes;
+}
+
+/* Characters that stand for themselves, and single blanks between them: nearly all of a text. */
+static size_t fold_plain_run(
+    aicpi_guard_folder *f,
+    aicpi_slice text,
+    size_t *i,
+    char *out,
+    aicpi_guard_step *places,
+    size_t n) {
+    const unsigned char *p = (const unsigned char *)text.data;
+    aicpi_guard_step at = f->at;
+    size_t k = *i;
+    size_t start = n;
+    while (k < text.len) {
+        unsigned char c = fold_plain[p[k]];
+        if (c == 0) {
+            /* A blank between two such characters needs no second look. */
+            if (p[k] != ' ' || k + 1 >= text.len || fold_plain[p[k + 1]] == 0 || n == start) {
+                break;
+            }
+            c = ' ';
+        }
+        out[n] = (char)c;
+        places[n] = at;
+        at += AICPI_GUARD_STEP(1, 1);
+        n++;
+        k++;
+    }
+    if (n > start) {
+        f->letter = in((unsigned char)out[n - 1], 'a', 'z');
+    }
+    f->at = at;
+    *i = k;
+    return n;
+}
+
 size_t aicpi_guard_fold(
     aicpi_guard_folder *folder,
     aicpi_slice text,
     bool final,
     char *out,
-    aicpi_guard_place *places,
+    aicpi_guard_step *places,
     size_t *used) {
     size_t i = 0;
     size_t n = 0;
     while (i < text.len) {
+        if (!folder->pending && fold_plain[(unsigned char)text.data[i]]) {
+            n = fold_plain_run(folder, text, &i, out, places, n);
+            continue;
+        }
         size_t width = 0;
         uint32_t c = fold_next(folder, text, i, final, &width);
         if (width == 0) {
             break;
         }
         if (c != DROP) {
-            if (folder->pending) {
-                places[n] = folder->pending_at;
-                out[n++] = folder->pending;
-                folder->pending = 0;
-            }
-            size_t bytes = 1;
-            if (c < 0x80) {
-                out[n] = (char)c;
-            } else {
-                bytes = aicpi_utf8_encode(c, out + n);
-            }
-            for (size_t k = 0; k < bytes; k++) {
-                places[n + k] = folder->at;
-            }
-            n += bytes;
-            folder->letter = in(c, 'a', 'z');
+            n = write_char(folder, c, out, places, n);
         }
-        folder->at.byte += width;
-        folder->at.chr += ((unsigned char)text.data[i] & 0xc0) != 0x80;
+        folder->at += AICPI_GUARD_STEP(width, ((unsigned char)text.data[i] & 0xc0) != 0x80);
         i += width;
     }
     *used = i;

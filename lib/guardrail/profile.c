@@ -77,7 +77,7 @@ add_folded(words *w, aicpi_arena *arena, const char *text, size_t detector, uint
         size_t len = strcspn(text, ";");
         aicpi_guard_folder folder = {0};
         char *data = aicpi_arena_alloc(arena, AICPI_GUARD_FOLD_ROOM(len));
-        aicpi_guard_place *places =
+        aicpi_guard_step *places =
             aicpi_arena_alloc(arena, AICPI_GUARD_FOLD_ROOM(len) * sizeof *places);
         if (!data || !places) {
             return false;
@@ -85,6 +85,9 @@ add_folded(words *w, aicpi_arena *arena, const char *text, size_t detector, uint
         size_t used = 0;
         aicpi_slice plain = {text, len};
         size_t n = aicpi_guard_fold(&folder, plain, true, data, places, &used);
+        if (folder.pending) { /* "say " is not the head of "saying" */
+            data[n++] = ' ';
+        }
         if (n > 0) {
             add_word(w, data, n, detector, rule);
         }
