@@ -74,6 +74,69 @@ static bool scan_line(void *user, json_object *in, json_object *out, aicp_error 
     return true;
 }
 
+/* Whether a list of names and "prefix*" patterns has `team`. */
+static bool has_team(json_object *list, const char *team) {
+    size_t count = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *pattern = json_object_get_string(json_object_array_get_idx(list, i));
+        size_t len = pattern != NULL ? strlen(pattern) : 0;
+        bool prefix = len > 0 && pattern[len - 1] == '*';
+        if (len > 0 && (prefix ? strncmp(pattern, team, len - 1) : strcmp(pattern, team)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Name of the profile that a section of a bundle assigns to `team` (NULL: none named). */
+static const char *assigned_profile(json_object *section, const char *team) {
+    json_object *list = json_object_object_get(section, "assignments");
+    const char *name = json_object_get_string(json_object_object_get(section, "default"));
+    int64_t best = INT64_MIN;
+    size_t count = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+    for (size_t i = 0; i < count && team != NULL; i++) {
+        json_object *entry = json_object_array_get_idx(list, i);
+        json_object *match = json_object_object_get(entry, "match");
+        int64_t priority = json_object_get_int64(json_object_object_get(entry, "priority"));
+        bool only_team =
+            json_object_is_type(match, json_type_object) && json_object_object_length(match) == 1;
+        if (only_team && has_team(json_object_object_get(match, "team"), team) && priority > best) {
+            best = priority;
+            name = json_object_get_string(json_object_object_get(entry, "profile"));
+        }
+    }
+    return name;
+}
+
+/* The profile in a file: the file itself, or one of a bundle's section with several. */
+static bool find_profile(cli_text *text, const char *team, aicp_error *err) {
+    json_object *section = json_tokener_parse(text->data);
+    json_object *profiles = NULL;
+    bool several = json_object_is_type(section, json_type_object) &&
+                   json_object_object_get_ex(section, "profiles", &profiles) &&
+                   json_object_is_type(profiles, json_type_array);
+    bool found = !several;
+    const char *name = several ? assigned_profile(section, team) : NULL;
+    for (size_t i = 0; several && !found && i < json_object_array_length(profiles); i++) {
+        json_object *profile = json_object_array_get_idx(profiles, i);
+        const char *own = json_object_get_string(json_object_object_get(profile, "name"));
+        if (name != NULL && own != NULL && strcmp(own, name) == 0) {
+            const char *json = json_object_to_json_string_ext(profile, JSON_C_TO_STRING_PLAIN);
+            size_t len = strlen(json);
+            cli_text_free(text);
+            text->data = cli_alloc(len + 1);
+            memcpy(text->data, json, len);
+            text->len = len;
+            found = true;
+        }
+    }
+    if (!found) {
+        cli_fail(err, AICP_ERR_NOT_FOUND, "there is no profile \"%s\"", name != NULL ? name : "");
+    }
+    json_object_put(section);
+    return found;
+}
+
 static int run_scan(const cli_args *args) {
     const char *path = cli_value(args, "config");
     scan_run job = {NULL, NULL, NULL, strcmp(cli_value_or(args, "offsets", "bytes"), "chars") == 0};
@@ -86,7 +149,10 @@ static int run_scan(const cli_args *args) {
     if (!cli_read_file(path, &text)) {
         return CLI_ENV;
     }
-    aicp_status status = aicp_guard_profile_parse(text.data, text.len, NULL, &job.profile, &err);
+    aicp_status status = AICP_ERR_NOT_FOUND;
+    if (find_profile(&text, cli_value(args, "team"), &err)) {
+        status = aicp_guard_profile_parse(text.data, text.len, NULL, &job.profile, &err);
+    }
     cli_text_free(&text);
     int code = CLI_NO;
     if (status != AICP_OK) {
@@ -106,7 +172,8 @@ static int run_scan(const cli_args *args) {
 }
 
 static const cli_option scan_options[] = {
-    {"config", "FILE", NULL, "guardrail profile as JSON (needed)"},
+    {"config", "FILE", NULL, "guardrail profile, or a bundle's guardrails.json (needed)"},
+    {"team", "NAME", NULL, "take the profile assigned to this team"},
     {"offsets", "UNIT", "bytes|chars", "unit of start and end; default bytes"},
     CLI_COMMON_OPTIONS};
 

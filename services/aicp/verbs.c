@@ -2,6 +2,9 @@
 #include "verbs.h"
 
 const cli_verb *const cli_verbs[] = {
+    &cli_gate_check,
+    &cli_bundle_verify,
+    &cli_bundle_seal,
     &cli_policy_check,
     &cli_policy_authorize,
     &cli_limit_simulate,

@@ -4,8 +4,11 @@
 
 #include "cli.h"
 
+extern const cli_verb cli_bundle_seal;
+extern const cli_verb cli_bundle_verify;
 extern const cli_verb cli_completion;
 extern const cli_verb cli_cost;
+extern const cli_verb cli_gate_check;
 extern const cli_verb cli_guard_rules;
 extern const cli_verb cli_guard_scan;
 extern const cli_verb cli_limit_simulate;

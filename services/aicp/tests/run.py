@@ -292,6 +292,26 @@ class Guard(Files):
         )
         self.assertEqual(out[0]["findings"][0]["start"], 9)
 
+    def test_a_team_has_its_profile(self):
+        section = {
+            "default": "mask",
+            "profiles": [
+                {"name": "mask", "pii": {"action": "mask"}},
+                {"name": "stop", "pii": {"action": "block"}},
+            ],
+            "assignments": [{"match": {"team": ["red", "blue-*"]}, "profile": "stop", "priority": 1}],
+        }
+        ask = [{"text": "bob@example.com"}]
+        actions = {
+            team: self.scan(section, *(["--team", team] if team else []), stdin=ask)[1][0]["action"]
+            for team in ("", "red", "blue-1", "blue", "green")
+        }
+        expected = {"": "mask", "red": "block", "blue-1": "block", "blue": "mask", "green": "mask"}
+        self.assertEqual(actions, expected)
+        code, out, err = self.scan({**section, "default": "none"}, stdin=ask)
+        self.assertEqual((code, out), (1, []))
+        self.assertIn("none", err)
+
     def test_lines_do_not_know_of_each_other(self):
         asks = [{"text": f"mail {name}@example.com"} for name in ("ann", "bob")]
         _, out, _ = self.scan({"pii": {"action": "anonymize"}}, stdin=asks)
@@ -404,6 +424,124 @@ class Cost(Files):
         code, out, err = lines("cost", "--prices", bad, stdin="{}")
         self.assertEqual((code, out), (1, []))
         self.assertIn(f"{bad}:2:", err)
+
+
+class Bundle(Files):
+    """A small bundle, sealed with the tool itself."""
+
+    def setUp(self):
+        super().setUp()
+        self.bundle = os.path.join(self.folder, "bundle")
+        os.mkdir(self.bundle)
+        price = {"input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06, "max_output_tokens": 100}
+        price.update({"litellm_provider": "openai", "mode": "chat"})
+        self.section(
+            "policies.cedar",
+            """@id("all") permit(principal, action, resource);
+            @id("no-big") @reason("team red may not use gpt-5") @advice("ask for gpt-4o")
+            forbid(principal in AICP::Team::"red", action, resource == AICP::Model::"gpt-5");""",
+        )
+        self.section("entities.json", "[]")
+        self.section("overrides.json", json.dumps({"gpt-4o": price, "gpt-5": price}))
+        rule = {"id": "rpm", "kind": "requests", "limit": 1, "window": "1m", "per": ["user"]}
+        self.section("limits.json", json.dumps([rule]))
+        profile = {"name": "p", "pii": {"action": "mask"}}
+        self.section("guardrails.json", json.dumps({"default": "p", "profiles": [profile]}))
+
+    def section(self, name, text):
+        with open(os.path.join(self.bundle, name), "w") as file:
+            file.write(text)
+
+    def seal(self, version="v1"):
+        return aicp("bundle", "seal", "--version", version, self.bundle)
+
+
+class BundleVerbs(Bundle):
+    def test_seal_and_verify(self):
+        self.assertEqual(self.seal(), (0, "", ""))
+        code, out, _ = lines("bundle", "verify", self.bundle, stdin="")
+        self.assertEqual(code, 0)
+        self.assertEqual(out[0]["version"], "v1")
+
+    def test_a_broken_section_is_placed_and_nothing_is_sealed(self):
+        self.section("policies.cedar", "permit(principal,\n action resource);")
+        code, out, err = self.seal()
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("policies.cedar", err)
+        self.assertIn(":2:", err)
+        self.assertFalse(os.path.exists(os.path.join(self.bundle, "manifest.json")))
+
+    def test_a_changed_file_is_found(self):
+        self.seal()
+        self.section("entities.json", "[ ]")
+        code, out, err = aicp("bundle", "verify", self.bundle)
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("entities.json", err)
+        self.assertIn("error", json.loads(aicp("bundle", "verify", "--json", self.bundle)[1]))
+
+    def test_usage(self):
+        self.assertEqual(aicp("bundle", "verify")[0], 2)
+        self.assertEqual(aicp("bundle", "seal", self.bundle)[0], 2)
+        self.assertNotEqual(aicp("bundle", "verify", "/nowhere")[0], 0)
+
+
+class GateCheck(Bundle):
+    def setUp(self):
+        super().setUp()
+        self.assertEqual(self.seal(), (0, "", ""))
+
+    def ask(self, *more, stdin):
+        return lines("gate", "check", "--bundle", self.bundle, *more, stdin=stdin)
+
+    def line(self, text="hello", model="gpt-4o", **subject):
+        message = {"role": "user", "content": text}
+        body = {"model": model, "messages": [message], "max_tokens": 10}
+        return {"request": body, "subject": {"key": "k", **subject}}
+
+    def test_an_allowed_request(self):
+        code, out, err = self.ask(stdin=[self.line()])
+        self.assertEqual(code, 0, err)
+        (decision,) = out
+        self.assertEqual((decision["verdict"], decision["http_status"]), ("allow", 200))
+        self.assertEqual({s["verdict"] for s in decision["steps"]}, {"pass"})
+        self.assertEqual(decision["input_tokens"], 8)
+        self.assertNotIn("timings_ns", decision)
+
+    def test_timings(self):
+        _, out, _ = self.ask("--timings", stdin=[self.line()])
+        self.assertGreater(out[0]["timings_ns"]["total"], 0)
+
+    def test_a_forbidden_model(self):
+        _, out, _ = self.ask(stdin=[self.line(model="gpt-5", team="red"), self.line(model="gpt-5", team="x")])
+        self.assertEqual([o["verdict"] for o in out], ["deny", "allow"])
+        self.assertEqual((out[0]["http_status"], out[0]["step"], out[0]["rule"]), (403, "policy", "no-big"))
+        self.assertIn("team red may not use gpt-5", out[0]["message"])
+        verdicts = {s["step"]: s["verdict"] for s in out[0]["steps"]}
+        self.assertEqual((verdicts["tokens"], verdicts["policy"], verdicts["limits"]), ("pass", "deny", "not reached"))
+
+    def test_masked_text_comes_back(self):
+        _, out, _ = self.ask(stdin=[self.line("mail bob.smith@example.com")])
+        self.assertEqual(out[0]["request"]["messages"][0]["content"], "mail <EMAIL_ADDRESS>")
+
+    def test_what_a_line_reserved_goes_back(self):
+        _, out, _ = self.ask(stdin=[self.line(user="ann")] * 2)
+        self.assertEqual([o["verdict"] for o in out], ["allow", "allow"])
+
+    def test_bad_lines(self):
+        bad = [
+            {}, {"request": 1}, {"request": {}, "subject": []}, {"request": {}, "subject": {"key": 1}},
+            {"request": {}, "subject": {"tags": "x"}}, {"request": {}, "subject": {"tags": [1]}},
+            {**self.line(), "action": "fly"}, "text",
+        ]
+        code, out, _ = self.ask(stdin=[*bad, self.line()])
+        self.assertEqual(code, 1)
+        self.assertEqual(["error" in o for o in out], [True] * len(bad) + [False], out)
+
+    def test_environment_and_usage(self):
+        self.assertEqual(lines("gate", "check", stdin="")[0], 2)
+        code, _, err = lines("gate", "check", "--bundle", "/nowhere", stdin="")
+        self.assertNotEqual(code, 0)
+        self.assertIn("/nowhere", err)
 
 
 if __name__ == "__main__":
