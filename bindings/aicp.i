@@ -5,7 +5,6 @@
 
 %{
 #include "aicp/aicp.h"
-#include "aicp/gate.h"
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +47,8 @@ HANDLE(aicp_guard_stream)
 HANDLE(aicp_bundle)
 HANDLE(aicp_budget_window)
 HANDLE(aicp_ledger)
+HANDLE(aicp_litellm)
+HANDLE(aicp_litellm_reply)
 HANDLE(aicp_gate)
 HANDLE(aicp_gate_request)
 HANDLE(aicp_gate_decision)
@@ -68,4 +69,5 @@ AICP_HANDLES
 %include "aicp/ratelimit.h"
 %include "aicp/guardrail.h"
 %include "aicp/budget.h"
+%include "aicp/litellm.h"
 %include "aicp/gate.h"

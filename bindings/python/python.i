@@ -62,6 +62,7 @@ AICP_TEXT(role, role_len)
 AICP_TEXT(key, key_len)
 AICP_TEXT(value, value_len)
 AICP_TEXT(name, name_len)
+AICP_TEXT(url, url_len)
 
 /* NUL-terminated texts. */
 %typemap(in) const char * {
@@ -117,6 +118,7 @@ AICP_NUMBER_OUT(int64_t, femto_usd, PyLong_FromLongLong)
 AICP_NUMBER_OUT(int64_t, start_ns, PyLong_FromLongLong)
 AICP_NUMBER_OUT(int64_t, end_ns, PyLong_FromLongLong)
 AICP_NUMBER_OUT(int64_t, settled_nano, PyLong_FromLongLong)
+AICP_NUMBER_OUT(int64_t, cost_nano, PyLong_FromLongLong)
 AICP_NUMBER_OUT(int32_t, verdict, PyLong_FromLong)
 AICP_NUMBER_OUT(int32_t, allowed, PyLong_FromLong)
 AICP_NUMBER_OUT(int32_t, changed, PyLong_FromLong)
@@ -158,6 +160,7 @@ AICP_NUMBER_OUT(size_t, bytes, PyLong_FromSize_t)
 AICP_BYTES_RESULT(aicp_gate_decision_body)
 AICP_BYTES_RESULT(aicp_guard_result_text)
 AICP_BYTES_RESULT(aicp_guard_stream_released)
+AICP_BYTES_RESULT(aicp_litellm_reply_body)
 
 /* ---- hooks that Python does not set ----------------------------------------------------------- */
 %typemap(in, numinputs=0) const aicp_allocator *allocator {
@@ -206,6 +209,26 @@ typedef struct TYPE {
 AICP_CODE_RESULT(aicp_policy_response_error_status)
 AICP_CODE_RESULT(aicp_guard_result_error)
 
+/* A callable that gets each event; what it raises ends the stream and comes out of the call. */
+%typemap(in) (aicp_litellm_event_fn fn, void *user) {
+    if (!PyCallable_Check($input)) {
+        PyErr_SetString(PyExc_TypeError, "a callable is expected");
+        SWIG_fail;
+    }
+    $1 = py_litellm_event;
+    $2 = $input;
+}
+%typemap(check) (aicp_litellm_event_fn fn, void *user) "";
+%ignore aicp_litellm_event_fn;
+
+/* A call without a body; the text typemap knows no NULL. */
+%inline %{
+static aicp_status aicp_litellm_call_bare(
+    aicp_litellm *client, const char *method, const char *path, aicp_litellm_reply *reply,
+    aicp_error *err) {
+    return aicp_litellm_call(client, method, path, NULL, 0, reply, err);
+}
+%}
 %ignore aicp_allocator;
 %ignore aicp_clock;
 %ignore aicp_log_fn;
@@ -237,6 +260,23 @@ AICP_CODE_RESULT(aicp_guard_result_error)
 %thread aicp_ledger_settle;
 %thread aicp_ledger_adjust;
 %thread aicp_ledger_flush;
+%thread aicp_litellm_health;
+%thread aicp_litellm_models;
+%thread aicp_litellm_model_info;
+%thread aicp_litellm_key_generate;
+%thread aicp_litellm_key_info;
+%thread aicp_litellm_key_list;
+%thread aicp_litellm_key_update;
+%thread aicp_litellm_key_delete;
+%thread aicp_litellm_team_new;
+%thread aicp_litellm_team_info;
+%thread aicp_litellm_team_list;
+%thread aicp_litellm_team_update;
+%thread aicp_litellm_team_delete;
+%thread aicp_litellm_chat;
+%thread aicp_litellm_chat_stream;
+%thread aicp_litellm_call;
+%thread aicp_litellm_call_bare;
 %thread aicp_guard_profile_parse;
 %thread aicp_guard_scan;
 %thread aicp_guard_stream_feed;

@@ -162,9 +162,13 @@ static aicp_error *py_error_slot(void) {
     return &py_error;
 }
 
-/* Raises the exception for a failed call; details come from the slot when the call had one. */
+/* Raises the exception for a failed call; details come from the slot when the call had one. What a
+ * callback has raised comes first. */
 static void py_raise(aicp_status status) {
     const aicp_error *e = &py_error;
+    if (PyErr_Occurred() != NULL) {
+        return;
+    }
     const char *message = aicp_status_text(status);
     bool detailed = e->code == status && e->message[0] != '\0';
     if (py_error_maker == NULL) {
@@ -206,6 +210,18 @@ static PyMethodDef py_error_methods[] = {
 
 static int py_init_error(PyObject *module) {
     return PyModule_AddFunctions(module, py_error_methods);
+}
+
+/* ---- callbacks ------------------------------------------------------------------------------- */
+
+/* `user` is a Python callable that the call's arguments hold. */
+static int32_t py_litellm_event(void *user, const char *data, size_t len) {
+    PyGILState_STATE state = PyGILState_Ensure();
+    PyObject *result = PyObject_CallFunction((PyObject *)user, "y#", data, (Py_ssize_t)len);
+    int32_t stop = result == NULL ? 1 : 0;
+    Py_XDECREF(result);
+    PyGILState_Release(state);
+    return stop;
 }
 
 /* ---- structures ------------------------------------------------------------------------------ */

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from . import _aicp as _c
 from .budget import AccountStatus, BudgetWindow, Ledger, Reservation, SoftLimitEvent
+from .client import LiteLLMClient, Reply
 from .cost import (
     Cost,
     CostRequest,
@@ -57,6 +58,8 @@ from .policy import Authorization, Entities, PolicySet, Request
 __version__: str = _c.aicp_version()
 
 __all__ = [
+    "LiteLLMClient",
+    "Reply",
     "AccountStatus",
     "BudgetWindow",
     "Ledger",
