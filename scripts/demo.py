@@ -117,6 +117,7 @@ class Demo:
     # ---- the rows ----
 
     def allowed(self) -> None:
+        self.ask("demo-blue", "gpt-4o-mini", "Hello")  # opens the team's account; later requests need not wait for the store
         out = self.ask("demo-blue", "gpt-4o-mini", "Name three rivers.")
         settled = self.settled(out) if out.status == 200 else {}
         estimate = out.headers.get("x-aicp-cost-estimate", "?")

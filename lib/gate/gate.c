@@ -10,6 +10,9 @@
 #include <unistd.h>
 
 #define STORE_OPEN_NS (UINT64_C(5) * 1000000000)
+/* Unused money stays at hand this long, so that a proxy with pauses between requests need not ask the store for each.
+ * A tight budget is recalled at once all the same. */
+#define HOLD_IDLE_NS (UINT64_C(15) * 1000000000)
 
 void aicp_gate_options_init(aicp_gate_options *options, size_t size) {
     if (options && size >= sizeof options->size) {
@@ -131,6 +134,7 @@ aicp_status aicpi_gate_open_store(aicp_gate *g, aicp_error *err) {
     ledger.node = g->node;
     ledger.node_len = strlen(g->node);
     ledger.background = (g->flags & AICP_GATE_BACKGROUND) != 0;
+    ledger.idle_ns = HOLD_IDLE_NS;
     ledger.allocator = &g->allocator;
     ledger.clock = &g->clock;
     ledger.log = g->log.fn;

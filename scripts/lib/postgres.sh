@@ -3,7 +3,7 @@
 
 postgres_bin() { # -> the folder of the newest server programs
   local found
-  found=$(find /usr/lib/postgresql /usr/local/pgsql -maxdepth 3 -name initdb 2>/dev/null | sort -V | tail -n 1)
+  found=$({ find /usr/lib/postgresql /usr/local/pgsql -maxdepth 3 -name initdb 2>/dev/null || true; } | sort -V | tail -n 1)
   [ -n "$found" ] || found=$(command -v initdb) || die "PostgreSQL's server programs are missing (package postgresql)"
   dirname "$(readlink -f "$found")"
 }
