@@ -42,34 +42,51 @@ const aicpi_step aicpi_step_price = {"price", price_run, NULL};
 
 /* ---- accounts of a request ---- */
 
-/* "team-month" for a rule without "per"; else "key-month:<key>:…", each value with its length
- * before it, so that different values never give the same id. */
+/* Appends ":" and the value; ':' and '%' in it are escaped, so that different values never give the
+ * same id. */
+static bool append_value(char *text, size_t size, size_t *len, aicpi_slice value) {
+    static const char hex[] = "0123456789ABCDEF";
+    size_t at = *len;
+    if (size - at < 2) {
+        return false;
+    }
+    text[at++] = ':';
+    for (size_t i = 0; i < value.len; i++) {
+        char c = value.data[i];
+        if (size - at < 4) {
+            return false;
+        }
+        if (c == ':' || c == '%') {
+            text[at++] = '%';
+            text[at++] = hex[c >> 4];
+            text[at++] = hex[c & 15];
+        } else {
+            text[at++] = c;
+        }
+    }
+    *len = at;
+    return true;
+}
+
+/* "team-month" for a rule without "per"; else "team-month:<team>:…", long values by their hash. */
 static const char *
 account_id(aicp_gate_decision *d, const aicpi_account_rule *rule, const aicpi_select_subject *v) {
     char text[AICPI_ACCOUNT_ID_MAX + 1];
     size_t len = rule->id.len;
     memcpy(text, rule->id.data, len);
     for (int32_t i = 0; i < AICPI_DIM_COUNT; i++) {
+        char hash[65];
+        aicpi_slice value = v->values[i];
         if (!(rule->select.per >> i & 1)) {
             continue;
         }
-        char hash[65];
-        aicpi_slice value = v->values[i];
-        if (value.len > 80) { /* long values stand there by their hash */
+        if (value.len > 96) {
             aicpi_sha256_hex(value.data, value.len, hash);
             value = aicpi_slice_of(hash, 64);
         }
-        int n = snprintf(
-            text + len,
-            sizeof text - len,
-            ":%zu:%.*s",
-            v->values[i].len,
-            (int)value.len,
-            value.data);
-        if (n < 0 || (size_t)n >= sizeof text - len) {
+        if (!append_value(text, sizeof text, &len, value)) {
             return NULL;
         }
-        len += (size_t)n;
     }
     return aicpi_decision_text(d, aicpi_slice_of(text, len));
 }

@@ -226,6 +226,20 @@ Test(gate, max_tokens_is_patched_down_while_money_is_short_then_refused_then_rai
     gate_fixture_free(&f);
 }
 
+Test(gate, an_account_per_team_is_named_after_the_team) {
+    gate_fixture f = gate_fixture_new();
+    gate_write(
+        &f.folder,
+        "accounts.json",
+        "[{\"id\":\"a\",\"per\":[\"team\",\"key\"],\"hard\":\"0\",\"duration\":\"never\"}]");
+    gate_seal(&f.folder, "v2");
+    cr_assert_eq(aicp_gate_reload(f.gate, NULL, NULL), AICP_OK);
+    aicp_gate_decision *d = gate_ask(&f, "one:two%", gate_chat("gpt-4o", "Hello"));
+    expect_refused(d, 422, "budget", "a:one%3Atwo%25:key-1");
+    aicp_gate_decision_free(d);
+    gate_fixture_free(&f);
+}
+
 Test(gate, what_is_not_settled_goes_back) {
     gate_fixture f = gate_fixture_new();
     for (int i = 0; i < 50; i++) { /* each reserves all that there is */
