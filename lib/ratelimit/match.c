@@ -17,49 +17,58 @@ static bool is_known_tag(const aicpi_limit_subject *subject, aicpi_slice tag) {
     return false;
 }
 
+/* Values that are not simply one of a dimension: absent ones, tags, errors. Kept out of line, so
+ * that the usual loop stays short. */
+__attribute__((noinline)) static aicp_status
+add_special(aicpi_limit_subject *subject, const aicp_limit_value *v, aicp_error *err) {
+    if (v->dimension < 0 || v->dimension >= AICP_LIMIT_DIMENSIONS || (!v->data && v->len)) {
+        return aicpi_fail(
+            err, AICP_ERR_INVALID, "value of unknown dimension %d or without data", v->dimension);
+    }
+    const char *name = aicpi_limit_dimension_name(v->dimension);
+    if (v->len == 0) {
+        return AICP_OK;
+    }
+    if (v->len > AICP_LIMIT_MAX_VALUE) {
+        return aicpi_fail(
+            err, AICP_ERR_LIMIT, "%s is longer than %d bytes", name, AICP_LIMIT_MAX_VALUE);
+    }
+    if (v->dimension != AICP_LIMIT_TAG) {
+        return aicpi_fail(err, AICP_ERR_INVALID, "%s is given twice", name);
+    }
+    aicpi_slice text = aicpi_slice_of(v->data, v->len);
+    if (is_known_tag(subject, text)) {
+        return AICP_OK;
+    }
+    if (subject->tag_count == AICP_LIMIT_MAX_CHARGES) {
+        return aicpi_fail(err, AICP_ERR_LIMIT, "more than %d tags", AICP_LIMIT_MAX_CHARGES);
+    }
+    subject->tags[subject->tag_count++] = text;
+    subject->present |= 1U << AICP_LIMIT_TAG;
+    return AICP_OK;
+}
+
 aicp_status aicpi_limit_subject_init(
     aicpi_limit_subject *subject, const aicp_limit_request *request, aicp_error *err) {
+    uint32_t present = 0;
     subject->present = 0;
     subject->tag_count = 0;
     for (size_t i = 0; i < request->value_count; i++) {
         const aicp_limit_value *v = &request->values[i];
-        if (v->dimension < 0 || v->dimension >= AICP_LIMIT_DIMENSIONS || (!v->data && v->len)) {
-            return aicpi_fail(
-                err,
-                AICP_ERR_INVALID,
-                "value %zu: unknown dimension %d or no data",
-                i,
-                v->dimension);
-        }
-        if (v->len == 0) {
+        uint32_t dimension = (uint32_t)v->dimension;
+        bool plain = dimension < AICP_LIMIT_TAG && v->len - 1 < AICP_LIMIT_MAX_VALUE && v->data &&
+                     (present & (1U << dimension)) == 0;
+        if (plain) {
+            subject->values[dimension] = aicpi_slice_of(v->data, v->len);
+            present |= 1U << dimension;
             continue;
         }
-        aicpi_slice text = aicpi_slice_of(v->data, v->len);
-        if (v->len > AICP_LIMIT_MAX_VALUE) {
-            return aicpi_fail(
-                err,
-                AICP_ERR_LIMIT,
-                "%s is longer than %d bytes",
-                aicpi_limit_dimension_name(v->dimension),
-                AICP_LIMIT_MAX_VALUE);
+        aicp_status status = add_special(subject, v, err);
+        if (status != AICP_OK) {
+            return status;
         }
-        if (v->dimension != AICP_LIMIT_TAG) {
-            if (subject->present & (1U << v->dimension)) {
-                return aicpi_fail(
-                    err,
-                    AICP_ERR_INVALID,
-                    "%s is given twice",
-                    aicpi_limit_dimension_name(v->dimension));
-            }
-            subject->values[v->dimension] = text;
-        } else if (!is_known_tag(subject, text)) {
-            if (subject->tag_count == AICP_LIMIT_MAX_CHARGES) {
-                return aicpi_fail(err, AICP_ERR_LIMIT, "more than %d tags", AICP_LIMIT_MAX_CHARGES);
-            }
-            subject->tags[subject->tag_count++] = text;
-        }
-        subject->present |= 1U << v->dimension;
     }
+    subject->present |= present;
     return AICP_OK;
 }
 

@@ -298,50 +298,67 @@ void aicpi_limit_numbers(
     }
 }
 
-static const aicpi_limit_item *tightest(const aicpi_limit_work *w, bool allowed) {
+/* Of the rules that deny the one with the longest wait, else one that cannot be verified. */
+static const aicpi_limit_item *tightest_denial(const aicpi_limit_work *w) {
     const aicpi_limit_item *found = NULL;
-    double least = 4.0;
     for (size_t i = 0; i < w->count; i++) {
         const aicpi_limit_item *item = &w->items[i];
-        if (allowed) {
-            double share = w->count > 1 ? share_left(item) : 0.0;
-            if (share < least) {
-                least = share;
-                found = item;
-            }
-        } else if (
-            item->verdict == AICPI_LIMIT_REFUSE ||
-            (item->verdict == AICPI_LIMIT_DENY &&
-             (!found || (found->verdict == AICPI_LIMIT_DENY &&
-                         item->retry_after_ns > found->retry_after_ns)))) {
+        if (item->verdict == AICPI_LIMIT_DENY &&
+            (!found || item->retry_after_ns > found->retry_after_ns)) {
             found = item;
         }
+    }
+    for (size_t i = 0; !found && i < w->count; i++) {
+        found = w->items[i].verdict == AICPI_LIMIT_REFUSE ? &w->items[i] : NULL;
     }
     return found;
 }
 
-static void fill_result(const aicpi_limit_work *w, bool allowed, aicp_limit_result *r) {
-    r->allowed = allowed;
-    for (size_t i = 0; i < w->count; i++) {
-        r->degraded = r->degraded || w->items[i].degraded;
-        r->overflow = r->overflow || w->items[i].overflow;
-    }
-    const aicpi_limit_item *item = tightest(w, allowed);
-    if (!item) {
-        return;
-    }
+static void
+describe(const aicpi_limit_work *w, const aicpi_limit_item *item, aicp_limit_result *r) {
     r->rule = (int32_t)item->rule->index;
     r->kind = item->rule->kind;
     r->limit = item->rule->params.limit;
-    r->retry_after_ns = allowed ? 0 : item->retry_after_ns;
     aicpi_limit_numbers(item, w->now, &r->remaining, &r->reset_ns);
+}
+
+/* Charges all; the result tells the rule with the least share left, the narrower one of equals. */
+static void finish_allowed(aicpi_limit_work *w, aicpi_ticket *t, aicp_limit_result *r) {
+    const aicpi_limit_item *found = &w->items[0];
+    double least = 4.0;
+    r->allowed = 1;
+    for (size_t i = 0; i < w->count; i++) {
+        aicpi_limit_item *item = &w->items[i];
+        commit_item(w, item);
+        fill_charge(w, item, t);
+        r->degraded |= item->degraded;
+        r->overflow |= item->overflow;
+        double share = w->count > 1 ? share_left(item) : 0.0;
+        if (share < least) {
+            least = share;
+            found = item;
+        }
+    }
+    describe(w, found, r);
+}
+
+static void finish_denied(const aicpi_limit_work *w, aicp_limit_result *r) {
+    const aicpi_limit_item *found = tightest_denial(w);
+    for (size_t i = 0; i < w->count; i++) {
+        r->degraded |= w->items[i].degraded;
+        r->overflow |= w->items[i].overflow;
+    }
+    if (found) {
+        describe(w, found, r);
+        r->retry_after_ns = found->retry_after_ns;
+    }
 }
 
 static aicp_status fail_denied(const aicpi_limit_work *w, aicp_status status, aicp_error *err) {
     if (!err) {
         return status;
     }
-    const aicpi_limit_item *item = tightest(w, false);
+    const aicpi_limit_item *item = tightest_denial(w);
     const char *id = item ? item->rule->id : "?";
     if (status == AICP_ERR_STORE) {
         return aicpi_fail(err, status, "limit \"%s\" cannot be verified: store unreachable", id);
@@ -407,13 +424,11 @@ static void release_items(aicpi_limit_work *w, bool committed) {
     }
 }
 
-static void count_decision(aicpi_limit_work *w, aicp_status status) {
-    aicpi_limit_shard *s = &w->limiter->shards[w->count ? w->items[0].shard : 0];
+static void count_decision(aicpi_limit_work *w, aicp_status status, const aicp_limit_result *r) {
+    aicpi_limit_shard *s = &w->limiter->shards[w->items[0].shard];
     s->allowed += status == AICP_OK;
-    s->denied += status == AICP_ERR_RATE_LIMITED || status == AICP_ERR_STORE;
-    for (size_t i = 0; i < w->count; i++) {
-        s->overflowed += w->items[i].overflow;
-    }
+    s->denied += status != AICP_OK;
+    s->overflowed += r->overflow != 0;
 }
 
 /* One look at everything under the locks; final unless it says WOULD_BLOCK and `may_ask`. */
@@ -426,14 +441,11 @@ attempt(aicpi_limit_work *w, bool may_ask, aicpi_ticket *t, aicp_limit_result *r
         return status;
     }
     if (status == AICP_OK) {
-        for (size_t i = 0; i < w->count; i++) {
-            commit_item(w, &w->items[i]);
-            fill_charge(w, &w->items[i], t);
-        }
-    }
-    if (status == AICP_OK || status == AICP_ERR_RATE_LIMITED || status == AICP_ERR_STORE) {
-        fill_result(w, status == AICP_OK, r);
-        count_decision(w, status);
+        finish_allowed(w, t, r);
+        count_decision(w, status, r);
+    } else if (status == AICP_ERR_RATE_LIMITED || status == AICP_ERR_STORE) {
+        finish_denied(w, r);
+        count_decision(w, status, r);
     }
     release_items(w, status == AICP_OK);
     aicpi_limit_unlock(w);
