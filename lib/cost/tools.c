@@ -4,7 +4,7 @@
 
 #include "lib/base/json.h"
 
-enum { MAX_NESTING = 16 };
+enum { MAX_NESTING = 16, MAX_REQUIRED = 128 };
 
 /* What of a JSON schema is looked at; spans are JSON text. */
 typedef struct schema {
@@ -109,22 +109,43 @@ static schema read_schema(tool_walk *w, aicpi_slice json) {
     return s;
 }
 
-static bool list_has(tool_walk *w, aicpi_slice list, aicpi_slice name) {
+/* Names in `required`. Those past the limit are taken for optional, which renders no shorter; so
+ * the time stays linear in the length of the schema. */
+typedef struct name_list {
+    aicpi_slice *items;
+    size_t count;
+} name_list;
+
+static name_list read_names(tool_walk *w, aicpi_slice list) {
     aicpi_json r;
-    bool found = false;
+    name_list names = {NULL, 0};
     if (list.len == 0) {
-        return false;
+        return names;
+    }
+    names.items = aicpi_arena_alloc(w->arena, MAX_REQUIRED * sizeof *names.items);
+    if (names.items == NULL) {
+        w->status = w->status == AICP_OK ? aicpi_nomem(w->err) : w->status;
+        return names;
     }
     open_json(w, &r, list);
     if (aicpi_json_array(&r)) {
-        while (aicpi_json_element(&r)) {
+        while (names.count < MAX_REQUIRED && aicpi_json_element(&r)) {
             aicpi_slice item = {NULL, 0};
             read_text(&r, &item);
-            found = found || (item.data != NULL && aicpi_slice_eq(item, name));
+            names.items[names.count] = item;
+            names.count += item.data != NULL;
         }
     }
-    finish(w, &r);
-    return found;
+    return names;
+}
+
+static bool has_name(const name_list *names, aicpi_slice name) {
+    for (size_t i = 0; i < names->count; i++) {
+        if (aicpi_slice_eq(names->items[i], name)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool is_empty_object(tool_walk *w, aicpi_slice json) {
@@ -206,6 +227,7 @@ static void render_properties(tool_walk *w, const schema *s, int depth, int leve
     if (!aicpi_json_object(&r)) {
         return;
     }
+    name_list required = read_names(w, s->required);
     while (aicpi_json_member(&r, &key)) {
         aicpi_slice json = {NULL, 0};
         if (!aicpi_json_span(&r, &json)) {
@@ -220,7 +242,7 @@ static void render_properties(tool_walk *w, const schema *s, int depth, int leve
         }
         indent(w, depth);
         put(w, key);
-        aicpi_strbuf_puts(w->out, list_has(w, s->required, key) ? ": " : "?: ");
+        aicpi_strbuf_puts(w->out, has_name(&required, key) ? ": " : "?: ");
         render_type(w, &p, depth, level);
         aicpi_strbuf_puts(w->out, ",\n");
     }

@@ -3,6 +3,8 @@
 
 #include "tests/unit/support.h"
 
+#include <stdlib.h>
+
 #define BODY(model, rest) "{\"model\":\"" model "\"," rest "}"
 
 static aicp_token_count count_body(const char *json) {
@@ -106,6 +108,27 @@ Test(request, tools_are_rendered_and_counted) {
     cr_assert_eq(c.tools, tokens_of("o200k_base", rendered) + 9);
     cr_assert_eq(c.tokens, 3 + 4 + 1 + c.tools);
     cr_assert_eq(c.quality, AICP_COUNT_NEAR);
+}
+
+Test(request, a_huge_schema_is_counted_in_linear_time) {
+    enum { PROPERTIES = 20000, ROOM = PROPERTIES * 32 };
+    char *body = malloc(ROOM);
+    char *at = body;
+    at += snprintf(
+        at,
+        (size_t)(body + ROOM - at),
+        "{\"model\":\"gpt-4o\",\"tools\":[{\"name\":\"f\",\"parameters\":{\"properties\":{");
+    for (int i = 0; i < PROPERTIES; i++) {
+        at += snprintf(at, (size_t)(body + ROOM - at), "%s\"p%d\":{}", i > 0 ? "," : "", i);
+    }
+    at += snprintf(at, (size_t)(body + ROOM - at), "},\"required\":[");
+    for (int i = 0; i < PROPERTIES; i++) {
+        at += snprintf(at, (size_t)(body + ROOM - at), "%s\"p%d\"", i > 0 ? "," : "", i);
+    }
+    (void)snprintf(at, (size_t)(body + ROOM - at), "]}}]}");
+    aicp_token_count c = count_body(body); /* the test's time limit is the assertion */
+    cr_assert_gt(c.tools, PROPERTIES * 3);
+    free(body);
 }
 
 Test(request, tool_choice_and_system_change_the_tools) {

@@ -6,6 +6,7 @@
 #include "lib/cost/cost_internal.h"
 #include "tests/unit/support.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 enum { PIECE = 3000, MEGABYTE = 1 << 20 };
@@ -325,4 +326,29 @@ Test(tokenizer, counting_and_encoding_use_no_heap) {
     aicp_tokenizer_free(t);
     aicp_tokenizer_free(NULL);
     cr_assert_eq(heap.live, 0);
+}
+
+static void *count_often(void *user) {
+    aicp_tokenizer *t = aicp_tokenizer_ref(user);
+    int64_t sum = 0;
+    for (int i = 0; i < 200; i++) {
+        sum += count(t, "antidisestablishmentarianism in 3 words", 39);
+    }
+    aicp_tokenizer_free(t);
+    return (void *)(intptr_t)sum;
+}
+
+Test(tokenizer, threads_share_a_handle) {
+    aicp_tokenizer *t = test_tokenizer("o200k_base");
+    pthread_t threads[4];
+    int64_t one = count(t, "antidisestablishmentarianism in 3 words", 39);
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(pthread_create(&threads[i], NULL, count_often, t), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        void *sum = NULL;
+        cr_assert_eq(pthread_join(threads[i], &sum), 0);
+        cr_assert_eq((intptr_t)sum, 200 * one);
+    }
+    aicp_tokenizer_free(t);
 }
