@@ -115,17 +115,24 @@ enum {
       FORGERY,                                                                                     \
       true,                                                                                        \
       0.80,                                                                                        \
-      "Forged chat template or message border",                                                    \
+      "Forged chat template",                                                                      \
       "<|im_start|>;<|im_end|>;<|system|>;<|user|>;<|assistant|>;<|endoftext|>;<|eot_id|>;"        \
-      "<|start_header_id|>;[inst];[/inst];<<sys>>;<</sys>>;</system>;<system>;[system];"           \
-      "[/system];</user>;<start_of_turn>;</context>;</instructions>;</document>;[admin mode];"     \
+      "<|start_header_id|>;[inst];[/inst];<<sys>>;<</sys>>;<start_of_turn>;[admin mode];"          \
       "[developer mode];[system override]",                                                        \
+      NULL)                                                                                        \
+    X(FORGED_BORDER,                                                                               \
+      "forged-border",                                                                             \
+      FORGERY,                                                                                     \
+      true,                                                                                        \
+      0.45,                                                                                        \
+      "Forged border of a message",                                                                \
+      "</system>;<system>;[system];[/system];</user>;</context>;</instructions>;</document>",      \
       NULL)                                                                                        \
     X(FORGED_END,                                                                                  \
       "forged-end",                                                                                \
       FORGERY,                                                                                     \
       true,                                                                                        \
-      0.60,                                                                                        \
+      0.45,                                                                                        \
       "Forged end of the input or new section",                                                    \
       "end of document;end of input;end of text;user input ends here;end of context;"              \
       "### response;### instruction;### new instruction;### system;begin new instructions;"        \
@@ -138,14 +145,14 @@ enum {
       true,                                                                                        \
       0.75,                                                                                        \
       "Asks to decode a payload and obey it",                                                      \
-      "decode;decrypt;decipher;concatenate;unscramble;reverse the",                                \
+      "decode;decrypt;decipher;concatenate;unscramble",                                            \
       "[a-z]+[^.]{0,90}?(?:follow|do what|execute|obey|carry out|run it|act on|comply|"            \
       "do it|instructions)")                                                                       \
     X(SPLIT,                                                                                       \
       "payload-splitting",                                                                         \
       ENCODED,                                                                                     \
       true,                                                                                        \
-      0.70,                                                                                        \
+      0.48,                                                                                        \
       "Puts an order together from parts",                                                         \
       "execute x;do a+b;a + b + c;a+b+c;follow them: part;as if i had written it",                 \
       NULL)                                                                                        \
@@ -173,7 +180,7 @@ enum {
       "tool-abuse",                                                                                \
       TOOL,                                                                                        \
       true,                                                                                        \
-      0.60,                                                                                        \
+      0.48,                                                                                        \
       "Orders to call a tool or run a command",                                                    \
       "run the tool;call the tool;use the tool;invoke the tool;execute the tool;run the function;" \
       "call the function;delete_all;rm -rf;drop table;curl http",                                  \
@@ -182,20 +189,20 @@ enum {
       "task-hijack",                                                                               \
       HIJACK,                                                                                      \
       true,                                                                                        \
-      0.55,                                                                                        \
+      0.45,                                                                                        \
       "Replaces the task by another one",                                                          \
       "your new task;your new job;your new goal;your new role;your new instructions;"              \
       "new instructions:;new task:;new goal:;forget the task;start over:;stop the task;"           \
       "instead of the;switch the topic;and instead;and just;then just;just say;just print;"        \
       "say only;only say;the next sentence is a command;next instruction;do not translate this;"   \
-      "before you continue;say exactly;respond only with;only reply with;and say only;"            \
+      "before you continue;say exactly;and say only;"                                              \
       "rate this candidate;approve this request;word for word;verbatim;now act as",                \
       NULL)                                                                                        \
     X(TO_MODEL,                                                                                    \
       "addressed-to-model",                                                                        \
       ADDRESS,                                                                                     \
       true,                                                                                        \
-      0.55,                                                                                        \
+      0.48,                                                                                        \
       "Speaks to the model inside a text",                                                         \
       "note to the assistant;note to the ai;note to ai;dear ai;dear assistant;attention ai;"       \
       "if you are an ai;if you are a language model;if you are an llm;if you're an ai;"            \
@@ -227,26 +234,26 @@ enum {
     X(FR,                                                                                          \
       "override-fr",                                                                               \
       "French",                                                                                    \
-      "ignore;ignorez;oublie;oubliez;ne tiens pas compte;contourne",                               \
+      "ignore ;ignorez;oublie;oubliez;ne tiens pas compte;contourne",                              \
       "instruction|consigne|regle|directive|ordre|dit ",                                           \
       "tout|precedent|ci-dessus|anterieur|avant|tes |vos |systeme")                                \
     X(ES,                                                                                          \
       "override-es",                                                                               \
       "Spanish",                                                                                   \
-      "ignora;olvida;omite;haz caso omiso;no hagas caso",                                          \
-      "instruccion|regla|orden|indicacion|directri|dicho",                                         \
+      "ignora ;olvida;omite ;no sigas;haz caso omiso;no hagas caso",                               \
+      "instruccion|regla|orden|indicacion|directri|dicho|dice",                                    \
       "todo|toda|anterior|previ|arriba|antes|tus |sistema")                                        \
     X(IT,                                                                                          \
       "override-it",                                                                               \
       "Italian",                                                                                   \
-      "ignora;dimentica;trascura;non seguire;aggira",                                              \
+      "ignora ;dimentica;trascura;non seguire;aggira",                                             \
       "istruzion|regol|ordin|direttiv|indicazion|detto",                                           \
       "tutt|precedent|sopra|prima|tue |sistema")                                                   \
     X(PT,                                                                                          \
       "override-pt",                                                                               \
       "Portuguese",                                                                                \
-      "ignore;ignora;esqueca;esquece;desconsidere;desrespeite",                                    \
-      "instruc|regra|orden|diretriz|comando|dito",                                                 \
+      "ignore ;ignora ;esqueca;esquece;desconsidere;desrespeite",                                  \
+      "instruc|regra|orden|diretriz|comando|dito|disse",                                           \
       "todas|todos|tudo|anterior|acima|antes|suas |sistema")                                       \
     X(NL,                                                                                          \
       "override-nl",                                                                               \
@@ -281,7 +288,7 @@ enum {
     X(RU,                                                                                          \
       "override-ru",                                                                               \
       "Russian and Ukrainian",                                                                     \
-      "игнориру;проигнориру;забудь;забудьте;ігноруй;не обращай",                                   \
+      "игнориру;проигнориру;забудь;забудьте;не соблюдай;не следуй;ігноруй;не обращай",             \
       "инструкц|указани|правил|команд|інструкц|вказівк|сказано",                                   \
       "все|всі|предыдущ|выше|прежн|попередн|свои|ранее|раньше")                                    \
     X(TR,                                                                                          \
@@ -305,7 +312,7 @@ enum {
     X(ZH,                                                                                          \
       "override-zh",                                                                               \
       "Chinese",                                                                                   \
-      "忽略;忘记;忘掉;无视;無視;忽視;不要理会;忘記",                                               \
+      "忽略;忘记;忘掉;不要遵守;无视;無視;忽視;不要理会;忘記",                                      \
       "指令|规则|規則|提示|内容|說明|说明|指示|命令|话",                                           \
       "之前|上面|以上|所有|先前|前面|一切|系统|系統")                                              \
     X(JA,                                                                                          \
@@ -338,6 +345,7 @@ enum {
     INJECTION(AS_NAME)
 #define AS_LANGUAGE(name, id, language, verbs, nouns, earlier) LANGUAGE_##name,
         LANGUAGES(AS_LANGUAGE) LANGUAGE_WEAK,
+    FREE_WEAK,
     RULE_COUNT,
 };
 #define FIRST_LANGUAGE LANGUAGE_DE
@@ -353,15 +361,24 @@ enum {
      AICP_GUARD_INJECTION,                                                                         \
      AICP_GUARD_BLOCK,                                                                             \
      0.92},
-static const aicp_guard_rule rules[] = {INJECTION(AS_RULE) LANGUAGES(AS_LANGUAGE_RULE){
-    "override-weak",
-    "prompt_injection",
-    "Orders to drop instructions without saying which, in any language",
-    "",
-    "",
-    AICP_GUARD_INJECTION,
-    AICP_GUARD_BLOCK,
-    0.60}};
+static const aicp_guard_rule rules[] = {
+    INJECTION(AS_RULE) LANGUAGES(AS_LANGUAGE_RULE){
+        "override-weak",
+        "prompt_injection",
+        "Orders to drop instructions without saying which, in any language",
+        "",
+        "",
+        AICP_GUARD_INJECTION,
+        AICP_GUARD_BLOCK,
+        0.45},
+    {"unbound-weak",
+     "prompt_injection",
+     "Speaks of missing rules or filters without giving a role",
+     "",
+     "",
+     AICP_GUARD_INJECTION,
+     AICP_GUARD_BLOCK,
+     0.40}};
 
 #define AS_PATTERN(name, id, family, order, score, description, triggers, pattern) pattern,
 static const char *const patterns[RULE_COUNT] = {INJECTION(AS_PATTERN)};
@@ -424,6 +441,18 @@ static void confirm_language(aicpi_guard_probe *p, uint16_t rule) {
         p, strong ? rule : LANGUAGE_WEAK, OVERRIDE, true, p->anchor, p->anchor + p->literal_len);
 }
 
+/* Words that only weigh where the model is spoken to or made somebody else. */
+static const char roles[] =
+    "you are now|you are a|act as|act like|acting as|from now on|pretend|simulate|you will act|"
+    "respond as|persona|chatgpt|language model|an ai|assistant|chatbot|never refuse|in character|"
+    "dan |play the role|you are going to|enter |switch to|speak as|do anything|openai|you never";
+
+static void confirm_freedom(aicpi_guard_probe *p) {
+    bool role = has_any(roles, p->data, p->len);
+    aicpi_guard_signal(
+        p, role ? ROLE_FREE : FREE_WEAK, FREEDOM, role, p->anchor, p->anchor + p->literal_len);
+}
+
 static void confirm(aicpi_guard_probe *p, uint16_t rule) {
     if (rule >= FIRST_LANGUAGE) {
         confirm_language(p, rule);
@@ -432,6 +461,10 @@ static void confirm(aicpi_guard_probe *p, uint16_t rule) {
     size_t end = p->anchor + p->literal_len;
     bool word = aicpi_is_alpha(p->data[p->anchor]);
     if (word && p->anchor > 0 && aicpi_guard_is_word(p->data[p->anchor - 1])) {
+        return;
+    }
+    if (rule == ROLE_FREE) {
+        confirm_freedom(p);
         return;
     }
     if (patterns[rule]) {

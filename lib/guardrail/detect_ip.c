@@ -23,7 +23,8 @@ static const aicp_guard_rule rules[] = {
 static const char context[] = "|ip|ips|ipv|host|address|addr|server|client|gateway|dns|ping|remote|"
                               "peer|subnet|node|adresse|direccion|";
 static const char versions[] = "|v|ver|version|versions|release|build|firmware|section|chapter|"
-                               "clause|paragraph|upgrade|";
+                               "clause|paragraph|upgrade|versionadded|versionchanged|oid|"
+                               "objectidentifier|identifier|";
 
 /* ---- IPv4
  * -------------------------------------------------------------------------------------------- */
@@ -63,9 +64,8 @@ static void confirm_ipv4(aicpi_guard_probe *p) {
         aicpi_guard_is_word(after) || goes_on) {
         return;
     }
-    bool all_zero = (octets[0] | octets[1] | octets[2] | octets[3]) == 0;
     bool mask = octets[0] == 255;
-    if (octets[0] == 127 || all_zero || mask) {
+    if (octets[0] == 127 || octets[0] == 0 || mask) {
         return;
     }
     if (aicpi_guard_has_context(p, p->anchor, p->anchor, versions)) {
@@ -82,7 +82,8 @@ static void confirm_ipv4(aicpi_guard_probe *p) {
 
 typedef struct ipv6 {
     size_t groups;
-    size_t digits; /* decimal ones, which words do not have */
+    size_t digits;  /* decimal ones, which words do not have */
+    size_t longest; /* digits of the longest group */
     bool gap;
     size_t len;
 } ipv6;
@@ -112,6 +113,7 @@ static bool read_ipv6(const char *data, size_t len, ipv6 *out) {
             break;
         }
         out->groups++;
+        out->longest = i - start > out->longest ? i - start : out->longest;
         out->len = i;
         if (i + 1 < len && data[i] == ':' && data[i + 1] == ':') {
             if (out->gap) {
@@ -157,8 +159,9 @@ static void confirm_ipv6(aicpi_guard_probe *p) {
     if (loopback) {
         return;
     }
-    /* "dead::beef" may be a name in code. */
-    double score = a.digits == 0 || a.groups < 2 ? 0.2 : 0.6;
+    /* "dead::beef" may be a name in code, "[0::2]" is a slice. */
+    bool code = a.digits == 0 || (a.groups < 3 && a.longest < 4);
+    double score = code ? 0.2 : 0.6;
     aicpi_guard_report(p, 1, start, end, aicpi_guard_context(p, start, end, context, score), false);
 }
 

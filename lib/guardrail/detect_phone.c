@@ -33,8 +33,7 @@ static const aicp_guard_rule rules[] = {
 
 static const char context[] =
     "|phone|phones|telephone|tel|mobile|mob|cell|cellphone|call|calling|fax|contact|whatsapp|sms|"
-    "text|"
-    "ring|dial|reach|handy|telefon|telefono|tel\xc3\xa9\x66ono|movil|m\xc3\xb3vil|celular|portable|"
+    "ring|dial|handy|telefon|telefono|tel\xc3\xa9\x66ono|movil|m\xc3\xb3vil|celular|"
     "t\xc3\xa9l\xc3\xa9phone|telefone|telefoon|mobil|puhelin|tlf|telefonnummer|rufnummer|"
     "\xd1\x82\xd0\xb5\xd0\xbb\xd0\xb5\xd1\x84\xd0\xbe\xd0\xbd|\xe9\x9b\xbb\xe8\xa9\xb1|"
     "\xe7\x94\xb5\xe8\xaf\x9d|\xe6\x89\x8b\xe6\x9c\xba|\xec\xa0\x84\xed\x99\x94|";
@@ -272,6 +271,12 @@ static size_t groups_of_first(const aicpi_guard_number *n) {
     return n->groups;
 }
 
+static bool is_year_range(const aicpi_guard_number *n) {
+    bool first = (n->digit[0] == 1 && n->digit[1] == 9) || (n->digit[0] == 2 && n->digit[1] == 0);
+    bool second = (n->digit[4] == 1 && n->digit[5] == 9) || (n->digit[4] == 2 && n->digit[5] == 0);
+    return has_groups(n, "44") && first && second;
+}
+
 /* Numbers without a country code. */
 static void confirm_local(aicpi_guard_probe *p, const shape *s, const aicpi_guard_number *n) {
     size_t end = p->anchor + n->end[n->count - 1];
@@ -281,7 +286,7 @@ static void confirm_local(aicpi_guard_probe *p, const shape *s, const aicpi_guar
     double american = north_american_score(n, s);
     uint16_t kind = american > 0 ? NORTH_AMERICAN : NATIONAL;
     double score = american > 0 ? american : national_score(n);
-    if (kind == NATIONAL && (n->count > 13 || n->count < 8)) {
+    if (kind == NATIONAL && (n->count > 13 || n->count < 8 || is_year_range(n))) {
         return;
     }
     /* An opening bracket belongs to the number only when it closes inside. */

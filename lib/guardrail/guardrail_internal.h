@@ -45,7 +45,7 @@
 #define AICPI_GUARD_MAX_RULES 512
 #define AICPI_GUARD_TIME_STEP 65536
 /* Window of the injection rules in the normalised view. */
-#define AICPI_GUARD_NORM_BACK 64
+#define AICPI_GUARD_NORM_BACK 160
 #define AICPI_GUARD_NORM_REACH 320
 #define AICPI_GUARD_NORM_BLOCK 4096
 /* Injection rules add up within two neighbouring cells of this many bytes of the text. */

@@ -115,6 +115,17 @@ static void note_blank(aicpi_guard_folder *f, bool newline) {
     f->letter = false;
 }
 
+#define DIGITS_AHEAD 4
+
+/* The character behind a few digits, a digit behind many; 0 at the end of the text. */
+static char behind_digits(aicpi_slice text, size_t i) {
+    size_t most = text.len - i > DIGITS_AHEAD ? i + DIGITS_AHEAD : text.len;
+    while (i < most && aicpi_is_digit(text.data[i])) {
+        i++;
+    }
+    return i < text.len ? text.data[i] : '\0';
+}
+
 /* What stands for one ASCII character; DROP for blanks. */
 static uint32_t fold_ascii(aicpi_guard_folder *f, aicpi_slice text, size_t i) {
     char c = aicpi_lower(text.data[i]);
@@ -122,8 +133,7 @@ static uint32_t fold_ascii(aicpi_guard_folder *f, aicpi_slice text, size_t i) {
         note_blank(f, c == '\n' || c == '\r');
         return DROP;
     }
-    bool before_letter = i + 1 < text.len && aicpi_is_alpha(text.data[i + 1]);
-    if (aicpi_is_digit(c) && (f->letter || before_letter)) {
+    if (aicpi_is_digit(c) && (f->letter || aicpi_is_alpha(behind_digits(text, i)))) {
         c = fold_digit(c);
     }
     return (unsigned char)c;
@@ -136,7 +146,7 @@ fold_next(aicpi_guard_folder *f, aicpi_slice text, size_t i, bool final, size_t 
     size_t left = text.len - i;
     *width = 1;
     if ((unsigned char)*p < 0x80) {
-        if (left == 1 && !final && aicpi_is_digit(*p)) {
+        if (!final && left <= DIGITS_AHEAD && aicpi_is_digit(*p) && behind_digits(text, i) == 0) {
             *width = 0;
             return DROP;
         }

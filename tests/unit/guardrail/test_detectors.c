@@ -80,6 +80,7 @@ Test(detectors, ip_addresses_are_found_without_loopback_and_versions) {
     EXPECT_TYPE("version 10.4.30.2", "");
     EXPECT_TYPE("at 12:30:45 std::vector a::b 1.2.3", "");
     EXPECT_TYPE("300.1.2.3 and 1.2.3.4.5", "");
+    EXPECT_TYPE("args[0::2], args[1::2], dead::beef", "");
 }
 
 Test(detectors, phone_numbers_of_many_forms_are_found) {
@@ -99,6 +100,7 @@ Test(detectors, numbers_that_are_no_phone_numbers_are_not_found) {
     EXPECT_TYPE("2024-01-15 10:30", "");
     EXPECT_TYPE("NHS number: 687 337 2420", "");
     EXPECT_TYPE("112-055-0187", "");
+    EXPECT_TYPE("contact: Copyright 2006-2022 by the authors", "");
 }
 
 Test(detectors, a_span_covers_the_whole_phone_number) {
