@@ -221,14 +221,6 @@ AICP_CODE_RESULT(aicp_guard_result_error)
 %typemap(check) (aicp_litellm_event_fn fn, void *user) "";
 %ignore aicp_litellm_event_fn;
 
-/* A call without a body; the text typemap knows no NULL. */
-%inline %{
-static aicp_status aicp_litellm_call_bare(
-    aicp_litellm *client, const char *method, const char *path, aicp_litellm_reply *reply,
-    aicp_error *err) {
-    return aicp_litellm_call(client, method, path, NULL, 0, reply, err);
-}
-%}
 %ignore aicp_allocator;
 %ignore aicp_clock;
 %ignore aicp_log_fn;
@@ -294,3 +286,15 @@ static aicp_status aicp_litellm_call_bare(
 %thread aicp_gate_stream_feed;
 %thread aicp_gate_settle;
 %thread aicp_gate_release;
+/* Closing sends what the store does not know yet. */
+%thread aicp_gate::~aicp_gate;
+%thread aicp_ledger::~aicp_ledger;
+
+/* A call without a body; the text typemap knows no NULL. */
+%inline %{
+static aicp_status aicp_litellm_call_bare(
+    aicp_litellm *client, const char *method, const char *path, aicp_litellm_reply *reply,
+    aicp_error *err) {
+    return aicp_litellm_call(client, method, path, NULL, 0, reply, err);
+}
+%}
