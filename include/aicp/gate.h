@@ -86,9 +86,12 @@ enum {
 /** Longest request body, 16 MiB. A longer one is refused with HTTP status 413. */
 #define AICP_GATE_BODY_MAX ((size_t)16 << 20)
 
-/** Flags of ::aicp_gate_options. */
-/** One background thread: follows the bundle, flushes settlements, expires reservations, writes
- * events. */
+/**
+ * Flag of ::aicp_gate_options: two background threads. One follows the bundle, tells the store of
+ * limits what it does not know and writes events; the other, the ledger's, books settlements,
+ * renews and expires. Without it nothing of that happens by itself: call aicp_gate_reload() and
+ * aicp_gate_flush().
+ */
 #define AICP_GATE_BACKGROUND 1u
 
 /** How a gate is opened. Zero means default. */
