@@ -150,6 +150,17 @@ ABUSE = """
         c.aicp_token_profile_find('gpt-4o'),
     ]
     handles.append(c.aicp_price_table_find(handles[5], 'm'))
+    os.chdir(sys.argv[1])
+    os.makedirs('bundle', exist_ok=True)
+    with open('bundle/policies.cedar', 'w') as file:
+        file.write(POLICY)
+    c.aicp_bundle_seal('bundle', '1')
+    gate = c.aicp_gate_open({'bundle_path': 'bundle'})
+    request = c.aicp_gate_request_new(gate)
+    c.aicp_gate_request_set_body(request, '{"model": "m", "messages": []}')
+    decision = c.aicp_gate_check(gate, request, 10**9)
+    handles += [c.aicp_bundle_open('bundle'), gate, request, decision, c.aicp_gate_stream_open(gate, decision)]
+    handles += [c.aicp_litellm_open('http://127.0.0.1:9', 'k', {'timeout_ms': 1}), c.aicp_litellm_reply_new()]
     junk = [None, 0, -1, 1, 2**31, 2**63, -2**63 - 1, 2**70, 1.5, float('nan'), True, '', 'x',
             'a' + chr(0) + 'b', chr(0xD800), b'', b'\\xff', bytearray(b'y'), memoryview(b'z'), [], [1],
             ['a', None], (), (1, 2), ((0, 'x'),), {}, {'size': 1}, {'flags': -1}, {1: 2}, object(), type,
@@ -161,7 +172,6 @@ ABUSE = """
     names = [n for n in dir(c) if n.startswith('aicp_') and callable(getattr(c, n))
              and not isinstance(getattr(c, n), type) and n not in borrow and n not in wait]
     assert len(names) > 100, len(names)
-    os.chdir(sys.argv[1])
 """
 
 
@@ -213,14 +223,37 @@ def test_random_calls_never_crash(tmp_path):
     out = run_abuse(
         tmp_path,
         """
-        rng = random.Random(4711)
-        fine = 0
-        for _ in range(60_000):
-            name = rng.choice(names)
-            first = [rng.choice(handles)] if rng.random() < 0.8 else []
-            rest = [rng.choice(junk + handles) for _ in range(rng.randrange(6))]
+        import re
+
+        def arity(name):
             try:
-                getattr(c, name)(*first, *rest)
+                getattr(c, name)(*[None] * 20)
+            except TypeError as error:
+                said = re.search(r'(\\d+|no|one) arguments?', str(error)).group(1)
+                return {'no': 0, 'one': 1}.get(said) if said.isalpha() else int(said)
+
+        def fits(name, count, handle):
+            try:
+                getattr(c, name)(handle, *[object()] * (count - 1))
+            except Exception as error:
+                return 'argument 1' not in str(error)
+            return True
+
+        rng = random.Random(4711)
+        known = {name: arity(name) for name in names}
+        firsts = {name: [h for h in handles if n and fits(name, n, h)] for name, n in known.items()}
+        fine = 0
+        for _ in range(120_000):
+            name = rng.choice(names)
+            count = known[name]
+            args = [rng.choice(junk + handles) for _ in range(count)]
+            if firsts[name] and rng.random() < 0.95:
+                args[0] = rng.choice(firsts[name])
+            for place in range(1, count):  # often the right kind, or few calls would get far
+                if rng.random() < 0.6:
+                    args[place] = rng.choice(['x', 'gpt-4o', '{}', '[]', b'y', 0, 1, 7, None, {}, 'a.b'])
+            try:
+                getattr(c, name)(*args)
                 fine += 1
             except Exception:
                 pass
@@ -228,7 +261,7 @@ def test_random_calls_never_crash(tmp_path):
         os._exit(0)
         """,
     )
-    assert int(out) > 100, "the calls were too wild to say anything"
+    assert int(out) > 5_000, "the calls were too wild to say anything"
 
 
 def test_none_for_a_handle_is_a_type_error():
