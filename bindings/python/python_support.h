@@ -306,7 +306,11 @@ static void *py_store_list(py_kind kind, PyObject *value, size_t *count) {
         } else if (kind == PY_I64_LIST) {
             ((int64_t *)(void *)items)[i] = PyLong_AsLongLong(item);
         } else {
-            ((int32_t *)(void *)items)[i] = (int32_t)PyLong_AsLong(item);
+            long number = PyLong_AsLong(item);
+            if (number < INT32_MIN || number > INT32_MAX) {
+                PyErr_SetString(PyExc_OverflowError, "a number of the tuple is out of range");
+            }
+            ((int32_t *)(void *)items)[i] = (int32_t)number;
         }
     }
     *count = n;
@@ -324,45 +328,46 @@ static void py_record_release(const py_field *table, void *record) {
     }
 }
 
-static int py_store(const py_field *field, PyObject *value, void *record) {
-    void *at = (char *)record + field->offset;
-    long long number = 0;
-    bool numeric = field->kind <= PY_DOUBLE;
+static void py_store_number(const py_field *field, PyObject *value, void *at) {
+    bool signed_kind = field->kind == PY_I32 || field->kind == PY_I64;
     /* Nothing else, so that no code of the caller runs in the middle of the loop over its dict. */
-    if (numeric && !PyLong_Check(value) && !(field->kind == PY_DOUBLE && PyFloat_Check(value))) {
+    if (!PyLong_Check(value) && !(field->kind == PY_DOUBLE && PyFloat_Check(value))) {
         PyErr_Format(
             PyExc_TypeError,
             "%s must be a number, not %.100s",
             field->name,
             Py_TYPE(value)->tp_name);
-        return -1;
+        return;
     }
+    if (field->kind == PY_DOUBLE) {
+        memcpy(at, &(double){PyFloat_AsDouble(value)}, sizeof(double));
+        return;
+    }
+    int64_t number = signed_kind ? PyLong_AsLongLong(value) : 0;
+    uint64_t natural = signed_kind ? 0 : PyLong_AsUnsignedLongLong(value);
+    if ((field->kind == PY_I32 && (number < INT32_MIN || number > INT32_MAX)) ||
+        (field->kind == PY_U32 && natural > UINT32_MAX)) {
+        PyErr_Format(PyExc_OverflowError, "%s is out of range", field->name);
+    } else if (field->kind == PY_I32) {
+        memcpy(at, &(int32_t){(int32_t)number}, sizeof(int32_t));
+    } else if (field->kind == PY_U32) {
+        memcpy(at, &(uint32_t){(uint32_t)natural}, sizeof(uint32_t));
+    } else if (field->kind == PY_I64) {
+        memcpy(at, &number, sizeof number);
+    } else {
+        memcpy(at, &natural, sizeof natural);
+    }
+}
+
+static int py_store(const py_field *field, PyObject *value, void *record) {
+    void *at = (char *)record + field->offset;
     switch (field->kind) {
     case PY_I32:
     case PY_I64:
-        number = PyLong_AsLongLong(value);
-        if (field->kind == PY_I64) {
-            memcpy(at, &(int64_t){number}, sizeof(int64_t));
-        } else if (number < INT32_MIN || number > INT32_MAX) {
-            PyErr_Format(PyExc_OverflowError, "%s is out of range", field->name);
-        } else {
-            memcpy(at, &(int32_t){(int32_t)number}, sizeof(int32_t));
-        }
-        break;
     case PY_U32:
-    case PY_U64: {
-        unsigned long long u = PyLong_AsUnsignedLongLong(value);
-        if (field->kind == PY_U64) {
-            memcpy(at, &(uint64_t){u}, sizeof(uint64_t));
-        } else if (u > UINT32_MAX) {
-            PyErr_Format(PyExc_OverflowError, "%s is out of range", field->name);
-        } else {
-            memcpy(at, &(uint32_t){(uint32_t)u}, sizeof(uint32_t));
-        }
-        break;
-    }
+    case PY_U64:
     case PY_DOUBLE:
-        memcpy(at, &(double){PyFloat_AsDouble(value)}, sizeof(double));
+        py_store_number(field, value, at);
         break;
     case PY_STRING: {
         const char *text = py_string_get(value);
