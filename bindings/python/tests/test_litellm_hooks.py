@@ -509,6 +509,41 @@ def test_a_stream_settles_itself_when_no_log_event_comes(monkeypatch):
     assert guard.runtime.ready.decisions[0].settled[0][0]["completion_tokens"] == 3
 
 
+def test_a_stream_that_never_waits_lets_others_run(monkeypatch):
+    monkeypatch.setattr("aicp.litellm.guardrail._SHARE_SECONDS", 0.0)
+    guard = handler(Gate())
+    data = pre(guard, request())
+    turns = []
+
+    async def other():
+        while True:
+            turns.append(1)
+            await asyncio.sleep(0)
+
+    async def go():
+        task = asyncio.create_task(other())
+        chunks = [chunk(f"{i} ") for i in range(50)]
+        async for _ in guard.async_post_call_streaming_iterator_hook(USER, stream_of(*chunks), data):
+            pass
+        task.cancel()
+
+    run(go())
+    assert len(turns) > 10
+
+
+def test_a_usage_of_zeros_is_no_usage(monkeypatch):
+    """LiteLLM says so for a streamed text completion whose usage it does not know."""
+    monkeypatch.setattr("aicp.litellm.answers.count", lambda model, text: len(text.split()))
+    guard = handler(Gate())
+    data = pre(guard, request())
+    zeros = Usage(prompt_tokens=0, completion_tokens=0, total_tokens=0)
+    drain(guard, data, chunk("one ", usage=zeros), chunk("two", finish="stop", usage=zeros))
+    response = answer("one two")
+    response.usage = zeros
+    log_success(guard, data, response_cost=0.0, response=response)
+    assert guard.runtime.ready.decisions[0].settled == [({"prompt_tokens": 11, "completion_tokens": 2}, None)]
+
+
 def test_streamed_tool_arguments_are_restored():
     guard = handler(Gate())
     data = pre(guard, request())

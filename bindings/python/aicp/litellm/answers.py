@@ -50,7 +50,8 @@ def merge(answer: Any, new: Any) -> Any:
 
 
 def usage_of(answer: Any) -> Optional[Usage]:
-    """The usage that an answer reports, None when it reports none."""
+    """The usage that an answer reports, None when it reports none. LiteLLM fills in zeros where it
+    does not know (text completions streamed without include_usage): that is no report."""
     found = answer.get("usage") if isinstance(answer, Mapping) else getattr(answer, "usage", None)
     if found is None:
         return None
@@ -58,7 +59,8 @@ def usage_of(answer: Any) -> Optional[Usage]:
     if not plain:
         return None
     try:
-        return parse_usage(to_json(plain))
+        usage = parse_usage(to_json(plain))
+        return usage if any(usage.values()) else None
     except AicpError as error:
         log.warning("usage of an answer cannot be read: %s", error)
         return None

@@ -28,6 +28,8 @@ _LONG_BYTES = 64 * 1024
 # An answer that ended is settled with what was seen when LiteLLM's log event stays away.
 _LOG_EVENT_SECONDS = 10.0
 _RENEW_SECONDS = 60.0
+# A model that writes faster than its answer is passed on never lets the event loop go by itself.
+_SHARE_SECONDS = 0.005
 
 
 class AicpGuardrail(CustomGuardrail):
@@ -180,15 +182,19 @@ class AicpGuardrail(CustomGuardrail):
             return
         rewriter = Rewriter(call.decision)
         loop = asyncio.get_running_loop()
-        renewed = loop.time()
+        renewed = shared = loop.time()
         ended = False
         try:
             async for chunk in response:
                 call.answered = True
                 for out in rewriter.feed(chunk):
                     yield out
-                if loop.time() - renewed > _RENEW_SECONDS:
-                    renewed = loop.time()
+                now = loop.time()
+                if now - shared > _SHARE_SECONDS:
+                    await asyncio.sleep(0)  # others' turn; a caller that has left is noticed too
+                    shared = loop.time()
+                if now - renewed > _RENEW_SECONDS:
+                    renewed = now
                     self._renew(call)
             for out in rewriter.finish():
                 yield out
