@@ -334,8 +334,8 @@ typedef struct aicp_ledger_result {
  * Errors: ERR_BUDGET_EXCEEDED (`out` says which account, what remains, when it resets),
  * ERR_EXISTS_DIFFERENT, ERR_RANGE (negative or too large),
  * ERR_FROZEN, ERR_UNKNOWN_PRICE, ERR_NOT_FOUND (account), ERR_WOULD_BLOCK (the store must be asked
- * and deadline_ns is 0: repeat where blocking is allowed), ERR_TIMEOUT, ERR_STORE, ERR_LIMIT
- * (unsent_max), ERR_INVALID, ERR_NOMEM. An amount above an account's limit is ERR_BUDGET_EXCEEDED.
+ * and deadline_ns is 0: repeat where blocking is allowed), ERR_TIMEOUT, ERR_STORE,
+ * ERR_INVALID, ERR_NOMEM. An amount above an account's limit is ERR_BUDGET_EXCEEDED.
  */
 AICP_API AICP_MUST_CHECK aicp_status aicp_ledger_reserve(
     aicp_ledger *ledger,
