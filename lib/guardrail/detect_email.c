@@ -124,7 +124,8 @@ static void confirm(aicpi_guard_probe *p, uint16_t rule) {
     aicpi_guard_report(p, 0, start, end, aicpi_guard_context(p, start, end, context, 0.9), false);
 }
 
-static size_t reach(const char *data, size_t len) {
+static size_t reach(const char *data, size_t len, size_t back) {
+    (void)back;
     if (len < 2) {
         return 2;
     }

@@ -85,15 +85,30 @@ static run read_run(const aicpi_guard_probe *p) {
     }
 }
 
-static bool invisible_before(const aicpi_guard_probe *p) {
-    for (size_t width = 2; width <= 4 && width <= p->anchor; width++) {
+/* Bytes of the invisible character right before data[0], 0 when there is none. */
+static size_t invisible_before(const char *data, size_t back) {
+    for (size_t width = 2; width <= 4 && width <= back; width++) {
         uint32_t scalar = 0;
         size_t got = 0;
-        if (class_of(p->data + p->anchor - width, width, &scalar, &got) >= 0 && got == width) {
-            return true;
+        if (class_of(data - width, width, &scalar, &got) >= 0 && got == width) {
+            return width;
         }
     }
-    return false;
+    return 0;
+}
+
+/* In a run longer than a window the characters behind its first part stand for themselves. */
+static void confirm_inside(aicpi_guard_probe *p) {
+    size_t start = p->anchor;
+    size_t width = 0;
+    while ((width = invisible_before(p->data + start, start)) > 0) {
+        start -= width;
+    }
+    uint32_t scalar = 0;
+    int class = class_of(p->data + p->anchor, p->len - p->anchor, &scalar, &width);
+    if (start < 4 && p->base > 0 && class >= 0) {
+        aicpi_guard_report(p, (uint16_t) class, p->anchor, p->anchor + width, 0.8, false);
+    }
 }
 
 /* Flags of regions are a black flag, a few tags, and the end tag. */
@@ -136,8 +151,9 @@ static double zero_width_score(const aicpi_guard_probe *p, const run *r) {
 
 static void confirm(aicpi_guard_probe *p, uint16_t rule) {
     (void)rule;
-    if (invisible_before(p)) {
-        return; /* the run was seen at its start */
+    if (invisible_before(p->data + p->anchor, p->anchor)) {
+        confirm_inside(p); /* the run was seen at its start */
+        return;
     }
     run r = read_run(p);
     if (r.count[TAGS] > 0 && !is_region_flag(p, &r)) {
@@ -158,8 +174,11 @@ static void confirm(aicpi_guard_probe *p, uint16_t rule) {
 }
 
 /* To the end of the run and the character behind it. */
-static size_t reach(const char *data, size_t len) {
+static size_t reach(const char *data, size_t len, size_t back) {
     size_t i = 0;
+    if (invisible_before(data, back)) {
+        return 4;
+    }
     while (i < len) {
         uint32_t scalar = 0;
         size_t width = 0;

@@ -174,7 +174,8 @@ static void confirm(aicpi_guard_probe *p, uint16_t rule) {
     }
 }
 
-static size_t reach(const char *data, size_t len) {
+static size_t reach(const char *data, size_t len, size_t back) {
+    (void)back;
     if (len < 2) {
         return 2;
     }

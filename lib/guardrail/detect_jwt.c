@@ -48,7 +48,7 @@ static void confirm(aicpi_guard_probe *p, uint16_t rule) {
     (void)rule;
     const char *data = p->data + p->anchor;
     size_t len = p->len - p->anchor;
-    if (p->anchor > 0 && in_token(data[-1])) {
+    if (p->anchor > 0 && (in_token(data[-1]) || data[-1] == '.')) {
         return;
     }
     size_t header = part_end(data, 0, len);
@@ -72,8 +72,11 @@ static void confirm(aicpi_guard_probe *p, uint16_t rule) {
     aicpi_guard_report(p, 0, p->anchor, p->anchor + end, 0.9, true);
 }
 
-static size_t reach(const char *data, size_t len) {
+static size_t reach(const char *data, size_t len, size_t back) {
     size_t i = 0;
+    if (back > 0 && (in_token(data[-1]) || data[-1] == '.')) {
+        return 3; /* inside a token */
+    }
     while (i < len && (in_token(data[i]) || data[i] == '.')) {
         i++;
     }

@@ -31,7 +31,7 @@ static size_t head_end(const char *data, size_t len) {
     return i + 5;
 }
 
-/* Offset behind the closing line, `len` when it is not there. */
+/* Offset behind the closing line, or of the next block; `len` when neither is there. */
 static size_t tail_end(const char *data, size_t from, size_t len) {
     for (size_t i = from; i + 9 <= len; i++) {
         const char *dash = memchr(data + i, '-', len - i);
@@ -39,6 +39,9 @@ static size_t tail_end(const char *data, size_t from, size_t len) {
             return len;
         }
         i = (size_t)(dash - data);
+        if (len - i >= 11 && memcmp(data + i, "-----BEGIN ", 11) == 0) {
+            return i;
+        }
         if (i + 9 <= len && memcmp(data + i, "-----END ", 9) == 0) {
             size_t end = i + 9;
             while (end < len && end - i < HEAD_MAX &&
@@ -87,7 +90,8 @@ static void confirm(aicpi_guard_probe *p, uint16_t rule) {
 }
 
 /* Until the closing line, at most the long reach. Other blocks need their first line only. */
-static size_t reach(const char *data, size_t len) {
+static size_t reach(const char *data, size_t len, size_t back) {
+    (void)back;
     if (len < HEAD_MAX + 8) {
         return HEAD_MAX + 8;
     }

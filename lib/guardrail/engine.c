@@ -106,7 +106,9 @@ static size_t reach_of(const aicpi_guard_detector *detector, const anchor *a) {
         return AICPI_GUARD_REACH;
     }
     size_t left = a->len - a->at;
-    size_t reach = detector->reach(a->data + a->at, left);
+    left = left > AICPI_GUARD_LONG_REACH ? AICPI_GUARD_LONG_REACH : left;
+    size_t back = a->at > AICPI_GUARD_BACK ? AICPI_GUARD_BACK : a->at;
+    size_t reach = detector->reach(a->data + a->at, left, back);
     return reach > AICPI_GUARD_LONG_REACH ? AICPI_GUARD_LONG_REACH : reach;
 }
 

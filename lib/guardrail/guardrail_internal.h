@@ -77,8 +77,10 @@ typedef struct aicpi_guard_detector {
     bool normalised; /* works on the normalised view: literals and patterns are folded text */
     bool decoded;    /* runs on decoded payloads too */
     /* How many bytes from the anchor on decide, given the `len` bytes at hand; more than `len` when
-     * that cannot be told yet. At most AICPI_GUARD_LONG_REACH. NULL: AICPI_GUARD_REACH. */
-    size_t (*reach)(const char *data, size_t len);
+     * that cannot be told yet. At most AICPI_GUARD_LONG_REACH. NULL: AICPI_GUARD_REACH. `back`
+     * bytes before data[0] may be read: an anchor in the middle of what the anchor before it covers
+     * must be told apart here, else a text of anchors costs the square of its length. */
+    size_t (*reach)(const char *data, size_t len, size_t back);
     /* Looks at the anchor and reports candidates. */
     void (*confirm)(aicpi_guard_probe *probe, uint16_t rule);
 } aicpi_guard_detector;
@@ -510,7 +512,6 @@ bool aicpi_guard_read_number(const char *data, size_t len, aicpi_guard_number *o
 int aicpi_guard_digit(const char *data, size_t len, size_t *width);
 /* Reach of detectors whose matches are one word: up to its end and the context behind it. */
 size_t aicpi_guard_word_reach(const char *data, size_t len);
-size_t aicpi_guard_long_word_reach(const char *data, size_t len);
 bool aicpi_guard_luhn(const uint8_t *digits, size_t count);
 /* Byte of a name: ASCII letter or digit, '_', or not ASCII. */
 bool aicpi_guard_is_word(char c);

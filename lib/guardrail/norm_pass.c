@@ -316,7 +316,7 @@ void aicpi_guard_norm_pass(aicp_guard_result *r) {
     aicpi_guard_norm *norm = &r->norm;
     aicpi_guard_probe probe = {.result = r};
     bool last = false;
-    while (!last && !aicpi_guard_stopped(r)) {
+    while (!last && !aicpi_guard_check_time(r)) {
         size_t left = (size_t)(end - r->norm_pos);
         size_t size = left > AICPI_GUARD_NORM_BLOCK ? AICPI_GUARD_NORM_BLOCK : left;
         last = size == left;

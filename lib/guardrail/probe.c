@@ -279,10 +279,6 @@ size_t aicpi_guard_word_reach(const char *data, size_t len) {
     return reach_of_word(data, len, AICPI_GUARD_REACH - AICPI_GUARD_CONTEXT_AFTER - 1);
 }
 
-size_t aicpi_guard_long_word_reach(const char *data, size_t len) {
-    return reach_of_word(data, len, AICPI_GUARD_LONG_REACH - AICPI_GUARD_CONTEXT_AFTER - 1);
-}
-
 /* ---- values
  * ------------------------------------------------------------------------------------------ */
 

@@ -251,8 +251,10 @@ static void settle(aicp_guard_result *r, aicpi_guard_candidate *c) {
     snprintf(f.type, sizeof f.type, "%s", rule->type);
     snprintf(f.rule, sizeof f.rule, "%s", rule->id);
     bool hidden = strcmp(rule->type, "PRIVATE_KEY") == 0 || rule->category == AICP_GUARD_INVISIBLE;
-    write_preview(value, hidden ? 0 : len, f.preview, sizeof f.preview);
-    hash_value(r->profile, value, len, f.hash);
+    if (f.action == AICP_GUARD_HASH || r->matches < AICPI_GUARD_MAX_FINDINGS) {
+        write_preview(value, hidden ? 0 : len, f.preview, sizeof f.preview);
+        hash_value(r->profile, value, len, f.hash);
+    }
     aicpi_guard_note_finding(r, &f);
     if (is_rewriting(f.action) && !r->profile->monitor) {
         write_replacement(r, c, &f);

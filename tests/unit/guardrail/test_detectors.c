@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define EXPECT_TYPE(text, type)                                                                    \
@@ -357,4 +358,23 @@ Test(detectors, numbers_in_a_row_are_told_apart) {
     cr_expect_eq(guard_count("+44 20 7946 0958 +44 20 7946 0959", "PHONE_NUMBER"), 2);
     cr_expect_eq(guard_count("541-58-0118 541-58-0119", "US_SSN"), 2);
     cr_expect_eq(guard_count("4111 1111 1111 1111, 5500-0000-0000-0004", "CREDIT_CARD"), 2);
+}
+
+Test(detectors, a_very_long_invisible_run_is_taken_out_whole) {
+    enum { COUNT = 6000 };
+    char *text = malloc(COUNT * 3 + 8);
+    size_t n = 0;
+    text[n++] = 'a';
+    for (int i = 0; i < COUNT; i++) {
+        memcpy(text + n, "\xe2\x80\x8b", 3);
+        n += 3;
+    }
+    text[n++] = 'b';
+    aicp_guard_profile *profile = guard_profile("{\"timeout_ms\":60000}");
+    aicp_guard_result *result = guard_result();
+    guard_scan_as(profile, text, n, AICP_GUARD_INPUT, AICP_GUARD_USER, NULL, result);
+    guard_expect_text(result, "ab");
+    free(text);
+    aicp_guard_result_free(result);
+    aicp_guard_profile_free(profile);
 }
