@@ -5,7 +5,8 @@
  * reserve+settle in memory inside a hold (flushing apart), with 1 and 2 threads on one hot account
  * and with 4 accounts a reservation; the sustained rate with the flusher running; the store's flush
  * rate; synchronous cycles with 1 and 64 callers. `p50_ns` and `p99_ns` are over single cycles,
- * `allocs` are heap calls per cycle once warm. */
+ * `allocs` are heap calls per cycle once warm; `cycles_per_cpu_s` is per second of CPU time, for
+ * busy machines. */
 #include "unit/support.h"
 
 #include "aicp/budget.h"
@@ -28,6 +29,12 @@ static uint64_t now_ns(void) {
 static void die(const char *what, const aicp_error *err) {
     fprintf(stderr, "bench_budget: %s: %s\n", what, err->message);
     exit(1);
+}
+
+static uint64_t cpu_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 typedef struct job {
@@ -118,10 +125,12 @@ static void measure(
     job jobs[CALLERS];
     pthread_t ids[CALLERS];
     uint64_t elapsed = 0;
+    uint64_t cpu = 0;
     size_t allocations = 0;
     for (int round = 0; round < 2; round++) {
         allocations = heap->allocations;
         uint64_t start = now_ns();
+        cpu = cpu_ns();
         for (int i = 0; i < threads; i++) {
             jobs[i] =
                 (job){l, round * CALLERS + i, accounts, cycles, sync, samples + i * cycles, 0};
@@ -131,6 +140,7 @@ static void measure(
             pthread_join(ids[i], NULL);
         }
         elapsed = now_ns() - start;
+        cpu = cpu_ns() - cpu;
         allocations = heap->allocations - allocations;
         uint64_t sending = now_ns();
         flush(l);
@@ -145,12 +155,14 @@ static void measure(
     size_t n = (size_t)threads * (size_t)cycles;
     qsort(samples, n, sizeof *samples, by_value);
     printf(
-        "{\"name\":\"%s\",\"threads\":%d,\"accounts\":%d,\"cycles_per_s\":%.0f,\"p50_ns\":%llu,"
+        "{\"name\":\"%s\",\"threads\":%d,\"accounts\":%d,\"cycles_per_s\":%.0f,\"cycles_per_cpu_"
+        "s\":%.0f,\"p50_ns\":%llu,"
         "\"p99_ns\":%llu,\"allocs\":%.4f}\n",
         name,
         threads,
         accounts,
         (double)n * 1e9 / (double)elapsed,
+        (double)n * 1e9 / (double)cpu,
         (unsigned long long)samples[n / 2],
         (unsigned long long)samples[n * 99 / 100],
         (double)allocations / (double)n);
