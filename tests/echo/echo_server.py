@@ -4,6 +4,8 @@
 
 POST /v1/chat/completions   "echo: " and the last user message; streams in pieces of a few characters, so that what the
                             caller looks for is often cut in two. Honours max_tokens and stream_options.include_usage.
+                            With tool_choice "required" it calls the first tool, with the message as argument "text".
+POST /v1/responses          the same in the form of the responses API
 POST /v1/embeddings         vectors that depend on the text only
 GET  /v1/models             the models below and a few more
 GET  /_seen[?model=NAME]    the last requests, newest last: {"seen": [{"path", "headers", "body"}]}
@@ -13,7 +15,8 @@ GET  /health
 Usage is counted with tiktoken's o200k_base for every model, by OpenAI's rule for chat messages. tiktoken and the
 vocabulary come from LiteLLM's environment, no network is needed. Special models:
 
-echo-broken  answers 500          echo-slow  waits ECHO_DELAY seconds (2) before it answers
+echo-broken  answers 500          echo-slow  waits ECHO_DELAY seconds (2) before it answers, a hundredth of that before
+                                             each piece of a stream
 echo-cut     breaks the connection in the middle of the answer
 """
 
@@ -80,11 +83,14 @@ class Echo:
         if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
             raise BadRequest("messages must be a list of objects")
         last = next((m for m in reversed(messages) if m.get("role") == "user"), {})
-        answer = self.tokens("echo: " + text_of(last))
+        text = json.dumps({"text": text_of(last)}) if tool_name(body) else "echo: " + text_of(last)
+        answer = self.tokens(text)
         limit = body.get("max_completion_tokens") or body.get("max_tokens")
         reason = "stop"
         if isinstance(limit, int) and 0 <= limit < len(answer):
             answer, reason = answer[:limit], "length"
+        elif tool_name(body):
+            reason = "tool_calls"
         prompt = self.prompt_tokens(body)
         usage = {
             "prompt_tokens": prompt,
@@ -116,6 +122,27 @@ def text_of(message: dict) -> str:
     if isinstance(content, list):
         return "".join(part.get("text", "") for part in content if isinstance(part, dict) and part.get("type") == "text")
     return content if isinstance(content, str) else ""
+
+
+def tool_name(body: dict) -> str | None:
+    """The tool that must be called, when the request asks for one."""
+    tools = body.get("tools")
+    return tools[0]["function"]["name"] if tools and body.get("tool_choice") == "required" else None
+
+
+def response_input(body: dict) -> list[dict]:
+    """The input of the responses API as chat messages."""
+    given = body.get("input")
+    items = [{"role": "user", "content": given}] if isinstance(given, str) else given
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise BadRequest("input must be a text or a list of objects")
+    messages = [{"role": "system", "content": body["instructions"]}] if body.get("instructions") else []
+    for item in items:
+        content = item.get("content")
+        if isinstance(content, list):
+            content = "".join(part.get("text", "") for part in content if isinstance(part, dict))
+        messages.append({"role": item.get("role", "user"), "content": content or ""})
+    return messages
 
 
 def error_body(message: str, kind: str) -> dict:
@@ -163,7 +190,7 @@ class Connection:
         elif method == "GET" and url.path == "/v1/models":
             entries = [{"id": name, "object": "model", "created": 0, "owned_by": "echo"} for name in MODELS]
             await self.send(200, {"object": "list", "data": entries})
-        elif method == "POST" and url.path in ("/v1/chat/completions", "/v1/embeddings"):
+        elif method == "POST" and url.path in ("/v1/chat/completions", "/v1/embeddings", "/v1/responses"):
             body = json.loads(raw)
             if not isinstance(body, dict):
                 raise BadRequest("the body must be an object")
@@ -191,13 +218,19 @@ class Connection:
         if path == "/v1/embeddings":
             await self.send(200, self.echo.embeddings(body))
             return True
+        if path == "/v1/responses":
+            return await self.respond(body)
         text, reason, usage = self.echo.chat(body)
         common = {"id": f"chatcmpl-echo-{next(self.echo.numbers)}", "created": int(time.time()), "model": model}
         if body.get("stream"):
             return await self.stream(body, common, text, reason, usage)
         if model == "echo-cut":
             return False
-        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": reason}
+        message = {"role": "assistant", "content": text}
+        if tool_name(body):
+            function = {"name": tool_name(body), "arguments": text}
+            message = {"role": "assistant", "content": None, "tool_calls": [{"id": "call_1", "type": "function", "function": function}]}
+        choice = {"index": 0, "message": message, "finish_reason": reason}
         await self.send(200, {**common, "object": "chat.completion", "choices": [choice], "usage": usage})
         return True
 
@@ -208,8 +241,14 @@ class Connection:
         if body.get("model") == "echo-cut":
             pieces = pieces[: len(pieces) // 2]
         deltas = [{"role": "assistant", "content": ""}] + [{"content": piece} for piece in pieces]
+        if tool_name(body):
+            start = {"index": 0, "id": "call_1", "type": "function", "function": {"name": tool_name(body), "arguments": ""}}
+            deltas = [{"role": "assistant", "content": None, "tool_calls": [start]}]
+            deltas += [{"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} for piece in pieces]
         for delta in deltas:
             await self.event({**common, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}, with_usage)
+            if body.get("model") == "echo-slow":
+                await asyncio.sleep(DELAY / 100)
         if body.get("model") == "echo-cut":
             return False
         await self.event({**common, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}, with_usage)
@@ -219,6 +258,46 @@ class Connection:
         self.writer.write(b"0\r\n\r\n")
         await self.writer.drain()
         return True
+
+    async def respond(self, body: dict) -> bool:
+        """The responses API: one message of one text, whole or as events."""
+        messages = response_input(body)
+        text, _, usage = self.echo.chat({"messages": messages, "max_tokens": body.get("max_output_tokens")})
+        number = next(self.echo.numbers)
+        part = {"type": "output_text", "text": text, "annotations": []}
+        item = {"type": "message", "id": f"msg_{number}", "status": "completed", "role": "assistant", "content": [part]}
+        answer = {
+            "id": f"resp_{number}", "object": "response", "created_at": int(time.time()), "status": "completed",
+            "model": body.get("model"), "output": [item], "parallel_tool_calls": True, "tool_choice": "auto", "tools": [],
+            "error": None, "incomplete_details": None, "instructions": None, "metadata": {}, "temperature": 1.0, "top_p": 1.0,
+            "usage": {
+                "input_tokens": usage["prompt_tokens"], "input_tokens_details": {"cached_tokens": 0},
+                "output_tokens": usage["completion_tokens"], "output_tokens_details": {"reasoning_tokens": 0},
+                "total_tokens": usage["total_tokens"],
+            },
+        }
+        if not body.get("stream"):
+            await self.send(200, answer)
+            return True
+        await self.respond_streamed(answer, item, part)
+        return True
+
+    async def respond_streamed(self, answer: dict, item: dict, part: dict) -> None:
+        begun = {**answer, "status": "in_progress", "output": [], "usage": None}
+        place = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+        text = part["text"]
+        events = [("response.created", {"response": begun})]
+        events += [("response.output_item.added", {"output_index": 0, "item": {**item, "status": "in_progress", "content": []}})]
+        events += [("response.content_part.added", {**place, "part": {**part, "text": ""}})]
+        events += [("response.output_text.delta", {**place, "delta": text[at : at + PIECE]}) for at in range(0, len(text), PIECE)]
+        events += [("response.output_text.done", {**place, "text": text}), ("response.content_part.done", {**place, "part": part})]
+        events += [("response.output_item.done", {"output_index": 0, "item": item}), ("response.completed", {"response": answer})]
+        self.head(200, "text/event-stream; charset=utf-8", "transfer-encoding: chunked")
+        for number, (kind, data) in enumerate(events):
+            line = json.dumps({"type": kind, "sequence_number": number, **data})
+            await self.chunk(f"event: {kind}\ndata: {line}\n\n".encode())
+        self.writer.write(b"0\r\n\r\n")
+        await self.writer.drain()
 
     async def event(self, data: dict, null_usage: bool) -> None:
         data["object"] = "chat.completion.chunk"
