@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import time
 import urllib.error
@@ -60,9 +59,9 @@ class Answer:
         return "".join(choice.get("delta", {}).get("content") or "" for choice in choices)
 
 
-def call(method: str, url: str, body=None, key: str | None = None, timeout: float = 60) -> Answer:
+def call(method: str, url: str, body=None, key: str | None = None, timeout: float = 60, headers=None) -> Answer:
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, method=method)
+    request = urllib.request.Request(url, data=data, method=method, headers=headers or {})
     if data is not None:
         request.add_header("Content-Type", "application/json")
     if key:
@@ -142,11 +141,14 @@ class Environment:
             fields["key_alias"] = alias
         return self.admin("POST", "/key/generate", fields)["key"]
 
-    def chat(self, key: str, model: str, content, **fields) -> Answer:
+    def chat(self, key: str, model: str, content, headers: dict | None = None, **fields) -> Answer:
         """One chat request; CONTENT is the user's text or the whole list of messages."""
         messages = content if isinstance(content, list) else [{"role": "user", "content": content}]
         body = {"model": model, "messages": messages, **fields}
-        return call("POST", self.url + "/v1/chat/completions", body, key)
+        return self.post("/v1/chat/completions", key, body, headers)
+
+    def post(self, path: str, key: str, body: dict, headers: dict | None = None) -> Answer:
+        return call("POST", self.url + path, body, key, headers=headers)
 
     def client(self, key: str, **options):
         """An openai.OpenAI that tries once, so that every answer is seen."""
@@ -161,28 +163,65 @@ class Environment:
         seen = call("GET", self.echo.removesuffix("/v1") + "/_seen" + query).body["seen"]
         return [entry for entry in seen if containing in json.dumps(entry["body"], ensure_ascii=False)]
 
-    def restore_bundle(self) -> None:
-        """Puts the demo bundle back as the project has it; the manifest last, since it names the others by hash."""
+    # ---- the gate's events ----
+
+    def events(self, name: str = "") -> list[dict]:
+        """What the gate has written down, oldest first; a line that is half written is left out."""
+        path = self.state / "aicp" / "events.jsonl"
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+        return [event for event in map(json.loads, lines) if name in ("", event["event"])]
+
+    def event(self, name: str, wanted, seconds: float = 20) -> dict:
+        """The newest event NAME for which WANTED(event) is true, waited for."""
+        return wait_for(lambda: next(filter(wanted, reversed(self.events(name))), None), seconds)
+
+    def settled(self, decision: str, seconds: float = 20) -> dict:
+        """The settlement of a call; DECISION is what its header x-aicp-decision-id told."""
+        return self.event("settled", lambda event: event["decision"] == decision, seconds)
+
+    # ---- the bundle ----
+
+    def change_bundle(self, gates: int = 1, **changes) -> str:
+        """Changes sections of the bundle and waits until so many gates (workers) go by them; the new version.
+
+        CHANGES: file name without ending = CHANGE(text) -> text, as in accounts=lambda text: text.replace("1", "2").
+        """
+        for stem, change in changes.items():
+            (file,) = self.bundle.glob(f"{stem}.*")
+            replace_file(file, change(file.read_text(encoding="utf-8")))
+        return self.seal_bundle(gates)
+
+    def restore_bundle(self) -> str:
+        """Puts the demo bundle back as the project has it."""
         assert self.bundle, "the bundle of somebody else's proxy is not ours"
-        source = ROOT / "config" / "bundle" / "demo"
-        names = sorted((file.relative_to(source) for file in source.rglob("*") if file.is_file()), key=_manifest_last)
-        for name in names:
-            target = self.bundle / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            fresh = target.with_name(target.name + ".new")
-            shutil.copyfile(source / name, fresh)
-            os.replace(fresh, target)
-        for file in [file for file in self.bundle.rglob("*") if file.is_file()]:
-            if file.relative_to(self.bundle) not in names:
-                file.unlink()
+        for file in (ROOT / "config" / "bundle" / "demo").iterdir():
+            replace_file(self.bundle / file.name, file.read_text(encoding="utf-8"))
+        return self.seal_bundle()
+
+    def seal_bundle(self, gates: int = 1) -> str:
+        """Writes the manifest as `aicp bundle seal` does, and waits until so many gates have the new version."""
+        import aicp
+
+        version = unique("bundle")
+        aicp.Bundle.seal(self.bundle, version)
+
+        def boots() -> set:
+            events = [event for event in self.events("bundle") if event.get("bundle") == version]
+            return {event["boot"] for event in events if event["status"] == "loaded"}
+
+        wait_for(lambda: len(boots()) >= gates)
+        return version
 
     def spend_of(self, key: str) -> float:
         """What the proxy has booked on a key so far; it writes every few seconds."""
         return self.admin("GET", f"/key/info?key={key}")["info"]["spend"]
 
 
-def _manifest_last(name: pathlib.Path) -> tuple[bool, str]:
-    return name.name.startswith("manifest"), str(name)
+def replace_file(file: pathlib.Path, text: str) -> None:
+    """Writes a file in one step: whoever reads it sees the old text or the new one."""
+    fresh = file.with_name(file.name + ".new")
+    fresh.write_text(text, encoding="utf-8")
+    os.replace(fresh, file)
 
 
 def wait_for(condition, seconds: float = 15, every: float = 0.2):
