@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #define STORE_OPEN_NS (UINT64_C(5) * 1000000000)
-/* Unused money stays at hand this long, so that a proxy with pauses between requests need not ask the store for each.
- * A tight budget is recalled at once all the same. */
+/* Unused money stays at hand this long, so that a proxy with pauses between requests need not ask
+ * the store for each. A tight budget is recalled at once all the same. */
 #define HOLD_IDLE_NS (UINT64_C(15) * 1000000000)
 
 void aicp_gate_options_init(aicp_gate_options *options, size_t size) {
