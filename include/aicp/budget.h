@@ -470,7 +470,7 @@ typedef struct aicp_ledger_metrics {
     { sizeof(aicp_ledger_metrics), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** Snapshot of the counters. */
-AICP_API void aicp_ledger_get_metrics(aicp_ledger *ledger, aicp_ledger_metrics *out);
+AICP_API void aicp_ledger_metrics_get(aicp_ledger *ledger, aicp_ledger_metrics *out);
 
 AICP_END_DECL
 

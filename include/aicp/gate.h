@@ -225,8 +225,8 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_gate_request_add_tag(
 /* ---- check ---- */
 
 /**
- * Decides. `deadline_ns` is how long the call may wait for the store (0: not at all; then
- * ERR_WOULD_BLOCK, with nothing taken, says: call again where waiting is fine, with a deadline). A
+ * Decides. `wait_ns` is how long the call may wait for the store (0: not at all; then
+ * ERR_WOULD_BLOCK, with nothing taken, says: call again where waiting is fine). A
  * refusal is not an error: the call returns OK and a decision with verdict #AICP_GATE_DENY. Free
  * the decision with aicp_gate_decision_free().
  *
@@ -236,7 +236,7 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_gate_request_add_tag(
 AICP_API AICP_MUST_CHECK aicp_status aicp_gate_check(
     aicp_gate *gate,
     const aicp_gate_request *request,
-    uint64_t deadline_ns,
+    uint64_t wait_ns,
     aicp_gate_decision **out,
     aicp_error *err);
 
@@ -250,7 +250,7 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_gate_candidate(
     aicp_gate_decision *decision,
     const char *data,
     size_t len,
-    uint64_t deadline_ns,
+    uint64_t wait_ns,
     int32_t *allowed,
     aicp_error *err);
 

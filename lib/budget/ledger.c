@@ -471,7 +471,7 @@ aicp_status aicp_ledger_event_next(aicp_ledger *ledger, aicp_ledger_event *out, 
     return s;
 }
 
-void aicp_ledger_get_metrics(aicp_ledger *ledger, aicp_ledger_metrics *out) {
+void aicp_ledger_metrics_get(aicp_ledger *ledger, aicp_ledger_metrics *out) {
     aicpi_budget_core *c =
         out && out->size >= sizeof out->size ? aicpi_budget_enter(ledger, NULL) : NULL;
     if (!c) {

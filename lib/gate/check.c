@@ -141,10 +141,15 @@ static aicp_status check(aicpi_check *c, const aicp_gate_request *request, aicp_
     return status;
 }
 
+/* 0 = must not wait. A wait without end is UINT64_MAX. */
+static uint64_t deadline_after(uint64_t now, uint64_t wait_ns) {
+    return wait_ns == 0 ? 0 : wait_ns > UINT64_MAX - now ? UINT64_MAX : now + wait_ns;
+}
+
 aicp_status aicp_gate_check(
     aicp_gate *gate,
     const aicp_gate_request *request,
-    uint64_t deadline_ns,
+    uint64_t wait_ns,
     aicp_gate_decision **out,
     aicp_error *err) {
     *out = NULL;
@@ -177,7 +182,7 @@ aicp_status aicp_gate_check(
         .data = {request->body.data, request->body.len},
         .now_ns = now,
         .wall_ns = aicpi_wall_ns(&gate->clock),
-        .deadline_ns = deadline_ns ? now + deadline_ns : 0,
+        .deadline_ns = deadline_after(now, wait_ns),
     };
     d->wall_ns = c.wall_ns;
     status = check(&c, request, err);
@@ -195,7 +200,7 @@ aicp_status aicp_gate_candidate(
     aicp_gate_decision *decision,
     const char *data,
     size_t len,
-    uint64_t deadline_ns,
+    uint64_t wait_ns,
     int32_t *allowed,
     aicp_error *err) {
     if (allowed) {
@@ -219,7 +224,7 @@ aicp_status aicp_gate_candidate(
         .work = work,
         .now_ns = now,
         .wall_ns = aicpi_wall_ns(&gate->clock),
-        .deadline_ns = deadline_ns ? now + deadline_ns : 0,
+        .deadline_ns = deadline_after(now, wait_ns),
     };
     bool ok = false;
     aicp_status status = aicpi_policy_allows(&c, aicpi_slice_of(data, len), &ok, err);

@@ -287,7 +287,7 @@ static void put_steps(aicp_gate *g, aicpi_strbuf *out) {
 static void put_store(aicp_gate *g, aicpi_strbuf *out) {
     aicp_ledger_metrics ledger = AICP_LEDGER_METRICS_INIT;
     aicp_limiter_stats limiter = {.size = sizeof limiter};
-    aicp_ledger_get_metrics(g->ledger, &ledger);
+    aicp_ledger_metrics_get(g->ledger, &ledger);
     if (aicp_limiter_stats_get(g->limiter, &limiter, NULL) != AICP_OK) {
         return;
     }

@@ -282,5 +282,5 @@ class Ledger(Handle):
 
     def metrics(self) -> Dict[str, int]:
         """Counters since the ledger was opened in this process."""
-        fields: Dict[str, Any] = _c.aicp_ledger_get_metrics(self._h)
+        fields: Dict[str, Any] = _c.aicp_ledger_metrics_get(self._h)
         return fields

@@ -286,7 +286,7 @@ TEST_BOTH_STORES(ledger, frozen_limits_zero_and_unknown_prices_have_their_answer
     cr_expect_eq(status_of(l, "lenient").spent_nano, 5 * USD);
     cr_expect_eq(status_of(l, "lenient").remaining_nano, 0);
     aicp_ledger_metrics m = AICP_LEDGER_METRICS_INIT;
-    aicp_ledger_get_metrics(l, &m);
+    aicp_ledger_metrics_get(l, &m);
     cr_expect_eq(m.overrun_nano, (uint64_t)(5 * USD));
     cr_expect_eq(settle(l, "4", USD), AICP_OK);
     cr_expect_eq(settle(l, "unlimited", USD), AICP_OK);
@@ -376,7 +376,7 @@ TEST_BOTH_STORES(ledger, a_clock_that_goes_back_does_not_reopen_a_window) {
     clock.monotonic_ns = 1;
     cr_assert_eq(reserve(l, "4", "a", 4 * USD), AICP_OK);
     aicp_ledger_metrics m = AICP_LEDGER_METRICS_INIT;
-    aicp_ledger_get_metrics(l, &m);
+    aicp_ledger_metrics_get(l, &m);
     cr_assert_gt(m.clock_backward, 0);
     aicp_ledger_free(l);
     check_books(store);
@@ -464,7 +464,7 @@ TEST_BOTH_STORES(ledger, deadlines_void_what_was_not_sent_and_post_what_was) {
     cr_assert_eq(st.spent_nano, 6 * USD);
     cr_assert_eq(st.reserved_nano, 0);
     aicp_ledger_metrics m = AICP_LEDGER_METRICS_INIT;
-    aicp_ledger_get_metrics(l, &m);
+    aicp_ledger_metrics_get(l, &m);
     cr_assert_eq(m.estimated, 1);
     cr_assert_eq(m.expired, 1);
     cr_assert_eq(m.late, 2);

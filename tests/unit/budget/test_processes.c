@@ -169,7 +169,7 @@ TEST_BOTH_STORES(processes, settling_after_a_restart_books_on_the_named_accounts
     cr_assert_eq(status_of(l, "a").spent_nano, 5 * USD);
     cr_assert_eq(status_of(l, "b").spent_nano, 5 * USD);
     aicp_ledger_metrics m = AICP_LEDGER_METRICS_INIT;
-    aicp_ledger_get_metrics(l, &m);
+    aicp_ledger_metrics_get(l, &m);
     cr_assert_eq(m.recovered, 2);
     cr_assert_eq(m.unsent, 0);
     aicp_ledger_free(l);
