@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import secrets
+import shutil
 import signal
 import socket
 import statistics
@@ -84,11 +85,19 @@ def proxy(name: str, folder: pathlib.Path, echo: str, key: str, without: list[st
         "LITELLM_MASTER_KEY": key,
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "AICP_ECHO_URL": echo,
-        "AICP_BUNDLE": str(ROOT / "config" / "bundle" / "demo"),
+        "AICP_BUNDLE": str(folder / "bundle"),
         "AICP_STORE": f"sqlite://{folder}/ledger.db",
     }
     url = f"http://127.0.0.1:{port}"
     return url, running(name, folder, arguments, url + "/health/readiness", settings)
+
+
+def make_bundle(folder: pathlib.Path) -> None:
+    """The demo's rules with the whole price map, sealed."""
+    shutil.copytree(ROOT / "config" / "bundle" / "demo", folder / "bundle")
+    shutil.copy(ROOT / "data" / "models" / "litellm_prices.json", folder / "bundle" / "prices.json")
+    tool = ROOT / "build" / "bench" / "services" / "aicp" / "aicp"
+    subprocess.run([tool, "bundle", "seal", "--version", "bench", folder / "bundle"], check=True, stdout=subprocess.DEVNULL)
 
 
 def measure(url: str, pid: int, key: str, requests: int) -> float:
@@ -119,6 +128,7 @@ def main() -> int:
     results: dict[str, list[float]] = {"plain": [], "handler": []}
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aicp-bench-")))
+        make_bundle(folder)
         port = free_port()
         server = str(ROOT / "tests" / "echo" / "echo_server.py")
         health = f"http://127.0.0.1:{port}/health"
