@@ -130,6 +130,7 @@ class Governed:
             accounts=more(
                 {"id": "t-zero", "hard": "0", "duration": "never", **team("t-zero")},
                 {"id": "t-short", "hard": "0.0005", "duration": "never", **team("t-short")},
+                {"id": "t-thrift", "hard": "0.0005", "duration": "never", **team("t-thrift")},
             ),
             limits=more(
                 {"id": "t-pace", "kind": "requests", "limit": 2, "window": "6s", "shared": True, "exact": True, **team("t-pace")},

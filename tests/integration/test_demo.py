@@ -6,7 +6,6 @@ import aicp_dev
 
 
 def test_the_demo_comes_out_as_expected(proxy):
-    proxy.restore_bundle()
     done = aicp_dev.run_dev("demo", state=proxy.state)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "NOT AS EXPECTED" not in done.stdout

@@ -85,6 +85,15 @@ def test_every_text_of_a_conversation_is_masked(governed):
     assert made[2]["tool_calls"][0]["id"] == made[3]["tool_call_id"] == "c1"
 
 
+def test_a_long_conversation_is_masked_to_its_end(governed):
+    marker = aicp_dev.unique("long")
+    text = f"{marker} {'all work and no play ' * 10_000} {EMAIL}"
+    answer = governed.chat("t-restore", "gpt-4o-mini", text)
+    assert answer.status == 200, answer.text
+    assert_clean(sent(governed, marker))
+    assert answer.body["choices"][0]["message"]["content"].endswith(EMAIL)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_the_model_writes_by_itself_is_masked_too(governed, stream):
     # Neither part is an address; the echo server's answer, which joins them, is.

@@ -227,6 +227,25 @@ def test_an_unknown_price_is_not_free(governed):
     assert answer.detail["type"] == "price_unknown"
 
 
+def test_a_fallback_that_costs_more_than_there_is_is_left_out(governed):
+    marker = aicp_dev.unique("thrift")
+    answer = governed.chat("t-thrift", "echo-broken", marker, max_tokens=100)
+    assert answer.status == 200, answer.text
+    assert [entry["body"]["model"] for entry in governed.proxy.seen(marker)] == ["echo-broken", "gpt-4o-mini"]
+    assert governed.nothing_reserved("t-thrift", "t-thrift").spent_nano == litellm_cost(answer)
+
+
+@pytest.mark.parametrize("team", ["t-leaves", "t-gone", "t-failed", "t-nolog"])
+def test_no_way_to_end_a_call_keeps_its_slot(governed, team):
+    """Of the 100 calls that a key may have under way, this one is the only one."""
+
+    def alone():
+        answer = governed.chat(team, "gpt-4o-mini", "hello")
+        return answer.status == 200 and answer.headers["ratelimit"] == '"key-parallel";r=99'
+
+    aicp_dev.wait_for(alone, 5)
+
+
 def test_calls_at_the_same_time_never_spend_more_than_there_is(governed):
     """Each may cost up to a third of the budget or more, so at most three run at a time, and the sum stays below."""
     import concurrent.futures
