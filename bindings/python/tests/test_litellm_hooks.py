@@ -531,6 +531,27 @@ def test_a_stream_that_never_waits_lets_others_run(monkeypatch):
     assert len(turns) > 10
 
 
+def test_a_stream_of_googles_form_is_restored_and_counted():
+    guard = handler(Gate())
+    data = pre(guard, request(), "agenerate_content_stream")
+
+    def frame(text, ends=False, **more):
+        candidate = {"content": {"parts": [{"text": text}] if text else [], "role": "model"}, "index": 0}
+        if ends:
+            candidate["finishReason"] = "STOP"
+        return b"data: " + json.dumps({"candidates": [candidate], **more}).encode() + b"\r\n\r\n"
+
+    told = {"promptTokenCount": 9, "candidatesTokenCount": 4, "thoughtsTokenCount": 2}
+    raw = frame("to <EMAIL_") + frame("ADDRESS_1> o") + frame("k") + frame("", True, usageMetadata=told)
+    pieces = [raw[at : at + 30] for at in range(0, len(raw), 30)]
+    out = b"".join(drain(guard, data, *pieces))
+    events = [json.loads(part.removeprefix(b"data: ")) for part in out.split(b"\n\n") if part]
+    parts = [part for event in events for part in event["candidates"][0]["content"]["parts"]]
+    assert "".join(part["text"] for part in parts) == "to bob@example.com ok"
+    log_success(guard, data, response_cost=None, response={"no": "usage"})
+    assert guard.runtime.ready.decisions[0].settled == [({"prompt_tokens": 9, "completion_tokens": 6}, None)]
+
+
 def test_a_usage_of_zeros_is_no_usage(monkeypatch):
     """LiteLLM says so for a streamed text completion whose usage it does not know."""
     monkeypatch.setattr("aicp.litellm.answers.count", lambda model, text: len(text.split()))

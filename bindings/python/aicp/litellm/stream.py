@@ -60,7 +60,7 @@ class Rewriter:
                 yield self._tails[key](rest)
         if self._frames:
             held, self._frames = self._frames, b""
-            yield held
+            yield from self._frame(held)
 
     # -- scanners ------------------------------------------------------------------------------
 
@@ -186,6 +186,7 @@ class Rewriter:
 
     def _sse(self, chunk: Any) -> Iterator[Any]:
         self._frames += chunk.encode() if isinstance(chunk, str) else chunk
+        self._frames = self._frames.replace(b"\r\n", b"\n")
         while b"\n\n" in self._frames:
             frame, self._frames = self._frames.split(b"\n\n", 1)
             for out in self._frame(frame):
@@ -202,6 +203,9 @@ class Rewriter:
         kind = event.get("type") if isinstance(event, dict) else None
         if isinstance(event, dict) and isinstance(event.get("choices"), list):
             yield from self._choice_frame(event, frame)
+            return
+        if isinstance(event, dict) and isinstance(event.get("candidates"), list):
+            yield self._candidate_frame(event)
             return
         self._anthropic_usage(event if isinstance(event, dict) else {})
         if kind == "content_block_delta":
@@ -237,6 +241,29 @@ class Rewriter:
         usage = usage_of(event)
         self.usage = usage if usage is not None else self.usage
         yield b"data: " + to_json(event) if changed else frame
+
+    def _candidate_frame(self, event: Dict[str, Any]) -> bytes:
+        """A chunk of Google's generateContent."""
+        for candidate in event["candidates"]:
+            content = candidate.get("content") if isinstance(candidate, dict) else None
+            parts = content.get("parts") if isinstance(content, dict) else None
+            key = ("candidate", candidate.get("index", 0) if isinstance(candidate, dict) else 0)
+            for part in parts if isinstance(parts, list) else []:
+                if isinstance(part, dict) and isinstance(part.get("text"), str) and part["text"]:
+                    part["text"] = self._scan(key, part["text"])
+                elif isinstance(part, dict) and isinstance(part.get("functionCall"), dict):
+                    self.raw.append(json.dumps(part["functionCall"].get("args")))
+                    part["functionCall"] = _each_string(part["functionCall"], self._whole)
+            rest = self._end(key) if isinstance(candidate, dict) and candidate.get("finishReason") else ""
+            if rest:
+                text = {"role": "model", "parts": [{"text": rest}]}
+                candidate["content"] = text if not parts else {**content, "parts": parts + text["parts"]}
+        told = event.get("usageMetadata")
+        if isinstance(told, dict):
+            output = (told.get("candidatesTokenCount") or 0) + (told.get("thoughtsTokenCount") or 0)
+            usage = {"prompt_tokens": told.get("promptTokenCount") or 0, "completion_tokens": output}
+            self.usage = usage if any(usage.values()) else self.usage
+        return b"data: " + to_json(event)
 
     def _anthropic_usage(self, event: Dict[str, Any]) -> None:
         message = event.get("message")
@@ -331,6 +358,14 @@ def _sse_frame(event: Dict[str, Any]) -> bytes:
 def _block_rest(event: Dict[str, Any], name: str, rest: str) -> bytes:
     event["delta"][name] = rest
     return _sse_frame(event) + b"\n\n"
+
+
+def _each_string(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _each_string(item, change) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_each_string(item, change) for item in value]
+    return change(value) if isinstance(value, str) and value else value
 
 
 _TEXT_NAMES = ("text", "arguments", "refusal")
