@@ -68,6 +68,13 @@ def test_a_refusal_is_an_event(governed):
         ("/openai/deployments/gpt-5/chat/completions", {"messages": PROMPT}),
         ("/openai/deployments/gpt-5/chat/completions", {"model": "gpt-4o-mini", "messages": PROMPT}),
         ("/v1/embeddings", {"model": "text-embedding-3-small", "input": "hello"}),
+        ("/openai/deployments/gpt-5/completions", {"prompt": "hello"}),
+        ("/v1beta/models/gpt-5:generateContent", {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}),
+        ("/v1beta/models/gpt-5:streamGenerateContent", {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}),
+        ("/v1/images/generations", {"model": "gpt-5", "prompt": "hello"}),
+        ("/v1/audio/speech", {"model": "gpt-5", "input": "hello", "voice": "alloy"}),
+        ("/v1/moderations", {"model": "gpt-5", "input": "hello"}),
+        ("/v1/rerank", {"model": "gpt-5", "query": "hello", "documents": ["one"]}),
     ],
 )
 def test_a_forbidden_model_is_refused_on_every_route(governed, path, body):

@@ -120,15 +120,20 @@ def test_texts_to_embed_are_masked(governed):
         ("/v1/completions", {"prompt": None}),
         ("/v1/messages", {"messages": [{"role": "user", "content": None}], "max_tokens": 200}),
         ("/v1/responses", {"input": None}),
+        ("/v1beta/models/gpt-4o-mini:generateContent", {"contents": [{"role": "user", "parts": [{"text": None}]}]}),
         ("/v1/responses", {"input": [{"role": "user", "content": [{"type": "input_text", "text": None}]}]}),
     ],
-    ids=["completions", "messages", "responses", "responses-list"],
+    ids=["completions", "messages", "responses", "google", "responses-list"],
 )
 def test_other_routes_mask_and_restore(governed, path, body, stream, team, restored):
     marker = aicp_dev.unique("route")
     text = json.dumps(f"{marker} write to {EMAIL}, card {CARD}")
     body = json.loads(json.dumps(body).replace("null", text))
-    answer = governed.post(team, path, {"model": "gpt-4o-mini", "stream": stream, **body})
+    if "contents" in body:
+        path = path.replace(":generate", ":streamGenerate") if stream else path
+    else:
+        body = {"model": "gpt-4o-mini", "stream": stream, **body}
+    answer = governed.post(team, path, body)
     assert answer.status == 200, answer.text
     assert_clean(sent(governed, marker))
     text = pieces(answer) if stream else answer.text
@@ -142,6 +147,8 @@ def pieces(answer: aicp_dev.Answer) -> str:
     for event in answer.events():
         for choice in event.get("choices", []):
             found.append(choice.get("text") or "")
+        for candidate in event.get("candidates", []):
+            found += [part["text"] for part in candidate["content"]["parts"]]
         delta = event.get("delta")
         found.append(delta if isinstance(delta, str) else (delta or {}).get("text") or "")
         if event.get("type") == "response.output_text.done":

@@ -76,6 +76,14 @@ def test_a_stream_whose_usage_nobody_tells_is_counted(governed):
     assert booked(settled) >= booked(whole) * Decimal("0.9") > 0
 
 
+def test_a_stream_of_googles_form_is_counted(governed):
+    path, body = "/v1beta/models/gpt-4o", {"contents": [{"role": "user", "parts": [{"text": LONG}]}]}
+    whole = governed.settled(governed.post("t-blue", f"{path}:generateContent", body))
+    settled = governed.settled(governed.post("t-blue", f"{path}:streamGenerateContent", body))
+    assert settled["output_tokens"] == whole["output_tokens"] > 0
+    assert booked(settled) >= booked(whole) * Decimal("0.9")
+
+
 def test_streams_cost_in_the_ledger_what_litellm_books_on_the_key(governed):
     answers = [governed.chat("t-stream", "gpt-4o", LONG, stream=stream) for stream in (True, False, True)]
     total = sum(booked(governed.settled(answer)) for answer in answers)
