@@ -1,7 +1,8 @@
 /* Governs one request in a program of one's own: load a bundle, check, (call the model,) settle.
  *
- *     embed BUNDLE-FOLDER '{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}]}'
- * [TEAM] */
+ *     embed BUNDLE-FOLDER '{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hi"}]}'
+ *
+ * A third argument names the team that asks. The bundle needs prices where it has budgets. */
 #include <aicp/aicp.h>
 
 #include <inttypes.h>

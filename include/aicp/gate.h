@@ -9,7 +9,7 @@
  *     aicp_gate_request_reset(request);
  *     aicp_gate_request_set_body(request, body, body_len, &err);
  *     aicp_gate_request_set(request, AICP_GATE_TEAM, "blue", 4, &err);
- *     aicp_gate_check(gate, request, 0, &decision, &err);
+ *     aicp_gate_check(gate, request, wait_ns, &decision, &err);   // may wait for the store
  *     if (aicp_gate_decision_verdict(decision) == AICP_GATE_ALLOW) {
  *         ... send aicp_gate_decision_body(decision, &body_len) to the model ...
  *         aicp_gate_output(gate, decision, answer, answer_len, &out, &verdict, &err);
@@ -102,8 +102,8 @@ typedef struct aicp_gate_options {
 #ifndef SWIG
     const char
         *bundle_path;      /**< folder of the bundle, NUL-terminated; NULL: see aicp_gate_load() */
-    const char *store_url; /**< "sqlite:///path" or "postgresql://…" for budgets and shared limits;
-                              NULL: in memory, for one process */
+    const char *store_url; /**< "sqlite:///absolute/path" or "postgresql://…": budgets, shared
+                              limits; NULL: in memory, for one process */
     const char *node; /**< name of this host or process group in the store; NULL: the host's name */
     const char
         *events_path; /**< JSON Lines file that events are appended to; NULL: aicp_gate_events() */

@@ -1,6 +1,6 @@
 """Budgets: a ledger of reservations over accounts, shared by any number of processes.
 
-    with Ledger("sqlite:////var/lib/aicp/ledger.db") as ledger:
+    with Ledger("sqlite:///var/lib/aicp/ledger.db") as ledger:
         ledger.put("team:blue", limit_nano=parse_money("100"), duration="1mo", soft_percent=(80,))
         held = ledger.reserve("call-1", ["team:blue"], 40_000, timeout=1.0)
         ledger.mark_dispatched("call-1")

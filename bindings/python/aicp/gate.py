@@ -1,7 +1,7 @@
 """The whole of the library in one call: may this request run, what will it cost, what must change?
 
-    with Gate(bundle="/etc/aicp/bundle", store="sqlite:////var/lib/aicp/ledger.db") as gate:
-        decision = gate.check(body, key=key_hash, team="blue")
+    with Gate(bundle="/etc/aicp/bundle", store="sqlite:///var/lib/aicp/ledger.db") as gate:
+        decision = gate.check(body, key=key_hash, team="blue", deadline=1.0)
         if decision.allowed:
             answer = send(decision.body or body)
             decision.settle({"prompt_tokens": 12, "completion_tokens": 40})
