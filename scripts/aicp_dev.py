@@ -104,7 +104,9 @@ class Environment:
         done = run_dev("status", "--json", state=state)
         status = json.loads(done.stdout or "{}")
         if not status.get("litellm") or not status["ready"]:
-            raise RuntimeError(f"no proxy answers: ./dev up first {done.stderr}")
+            where = os.environ.get("LITELLM_URL")
+            what = f"no proxy answers on {where} (LITELLM_URL)" if where else "no proxy answers: ./dev up first"
+            raise RuntimeError(f"{what} {done.stderr}".rstrip())
         bundle = status["bundle"] and pathlib.Path(status["bundle"])
         return cls(
             url=status["litellm"],

@@ -148,7 +148,8 @@ class Demo:
     def allowed(self) -> None:
         out = self.ask("demo-blue", "gpt-4o-mini", "Name three rivers.")
         cost = self.settled(out).get("cost")
-        why = f"estimated {usd(out.headers.get('x-aicp-cost-estimate'))} before, settled {usd(cost)} after"
+        why = f"estimated {usd(out.headers.get('x-aicp-cost-estimate'))} before"
+        why += f", settled {usd(cost)} after" if cost else ""
         ok = out.status == 200 and (cost is None or float(cost) > 0)
         self.row("1  a plain question", out, why, ok)
 
@@ -161,6 +162,7 @@ class Demo:
         reached = self.models_that_saw(marker)
         ok = out.status == 200 and not any("opus" in model for model in reached)
         why = f"went to {', then '.join(reached)}; the first fallback, claude-opus-4.5, was left out"
+        why = why if reached else "answered; by which model is not visible from here"
         self.row("   … nor by a fallback", out, why if ok else f"went to {reached}", ok)
 
     def sixth_request(self) -> None:
@@ -186,7 +188,8 @@ class Demo:
         # a secret is masked for good, whatever the profile does with personal data
         ok = out.status == 200 and clean and back and API_KEY not in out.text
         how = "restored but for the key" if restored else "left masked in the answer"
-        self.row(name, out, f"the model saw {saw}; {how}" if ok else f"saw {saw}, answered {out.text}", ok)
+        why = f"the model saw {saw}; {how}" if seen else f"{how}; what the model saw is not visible from here"
+        self.row(name, out, why if ok else f"saw {saw}, answered {out.text}", ok)
 
     def injection(self) -> None:
         out = self.ask("demo-blue", "gpt-4o-mini", INJECTION)
@@ -220,6 +223,7 @@ class Demo:
         tokens = (settled.get("input_tokens"), settled.get("output_tokens"))
         ok = out.status == 200 and (not settled or tokens == (out.usage.prompt_tokens, out.usage.completion_tokens))
         why = f"settled with its real usage: {tokens[0]} tokens in, {tokens[1]} out, {usd(settled.get('cost'))}"
+        why = why if settled else f"{len(out.text)} characters; its settlement is not visible from here"
         self.row("7  a streamed answer", out, why, ok)
 
     def broken_bundle(self) -> None:
@@ -248,7 +252,10 @@ class Demo:
 
 
 def main() -> int:
-    env = aicp_dev.Environment.load()
+    try:
+        env = aicp_dev.Environment.load()
+    except RuntimeError as error:
+        sys.exit(f"demo: {error}")
     demo = Demo(env)
     print(f"Asking {env.url} with the openai client …\n")
     steps = [demo.allowed, demo.forbidden_model, demo.sixth_request, demo.masked, demo.injection]

@@ -18,7 +18,7 @@ main() {
   if [ ${#stages[@]} -eq 0 ]; then stages=("${STAGES[@]}"); fi
   if $full; then
     stages+=("${FULL_STAGES[@]}")
-    export AICP_TEST_FULL=1 # tests that know a longer pass take it
+    export AICP_TEST_FULL=1
   fi
   # The tests have a state of their own, so that a development environment that runs here is left alone.
   STATE=$ROOT/.dev/test
