@@ -36,7 +36,7 @@ static int run_verify(const cli_args *args) {
             json_object_object_add(out, "error", cli_json_error(&err));
             cli_put_line(out);
         }
-        cli_print_problem(stderr, path, &err);
+        cli_print_bundle_problem(stderr, path, &err);
         return cli_exit_code(status);
     }
     print_description(bundle, path, cli_is_terminal() && cli_value(args, "json") == NULL);
@@ -68,7 +68,7 @@ static int run_seal(const cli_args *args) {
     }
     aicp_status status = aicp_bundle_seal(args->operands[0], version, &err);
     if (status != AICP_OK) {
-        cli_print_problem(stderr, args->operands[0], &err);
+        cli_print_bundle_problem(stderr, args->operands[0], &err);
         return cli_exit_code(status);
     }
     return CLI_OK;

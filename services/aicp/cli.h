@@ -75,6 +75,11 @@ void cli_text_free(cli_text *text);
 bool cli_read_file(const char *path, cli_text *out);
 /** Prints an error of the library: `what:line:column: error: message`. */
 void cli_print_problem(FILE *to, const char *what, const aicp_error *err);
+/** Prints an error of a bundle; one in a section's text as `folder/file:line:column: error:
+ * message`. */
+void cli_print_bundle_problem(FILE *to, const char *folder, const aicp_error *err);
+/** A score as people write it: at most six decimals, at least one. */
+json_object *cli_json_fraction(double value);
 /** Whether standard output is a terminal: then people read it. */
 bool cli_is_terminal(void);
 /** Exit code of an error that ends the run: environment for files, network and stores, else no. */

@@ -175,7 +175,7 @@ static int run_check(const cli_args *args) {
     status = status == AICP_OK ? aicp_gate_request_new(job.gate, &job.request, &err) : status;
     int code = CLI_OK;
     if (status != AICP_OK) {
-        cli_print_problem(stderr, options.bundle_path, &err);
+        cli_print_bundle_problem(stderr, options.bundle_path, &err);
         code = cli_exit_code(status);
     } else {
         code = cli_each_line(args, check_line, &job);

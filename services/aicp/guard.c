@@ -21,7 +21,7 @@ static json_object *finding_json(const aicp_guard_finding *f, bool chars) {
     json_object_object_add(o, "type", json_object_new_string(f->type));
     json_object_object_add(o, "start", json_object_new_int64((int64_t)start));
     json_object_object_add(o, "end", json_object_new_int64((int64_t)end));
-    json_object_object_add(o, "score", json_object_new_double(f->score));
+    json_object_object_add(o, "score", cli_json_fraction(f->score));
     json_object_object_add(
         o, "detector", json_object_new_string(aicp_guard_category_name(f->category)));
     json_object_object_add(o, "action", json_object_new_string(aicp_guard_action_name(f->action)));
@@ -44,8 +44,7 @@ static void put_result(const scan_run *run, json_object *out) {
     }
     const char *action = aicp_guard_action_name(aicp_guard_result_action(result));
     json_object_object_add(out, "action", json_object_new_string(action));
-    json_object_object_add(
-        out, "risk_score", json_object_new_double(aicp_guard_result_risk(result)));
+    json_object_object_add(out, "risk_score", cli_json_fraction(aicp_guard_result_risk(result)));
     json_object_object_add(out, "findings", findings);
     json_object_object_add(out, "text", text);
     if (aicp_guard_result_error(result) != AICP_OK) {
@@ -202,7 +201,7 @@ static json_object *rule_json(const aicp_guard_rule *rule) {
     json_object_object_add(o, "validation", json_object_new_string(rule->validation));
     json_object_object_add(
         o, "action", json_object_new_string(aicp_guard_action_name(rule->action)));
-    json_object_object_add(o, "score", json_object_new_double(rule->score));
+    json_object_object_add(o, "score", cli_json_fraction(rule->score));
     json_object_object_add(o, "description", json_object_new_string(rule->description));
     return o;
 }

@@ -66,6 +66,33 @@ void cli_print_problem(FILE *to, const char *what, const aicp_error *err) {
     }
 }
 
+void cli_print_bundle_problem(FILE *to, const char *folder, const aicp_error *err) {
+    const char *rest = err->line != 0 ? strstr(err->message, ": ") : NULL;
+    if (rest == NULL) {
+        cli_print_problem(to, folder, err);
+        return;
+    }
+    int len = (int)(rest - err->message);
+    fprintf(
+        to,
+        "%s/%.*s:%u:%u: error: %s\n",
+        folder,
+        len,
+        err->message,
+        err->line,
+        err->column,
+        rest + 2);
+}
+
+json_object *cli_json_fraction(double value) {
+    char text[64];
+    int len = snprintf(text, sizeof text, "%.6f", value);
+    while (len > 2 && text[len - 1] == '0' && text[len - 2] != '.') {
+        text[--len] = '\0';
+    }
+    return json_object_new_double_s(value, text);
+}
+
 int cli_exit_code(aicp_status status) {
     bool net = status >= AICP_ERR_NET_CONNECT && status < AICP_ERR_POLICY_TYPE;
     bool store = status >= AICP_ERR_STORE && status < AICP_ERR_BUDGET_EXCEEDED;
