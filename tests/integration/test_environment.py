@@ -79,7 +79,7 @@ def test_the_openai_client_works(proxy):
 
 def test_two_workers_serve_one_proxy(two_workers):
     log = two_workers.state / "litellm.log"
-    aicp_dev.wait_for(lambda: log.read_text().count("Started server process") == 2, 60)  # one may be ready before
+    aicp_dev.wait_for(lambda: log.read_text().count("Started server process") >= 2, 60)  # one may be ready first
     key = two_workers.create_key(alias="two")
     answers = [two_workers.chat(key, "gpt-4o-mini", "hello") for _ in range(4)]
     assert all(answer.status == 200 for answer in answers), [answer.text for answer in answers]
