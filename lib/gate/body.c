@@ -1,11 +1,11 @@
 /* Finds the texts of a JSON body that guardrails look at, and patches bodies in place. Works on
  * OpenAI chat completions, completions, embeddings and responses, on Anthropic messages, and on
  * their answers: every string is a text unless its key says that it is an id, a type or binary
- * data. */
+ * data and it looks like one. A key alone proves nothing: who calls chooses both. */
 #include "lib/gate/gate_internal.h"
 
-/* Keys whose strings are no text of a person or a model. */
-static const char *const not_text[] = {
+/* Keys whose strings are names or ids. */
+static const char *const identifiers[] = {
     "role",
     "type",
     "id",
@@ -15,11 +15,7 @@ static const char *const not_text[] = {
     "tool_use_id",
     "call_id",
     "item_id",
-    "url",
-    "data",
-    "file_data",
     "file_id",
-    "image_url",
     "media_type",
     "mime_type",
     "format",
@@ -29,13 +25,46 @@ static const char *const not_text[] = {
     "finish_reason",
     "stop_reason",
     "created",
-    "signature",
-    "encrypted_content",
     "cache_control",
     "system_fingerprint",
     "service_tier",
     "previous_response_id",
 };
+
+static const char *const addresses[] = {"url", "image_url", "file_url"};
+
+/* Keys whose strings are Base64 or data URLs. Anthropic's "data" may also be plain text. */
+static const char *const blobs[] = {
+    "data", "file_data", "b64_json", "signature", "encrypted_content"};
+
+/* Members that hold what a program made of a text: the keys in them mean nothing to us. */
+static const char *const free_members[] = {"input", "arguments", "args", "response", "variables"};
+
+/* Members that "extra_body" would put over those that were checked. */
+static const char *const governed[] = {
+    "model",
+    "messages",
+    "input",
+    "prompt",
+    "instructions",
+    "system",
+    "contents",
+    "suffix",
+    "query",
+    "documents",
+    "prediction",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "generationConfig",
+    "generation_config",
+    "inferenceConfig",
+    "n",
+    "best_of",
+    "stream",
+    "tools",
+    "functions",
+    "extra_body"};
 
 /* Members of a request that hold what is sent to the model. */
 static const char *const request_members[] = {
@@ -47,13 +76,63 @@ static const char *const request_members[] = {
     "contents",
     "suffix",
     "query",
-    "documents"};
+    "documents",
+    "prediction"};
+
+#define LISTED(list, key) listed(list, sizeof list / sizeof list[0], key)
 
 static bool listed(const char *const *list, size_t count, aicpi_slice key) {
     for (size_t i = 0; i < count; i++) {
         if (aicpi_slice_is(key, list[i])) {
             return true;
         }
+    }
+    return false;
+}
+
+#define IDENTIFIER_MAX 512
+#define ADDRESS_MAX 8192
+#define BLOB_MIN 64 /* shorter ones cost nothing to scan, and may be a card number */
+
+/* Printable ASCII without white space; words of a sentence have some. */
+static bool one_word(aicpi_slice text) {
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] <= ' ' || text.data[i] > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_base64(aicpi_slice text) {
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        bool digit = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        if (!digit && c != '+' && c != '/' && c != '-' && c != '_' && c != '=') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_data_url(aicpi_slice text) {
+    return text.len > 5 && memcmp(text.data, "data:", 5) == 0 &&
+           memmem(text.data, text.len < 256 ? text.len : 256, ";base64,", 8) != NULL &&
+           one_word(text);
+}
+
+/* True of a string that is no text of a person or a model. */
+static bool not_text(aicpi_slice key, aicpi_slice text) {
+    if (LISTED(identifiers, key)) {
+        return text.len <= IDENTIFIER_MAX && memchr(text.data, '@', text.len) == NULL &&
+               one_word(text);
+    }
+    if (LISTED(addresses, key)) {
+        return is_data_url(text) ||
+               (text.len <= ADDRESS_MAX && memchr(text.data, ':', text.len) && one_word(text));
+    }
+    if (LISTED(blobs, key)) {
+        return is_data_url(text) || (text.len >= BLOB_MIN && is_base64(text));
     }
     return false;
 }
@@ -89,6 +168,7 @@ static int32_t source_of(aicpi_slice key, aicpi_slice value) {
 typedef struct frame {
     size_t first_text; /* texts from here on are inside this container */
     int32_t source;    /* what its role or type said; -1 */
+    bool free;         /* a program's data: every string is a text */
 } frame;
 
 typedef struct walker {
@@ -131,13 +211,14 @@ static bool walk_string(walker *w, aicpi_slice key, bool in_object) {
     if (!aicpi_json_string(w->r, &text)) {
         return false;
     }
-    if (in_object && w->r->depth > w->base) {
+    bool free = w->r->depth > w->base && w->frames[w->r->depth - 1].free;
+    if (in_object && !free && w->r->depth > w->base) {
         int32_t source = source_of(key, text);
         frame *f = &w->frames[w->r->depth - 1];
         /* "type": "tool_result" says more than the role of the message around it, never less */
         f->source = source >= 0 ? source : f->source;
     }
-    if (in_object && listed(not_text, sizeof not_text / sizeof not_text[0], key)) {
+    if (in_object && !free && not_text(key, text)) {
         return true;
     }
     return add_text(w, offset, text);
@@ -174,9 +255,12 @@ static void walk(walker *w, aicpi_slice key) {
         if (type == AICPI_JSON_STRING) {
             walk_string(w, key, in_object || r->depth > w->base);
         } else if (type == AICPI_JSON_OBJECT || type == AICPI_JSON_ARRAY) {
+            bool inside = r->depth > w->base;
+            bool free = inside &&
+                        (w->frames[r->depth - 1].free || (in_object && LISTED(free_members, key)));
             bool opened = type == AICPI_JSON_OBJECT ? aicpi_json_object(r) : aicpi_json_array(r);
             if (opened) {
-                w->frames[r->depth - 1] = (frame){w->body->text_count, -1};
+                w->frames[r->depth - 1] = (frame){w->body->text_count, -1, free};
                 keys[r->depth - 1] = key;
             }
         } else {
@@ -200,10 +284,21 @@ static void give_source(aicpi_body *body, size_t first, int32_t source) {
     }
 }
 
-/* Names of the tools offered: tools[].function.name, or tools[].name. */
+static void add_tool(aicpi_json *r, aicpi_body *body, aicpi_slice name) {
+    if (body->tool_count == AICPI_TOOLS_MAX) {
+        aicpi_json_fail(r, AICP_ERR_LIMIT, r->pos, "more than %d tools", AICPI_TOOLS_MAX);
+        return;
+    }
+    body->tools[body->tool_count++] = name;
+}
+
+/* Names of the tools offered: tools[].function.name and tools[].name, both when both are there
+ * (which one counts is up to the provider); the type of one without a name ("web_search"). */
 static void read_tool(aicpi_json *r, aicpi_body *body) {
     aicpi_slice key;
     aicpi_slice name = {0};
+    aicpi_slice kind = {0};
+    size_t before = body->tool_count;
     uint32_t depth = r->depth;
     if (aicpi_json_peek(r) != AICPI_JSON_OBJECT) {
         aicpi_json_skip(r);
@@ -214,8 +309,13 @@ static void read_tool(aicpi_json *r, aicpi_body *body) {
         if (!aicpi_json_member(r, &key)) {
             continue;
         }
-        if (aicpi_slice_is(key, "name") && aicpi_json_peek(r) == AICPI_JSON_STRING) {
-            aicpi_json_string(r, &name);
+        bool text = aicpi_json_peek(r) == AICPI_JSON_STRING;
+        if (text && aicpi_slice_is(key, "name")) {
+            if (aicpi_json_string(r, &name) && name.len > 0) {
+                add_tool(r, body, name);
+            }
+        } else if (text && aicpi_slice_is(key, "type") && r->depth == depth + 1) {
+            aicpi_json_string(r, &kind);
         } else if (
             aicpi_slice_is(key, "function") && r->depth == depth + 1 &&
             aicpi_json_peek(r) == AICPI_JSON_OBJECT) {
@@ -224,8 +324,75 @@ static void read_tool(aicpi_json *r, aicpi_body *body) {
             aicpi_json_skip(r);
         }
     }
-    if (name.len > 0 && body->tool_count < sizeof body->tools / sizeof body->tools[0]) {
-        body->tools[body->tool_count++] = name;
+    if (body->tool_count == before && kind.len > 0) {
+        add_tool(r, body, kind);
+    }
+}
+
+/* A cap of the output. What is no whole number is refused: a provider might understand it. */
+static void read_cap(aicpi_json *r, aicpi_body *body) {
+    size_t offset = aicpi_json_offset(r);
+    int64_t value = 0;
+    bool none = aicpi_json_peek(r) == AICPI_JSON_NULL;
+    if (!(none ? aicpi_json_null(r) : aicpi_json_int64(r, &value))) {
+        return;
+    }
+    if (value < 0) {
+        aicpi_json_fail(r, AICP_ERR_PARSE, offset, "a number of tokens cannot be negative");
+        return;
+    }
+    body->capped = body->capped || !none;
+    body->caps[body->cap_count++] =
+        (aicpi_cap){aicpi_slice_of(r->data + offset, r->pos - offset), none};
+}
+
+/* "n" and "best_of". */
+static void read_answers(aicpi_json *r) {
+    size_t offset = aicpi_json_offset(r);
+    int64_t value = 1;
+    bool none = aicpi_json_peek(r) == AICPI_JSON_NULL;
+    if ((none ? aicpi_json_null(r) : aicpi_json_int64(r, &value)) && value < 0) {
+        aicpi_json_fail(r, AICP_ERR_PARSE, offset, "a number of answers cannot be negative");
+    }
+}
+
+static void read_extra(walker *w) {
+    aicpi_json *r = w->r;
+    aicpi_slice key;
+    if (aicpi_json_peek(r) != AICPI_JSON_OBJECT) {
+        aicpi_json_skip(r);
+        return;
+    }
+    aicpi_json_object(r);
+    while (aicpi_json_member(r, &key)) {
+        if (LISTED(governed, key)) {
+            aicpi_json_fail(
+                r,
+                AICP_ERR_PARSE,
+                aicpi_json_offset(r),
+                "\"extra_body\" must not hold \"%.*s\"; put it into the body itself",
+                (int)key.len,
+                key.data);
+            return;
+        }
+        walk(w, key);
+    }
+}
+
+static void read_texts(walker *w, aicpi_slice key) {
+    aicpi_body *body = w->body;
+    size_t first = body->text_count;
+    bool trusted = aicpi_slice_is(key, "instructions") || aicpi_slice_is(key, "system");
+    bool retrieved = aicpi_slice_is(key, "documents");
+    walk(w, key);
+    give_source(
+        body,
+        first,
+        trusted     ? AICP_GUARD_SYSTEM
+        : retrieved ? AICP_GUARD_RETRIEVED
+                    : AICP_GUARD_USER);
+    if (aicpi_slice_is(key, "input") || aicpi_slice_is(key, "instructions")) {
+        body->max_tokens_key = "max_output_tokens";
     }
 }
 
@@ -242,29 +409,22 @@ static void read_member(walker *w, aicpi_slice key) {
     } else if (
         aicpi_slice_is(key, "max_tokens") || aicpi_slice_is(key, "max_completion_tokens") ||
         aicpi_slice_is(key, "max_output_tokens")) {
-        aicpi_slice raw;
-        if (aicpi_json_span(r, &raw) && (!body->max_tokens_token.data || key.len > 10)) {
-            body->max_tokens_token = raw;
-        }
-    } else if (aicpi_slice_is(key, "tools") && aicpi_json_peek(r) == AICPI_JSON_ARRAY) {
+        read_cap(r, body);
+    } else if (aicpi_slice_is(key, "n") || aicpi_slice_is(key, "best_of")) {
+        read_answers(r);
+    } else if (
+        (aicpi_slice_is(key, "tools") || aicpi_slice_is(key, "functions")) &&
+        aicpi_json_peek(r) == AICPI_JSON_ARRAY) {
         aicpi_json_array(r);
         while (aicpi_json_element(r)) {
             read_tool(r, body);
         }
-    } else if (listed(request_members, sizeof request_members / sizeof request_members[0], key)) {
+    } else if (aicpi_slice_is(key, "extra_body")) {
         size_t first = body->text_count;
-        bool trusted = aicpi_slice_is(key, "instructions") || aicpi_slice_is(key, "system");
-        bool retrieved = aicpi_slice_is(key, "documents");
-        walk(w, key);
-        give_source(
-            body,
-            first,
-            trusted     ? AICP_GUARD_SYSTEM
-            : retrieved ? AICP_GUARD_RETRIEVED
-                        : AICP_GUARD_USER);
-        if (aicpi_slice_is(key, "input") || aicpi_slice_is(key, "instructions")) {
-            body->max_tokens_key = "max_output_tokens";
-        }
+        read_extra(w);
+        give_source(body, first, AICP_GUARD_USER);
+    } else if (LISTED(request_members, key)) {
+        read_texts(w, key);
     } else {
         aicpi_json_skip(r);
     }

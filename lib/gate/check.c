@@ -42,8 +42,10 @@ aicp_status aicpi_refuse(
 
 /* ---- running the steps ---- */
 
-static void undo_steps(aicpi_check *c, int32_t ran, int32_t refused_by) {
-    for (int32_t i = ran - 1; i >= 0; i--) {
+/* Undoes the steps up to `last`. The one that ended the check is among them: it may have taken
+ * something before it failed. */
+static void undo_steps(aicpi_check *c, int32_t last, int32_t refused_by) {
+    for (int32_t i = last; i >= 0; i--) {
         if (steps[i]->undo) {
             steps[i]->undo(c, refused_by);
         }

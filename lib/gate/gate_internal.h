@@ -155,15 +155,25 @@ typedef struct aicpi_patch {
     bool as_string;
 } aicpi_patch;
 
+#define AICPI_TOOLS_MAX 256 /* more are refused: policies must see all */
+
+/* "max_tokens" or one of its newer names. */
+typedef struct aicpi_cap {
+    aicpi_slice token; /* its JSON number or null */
+    bool null;
+} aicpi_cap;
+
 typedef struct aicpi_body {
     aicpi_slice model;
-    aicpi_slice model_token;      /* its JSON string; data NULL when absent */
-    aicpi_slice max_tokens_token; /* its JSON number; data NULL when absent */
-    const char *max_tokens_key;   /* how this kind of call names the cap */
-    size_t open_brace;            /* offset of the first '{' */
+    aicpi_slice model_token; /* its JSON string; data NULL when absent */
+    aicpi_cap caps[3];       /* all that are there: a provider takes one or the other */
+    size_t cap_count;
+    bool capped;                /* one of them is a number */
+    const char *max_tokens_key; /* how this kind of call names the cap */
+    size_t open_brace;          /* offset of the first '{' */
     bool empty_object;
     bool stream;
-    aicpi_slice tools[64];
+    aicpi_slice tools[AICPI_TOOLS_MAX];
     size_t tool_count;
     aicpi_text *texts;
     size_t text_count;

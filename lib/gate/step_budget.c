@@ -295,31 +295,34 @@ static aicp_status affordable_cap(
     return status;
 }
 
+/* Every cap of the body gets the value: which of them counts is up to the provider. */
 static aicp_status patch_cap(aicpi_check *c, int64_t cap, aicp_error *err) {
     const aicpi_body *b = &c->work->body;
+    bool inserts = b->cap_count == 0;
     char text[96];
-    aicpi_patch patch = {0};
-    int n = 0;
-    if (b->max_tokens_token.data) {
-        patch.offset = (size_t)(b->max_tokens_token.data - c->data.data);
-        patch.len = b->max_tokens_token.len;
-        n = snprintf(text, sizeof text, "%lld", (long long)cap);
-    } else {
-        patch.offset = b->open_brace + 1;
-        n = snprintf(
-            text,
-            sizeof text,
-            "\"%s\":%lld%s",
-            b->max_tokens_key,
-            (long long)cap,
-            b->empty_object ? "" : ",");
+    int n = inserts ? snprintf(
+                          text,
+                          sizeof text,
+                          "\"%s\":%lld%s",
+                          b->max_tokens_key,
+                          (long long)cap,
+                          b->empty_object ? "" : ",")
+                    : snprintf(text, sizeof text, "%lld", (long long)cap);
+    const char *copy = aicpi_arena_strndup(&c->work->arena, text, (size_t)n);
+    aicp_status status = copy ? AICP_OK : aicpi_nomem(err);
+    aicpi_patch patch = {.offset = b->open_brace + 1, .text = aicpi_slice_of(copy, (size_t)n)};
+    if (status == AICP_OK && inserts) {
+        status = aicpi_patch_add(c, &patch, err);
     }
-    patch.text = aicpi_slice_of(aicpi_arena_strndup(&c->work->arena, text, (size_t)n), (size_t)n);
-    if (!patch.text.data) {
-        return aicpi_nomem(err);
+    for (size_t i = 0; i < b->cap_count && status == AICP_OK; i++) {
+        if (b->caps[i].null && b->capped) {
+            continue;
+        }
+        patch.offset = (size_t)(b->caps[i].token.data - c->data.data);
+        patch.len = b->caps[i].token.len;
+        status = aicpi_patch_add(c, &patch, err);
     }
     c->decision->patched_max_tokens = cap;
-    aicp_status status = aicpi_patch_add(c, &patch, err);
     return status == AICP_OK ? aicpi_body_build(c, err) : status;
 }
 
@@ -401,14 +404,16 @@ static aicp_status budget_run(aicpi_check *c, aicp_error *err) {
         int64_t estimate = d->priced ? d->quote.cost_expected_nano : 0;
         status = aicp_ledger_mark_dispatched(
             c->gate->ledger, d->reservation, strlen(d->reservation), estimate, err);
-        if (status != AICP_OK) {
-            aicpi_budget_release(d);
-        }
     }
     return status;
 }
 
-const aicpi_step aicpi_step_budget = {"budget", budget_run, NULL};
+static void budget_undo(aicpi_check *c, int32_t refused_by) {
+    (void)refused_by;
+    aicpi_budget_release(c->decision);
+}
+
+const aicpi_step aicpi_step_budget = {"budget", budget_run, budget_undo};
 
 /* ---- raising and releasing ---- */
 

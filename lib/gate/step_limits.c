@@ -32,7 +32,7 @@ static size_t subject_values(const aicp_gate_decision *d, aicp_limit_value *valu
 static uint64_t tokens_wanted(const aicpi_check *c, bool *estimated) {
     const aicp_cost_quote *q = &c->decision->quote;
     int64_t output = q->output_cap;
-    *estimated = !c->work->body.max_tokens_token.data;
+    *estimated = !c->work->body.capped;
     if (*estimated) {
         int64_t usual = c->bundle->settings.default_output_tokens;
         output = output >= 0 && output < usual ? output : usual;

@@ -27,6 +27,12 @@ static aicp_status parse_run(aicpi_check *c, aicp_error *err) {
         refusal.advice = "name the model in the member \"model\"";
         return aicpi_refuse(c, &refusal, err, "the body names no model");
     }
+    for (size_t i = 0; i < model.len; i++) { /* C strings and headers would end at one */
+        if ((unsigned char)model.data[i] < ' ' || model.data[i] == 0x7F) {
+            refusal.advice = "correct the name of the model";
+            return aicpi_refuse(c, &refusal, err, "the name of the model has control characters");
+        }
+    }
     c->decision->requested_model = aicpi_decision_text(c->decision, model);
     c->decision->model = c->decision->requested_model;
     c->decision->stream = c->work->body.stream;

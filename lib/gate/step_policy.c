@@ -76,9 +76,9 @@ static void put_resource(asker *a, aicpi_slice model) {
 }
 
 static void put_strings(asker *a, const char *name, const aicpi_slice *items, size_t count) {
-    const char *data[AICPI_TAGS_MAX];
-    size_t lens[AICPI_TAGS_MAX];
-    size_t n = count < AICPI_TAGS_MAX ? count : AICPI_TAGS_MAX;
+    const char *data[AICPI_TOOLS_MAX];
+    size_t lens[AICPI_TOOLS_MAX];
+    size_t n = count < AICPI_TOOLS_MAX ? count : AICPI_TOOLS_MAX;
     for (size_t i = 0; i < n; i++) {
         data[i] = items[i].data;
         lens[i] = items[i].len;

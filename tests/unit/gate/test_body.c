@@ -101,7 +101,8 @@ Test(body, knows_streaming_tools_and_cap) {
     cr_assert_eq(b.tool_count, 2);
     cr_assert(aicpi_slice_is(b.tools[0], "shell"));
     cr_assert(aicpi_slice_is(b.tools[1], "bash"));
-    cr_assert(aicpi_slice_is(b.max_tokens_token, "7"));
+    cr_assert_eq(b.cap_count, 1);
+    cr_assert(aicpi_slice_is(b.caps[0].token, "7"));
 }
 
 Test(body, patches_replace_just_their_bytes) {

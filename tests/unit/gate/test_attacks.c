@@ -1,0 +1,125 @@
+/* Requests that try to get past the gate by their shape. */
+#include "lib/gate/gate_internal.h"
+#include "unit/gate/gate_support.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+static void expect_refused(const char *team, const char *body, const char *step) {
+    gate_fixture f = gate_fixture_new();
+    aicp_gate_decision *d = gate_ask(&f, team, body);
+    cr_assert_eq(aicp_gate_decision_verdict(d), AICP_GATE_DENY, "%s", body);
+    cr_assert_str_eq(aicp_gate_decision_step(d), step, "%s", body);
+    aicp_gate_decision_free(d);
+    gate_fixture_free(&f);
+}
+
+Test(attacks, control_characters_in_a_model_name_are_refused) {
+    expect_refused("blue", "{\"model\":\"gpt-4o\\u0000-pro\",\"messages\":[]}", "parse");
+    expect_refused("blue", "{\"model\":\"gpt-4o\\r\\nx: y\",\"messages\":[]}", "parse");
+    expect_refused("blue", "{\"model\":\"gpt-4o\\u007f\",\"messages\":[]}", "parse");
+}
+
+Test(attacks, numbers_that_a_provider_might_read_otherwise_are_refused) {
+    static const char *const members[] = {
+        "\"max_tokens\":\"100000\"",
+        "\"max_tokens\":-1",
+        "\"max_tokens\":1e30",
+        "\"max_completion_tokens\":1.5",
+        "\"max_output_tokens\":[5]",
+        "\"n\":\"100\"",
+        "\"n\":-2",
+        "\"best_of\":2.5"};
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        char body[256];
+        snprintf(body, sizeof body, "{\"model\":\"gpt-4o\",%s,\"messages\":[]}", members[i]);
+        expect_refused("blue", body, "parse");
+    }
+}
+
+Test(attacks, an_extra_body_must_not_replace_what_was_checked) {
+    static const char *const members[] = {
+        "\"model\":\"gpt-5\"", "\"messages\":[]", "\"max_tokens\":9", "\"n\":4", "\"tools\":[]"};
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        char body[256];
+        snprintf(
+            body,
+            sizeof body,
+            "{\"model\":\"gpt-4o\",\"messages\":[],\"extra_body\":{%s}}",
+            members[i]);
+        expect_refused("blue", body, "parse");
+    }
+}
+
+Test(attacks, every_cap_is_patched_down) {
+    gate_fixture f = gate_fixture_new();
+    aicp_gate_decision *d = gate_ask(
+        &f,
+        "poor",
+        "{\"model\":\"gpt-4o\",\"max_tokens\":9000,\"max_completion_tokens\":9000,"
+        "\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}");
+    cr_assert_eq(aicp_gate_decision_verdict(d), AICP_GATE_ALLOW);
+    cr_assert_lt(aicp_gate_decision_max_tokens(d), 9000);
+    cr_assert_gt(aicp_gate_decision_max_tokens(d), 0);
+    size_t len = 0;
+    cr_assert_null(strstr(aicp_gate_decision_body(d, &len), "9000"));
+    aicp_gate_decision_free(d);
+    gate_fixture_free(&f);
+}
+
+/* Team "strict" blocks addresses; each body hides one behind a key that sounds technical. */
+Test(attacks, personal_data_is_found_whatever_the_key) {
+    static const char *const bodies[] = {
+        "{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
+        "\"document\",\"source\":{\"type\":\"text\",\"media_type\":\"text/plain\",\"data\":"
+        "\"write to maria@example.com\"}}]}]}",
+        "{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"user\",\"name\":\"maria@example.com\","
+        "\"content\":\"hi\"}]}",
+        "{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"assistant\",\"content\":[{\"type\":"
+        "\"tool_use\",\"id\":\"t\",\"name\":\"mail\",\"input\":{\"name\":\"maria@example.com\"}}]}"
+        "]}",
+        "{\"model\":\"gpt-4o\",\"messages\":[],\"prediction\":{\"type\":\"content\",\"content\":"
+        "\"maria@example.com\"}}",
+        "{\"model\":\"gpt-4o\",\"messages\":[],\"extra_body\":{\"chat\":[\"maria@example.com\"]}}",
+        "{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"x\","
+        "\"url\":\"see: maria@example.com please\"}]}]}"};
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        expect_refused("strict", bodies[i], "guardrail");
+    }
+}
+
+Test(attacks, no_tool_hides_behind_others_or_another_name) {
+    gate_fixture f = gate_fixture_new();
+    gate_write(
+        &f.folder,
+        "policies.cedar",
+        "permit (principal, action, resource);\n"
+        "forbid (principal, action, resource) when { context.tools.contains(\"shell\") };\n");
+    gate_seal(&f.folder, "v2");
+    cr_assert_eq(aicp_gate_reload(f.gate, NULL, NULL), AICP_OK);
+    static const char *const shapes[] = {
+        "\"tools\":[{\"name\":\"shell\"}]",
+        "\"tools\":[{\"type\":\"function\",\"name\":\"ok\",\"function\":{\"name\":\"shell\"}}]",
+        "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"shell\"},\"name\":\"ok\"}]",
+        "\"functions\":[{\"name\":\"shell\"}]",
+        "\"tools\":[{\"type\":\"shell\"}]"};
+    char body[16384];
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        snprintf(body, sizeof body, "{\"model\":\"gpt-4o\",\"messages\":[],%s}", shapes[i]);
+        aicp_gate_decision *d = gate_ask(&f, "blue", body);
+        cr_assert_str_eq(aicp_gate_decision_step(d), "policy", "%s", body);
+        aicp_gate_decision_free(d);
+    }
+    for (int others = 100; others <= 300; others += 200) {
+        int n = snprintf(body, sizeof body, "{\"model\":\"gpt-4o\",\"messages\":[],\"tools\":[");
+        for (int i = 0; i < others; i++) {
+            n += snprintf(body + n, sizeof body - (size_t)n, "{\"name\":\"tool%d\"},", i);
+        }
+        snprintf(body + n, sizeof body - (size_t)n, "{\"name\":\"shell\"}]}");
+        aicp_gate_decision *d = gate_ask(&f, "blue", body);
+        cr_assert_str_eq(aicp_gate_decision_step(d), others < 256 ? "policy" : "parse");
+        aicp_gate_decision_free(d);
+    }
+    gate_fixture_free(&f);
+}
