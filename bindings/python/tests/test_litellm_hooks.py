@@ -335,6 +335,34 @@ def test_a_forked_worker_opens_its_own_gate():
     assert guard.runtime.open() is parent
 
 
+@pytest.mark.parametrize("error", [failure("ERR_LIMIT", 6), failure("ERR_INVALID", 2), ValueError()])
+def test_what_a_caller_can_bring_about_never_opens_the_gate(error):
+    guard = handler(Gate(error), fail_open=True)
+    with pytest.raises(HTTPException) as caught:
+        pre(guard, request())
+    assert caught.value.status_code == 503
+    assert guard.counters["failed_open"] == 0
+
+
+def test_identity_is_cut_to_bytes_and_whole_characters():
+    gate = Gate()
+    more = {"tags": ["\u00e9" * 256], "requester_ip_address": "10.0.0.9"}
+    caller = UserAPIKeyAuth(api_key="a" * 64, end_user_id="\u00e9" * 1024 + "\ud800")
+    run(handler(gate).async_pre_call_hook(caller, None, request(metadata=more), "acompletion"))
+    asked = gate.checks[0][2]
+    assert asked["end_user"] == "\u00e9" * 512
+    assert asked["tags"] == ["\u00e9" * 128]
+
+
+def test_a_token_of_a_call_that_ended_opens_nothing():
+    gate = Gate()
+    guard = handler(gate)
+    data = pre(guard, request())
+    guard.calls.release(guard.calls.find(data))
+    pre(guard, data)
+    assert len(gate.checks) == 2
+
+
 # -- fallbacks -------------------------------------------------------------------------------------
 
 
@@ -350,6 +378,28 @@ def test_deployments_of_a_forbidden_fallback_are_left_out():
     assert len(candidates(guard, data, "small")) == 2
     decision = guard.runtime.ready.decisions[0]
     assert [model for model, _ in decision.asked] == ["gpt-5", "small"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"fallbacks": [{"model": "small", "messages": []}]},
+        {"fallbacks": [{"gpt-4o": [{"model": "small", "max_tokens": 9}]}]},
+        {"context_window_fallbacks": [{"gpt-4o": [{"model": "small", "n": 9}]}]},
+        {"content_policy_fallbacks": [{"gpt-4o": {"model": "small", "n": 9}}]},
+    ],
+)
+def test_fallbacks_must_not_bring_another_body(more):
+    gate = Gate()
+    with pytest.raises(HTTPException) as caught:
+        pre(handler(gate), request(**more))
+    assert caught.value.status_code == 400
+    assert not gate.checks
+
+
+@pytest.mark.parametrize("more", [["small"], [{"gpt-4o": ["small"]}], [{"model": "small"}]])
+def test_fallbacks_that_name_models_pass(more):
+    assert pre(handler(Gate()), request(fallbacks=more))["fallbacks"] == more
 
 
 def test_a_candidate_that_must_wait_is_asked_again_in_a_thread():

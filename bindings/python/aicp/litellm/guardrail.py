@@ -13,7 +13,15 @@ from typing import Any, AsyncGenerator, Callable, Dict, List, NoReturn, Optional
 from fastapi import HTTPException
 from litellm.integrations.custom_guardrail import CustomGuardrail
 
-from ..errors import AicpError
+from ..errors import (
+    AicpError,
+    BundleError,
+    DeadlineError,
+    InputOutputError,
+    NetworkError,
+    StoreError,
+    WouldBlockError,
+)
 from . import answers
 from .calls import Call, Calls
 from .identity import action_of, call_id_of, payload_of, subject_of, to_json
@@ -30,6 +38,10 @@ _LOG_EVENT_SECONDS = 10.0
 _RENEW_SECONDS = 60.0
 # A model that writes faster than its answer is passed on never lets the event loop go by itself.
 _SHARE_SECONDS = 0.005
+# Failures that a request cannot bring about by itself. Only these may let calls pass unchecked in
+# the open mode: else a caller would get past the gate with a name that is too long.
+_OUTAGES = (StoreError, NetworkError, DeadlineError, WouldBlockError, InputOutputError, BundleError)
+_FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 
 
 class AicpGuardrail(CustomGuardrail):
@@ -62,10 +74,12 @@ class AicpGuardrail(CustomGuardrail):
         action = action_of(call_type)
         if action is None and "model" not in data:
             return data
-        if self.calls.find(data) is not None:
+        known = self.calls.find(data)
+        if known is not None and not known.settled:
             return data  # asked already, in another hook of the same call
-        body = payload_of(data)
+        _no_other_body(data)
         try:
+            body = payload_of(data)
             decision = await self._check(
                 to_json(body),
                 action=action or "chat",
@@ -97,7 +111,7 @@ class AicpGuardrail(CustomGuardrail):
         name = getattr(error, "name", "") or type(error).__name__
         if not isinstance(error, AicpError):
             log.exception("the check of a call failed unexpectedly")
-        if not self.runtime.settings.fail_open:
+        if not self.runtime.settings.fail_open or not isinstance(error, _OUTAGES):
             self.counters["failed_closed"] += 1
             log.error("a call is refused because the gate cannot decide: %s", error)
             _fail_closed(name)
@@ -319,6 +333,31 @@ def _before_proxy_ends(call: Callable[[], None]) -> None:
         return await end(*args, **kwargs)
 
     server.proxy_shutdown_event = ended  # type: ignore[union-attr]
+
+
+def _no_other_body(data: Dict[str, Any]) -> None:
+    """LiteLLM puts the members of a fallback {"model": …, "messages": …} over those of the request
+    that was checked: a caller may name models only."""
+    for name in _FALLBACKS:
+        entries = data.get(name)
+        for entry in entries if isinstance(entries, list) else []:
+            others = entry.values() if isinstance(entry, dict) and "model" not in entry else [[entry]]
+            for models in others:
+                for model in models if isinstance(models, list) else [models]:
+                    if isinstance(model, dict) and set(model) != {"model"}:
+                        _refuse_shape(f"{name} may name models, but not change the request")
+
+
+def _refuse_shape(message: str) -> NoReturn:
+    raise HTTPException(
+        status_code=400,
+        detail={
+            "error": message,
+            "message": message,
+            "type": "invalid_request_error",
+            "code": "invalid_request_error",
+        },
+    )
 
 
 def _patch(data: Dict[str, Any], sent: Dict[str, Any], body: bytes) -> None:

@@ -96,6 +96,11 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else str(value)
 
 
+def _cut(text: str, most: int) -> str:
+    """The text in at most so many bytes of UTF-8; half characters are left out."""
+    return text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
+
+
 def tags_of(data: Mapping[str, Any]) -> List[str]:
     """Tags of the request, without repetition."""
     found: Dict[str, None] = {}
@@ -103,7 +108,7 @@ def tags_of(data: Mapping[str, Any]) -> List[str]:
         if isinstance(source, (list, tuple)):
             for tag in source:
                 if isinstance(tag, str) and tag:
-                    found[tag[:256]] = None
+                    found[_cut(tag, 256)] = None
     return list(found)[:64]
 
 
@@ -117,8 +122,8 @@ def call_id_of(data: Mapping[str, Any]) -> str:
         str(name).lower() == "x-litellm-call-id" for name in headers
     )
     if own and not chosen:
-        return own[:128]
-    return f"{own[:80]}.{uuid.uuid4().hex}" if own else uuid.uuid4().hex
+        return _cut(own, 128)
+    return f"{_cut(own, 80)}.{uuid.uuid4().hex}" if own else uuid.uuid4().hex
 
 
 def subject_of(user: Any, data: Mapping[str, Any]) -> Dict[str, Any]:
@@ -134,7 +139,7 @@ def subject_of(user: Any, data: Mapping[str, Any]) -> Dict[str, Any]:
         "role": _text(getattr(user, "user_role", None)),
         "ip": _text(meta.get("requester_ip_address")),
     }
-    subject: Dict[str, Any] = {name: value[:1024] for name, value in fields.items() if value}
+    subject: Dict[str, Any] = {name: _cut(value, 1024) for name, value in fields.items() if value}
     subject["source"] = "litellm"
     subject["tags"] = tags_of(data)
     return subject

@@ -20,8 +20,9 @@ class Settings:
     ``AICP_NODE``      name of this process group in the store                         host name
     ``AICP_EVENTS``    file to which events are appended as JSON Lines                 none
     ``AICP_FAIL_MODE`` ``closed``: when the gate cannot decide, calls are refused      closed
-                       with 503; ``open``: they pass unchecked, which is told in a
-                       header, a counter and the log
+                       with 503; ``open``: while the store or the bundle is out of
+                       reach they pass unchecked, which is told in a header, a
+                       counter and the log
     ``AICP_WAIT_MS``   how long one call may wait for the store                        2000
     ``AICP_THREADS``   threads that wait for the store and scan long texts             4
     ================== =============================================================== =========
