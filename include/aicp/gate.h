@@ -160,8 +160,10 @@ aicp_bundle_describe(const aicp_bundle *bundle, aicp_buf *out, aicp_error *err);
 
 /**
  * Opens a gate. With `bundle_path` the bundle is loaded at once, and its error returned. A gate
- * opened before a fork reopens its store and thread in the child at the first call there. Errors:
- * those of aicp_bundle_open(), ERR_STORE, ERR_INVALID, ERR_NOMEM.
+ * opened before a fork reopens its store and thread in the child at the first call there; fork()
+ * waits until no thread is inside a transaction of an SQLite store (at most 10 s; a child made
+ * after that in the middle of one cannot use SQLite and its calls fail). Errors: those of
+ * aicp_bundle_open(), ERR_STORE, ERR_INVALID, ERR_NOMEM.
  */
 AICP_API AICP_MUST_CHECK aicp_status
 aicp_gate_open(const aicp_gate_options *options, aicp_gate **out, aicp_error *err);

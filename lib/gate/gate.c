@@ -5,6 +5,7 @@
 #include "lib/base/file.h"
 #include "lib/base/text.h"
 #include "lib/gate/rate_store.h"
+#include "lib/ratelimit/ratelimit_internal.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -41,7 +42,6 @@ static aicp_status gate_new(const aicp_gate_options *o, aicp_gate **out, aicp_er
     pthread_mutex_init(&g->reload_lock, NULL);
     pthread_mutex_init(&g->pool_lock, NULL);
     pthread_mutex_init(&g->thread_lock, NULL);
-    pthread_mutex_init(&g->process_lock, NULL);
     pthread_mutex_init(&g->accounts_lock, NULL);
     aicpi_map_init(&g->accounts, &a);
     aicpi_arena_init(&g->accounts_arena, &a, 0, 0);
@@ -103,8 +103,12 @@ void aicp_gate_free(aicp_gate *g) {
     if (!g) {
         return;
     }
-    aicpi_background_stop(g);
-    aicpi_events_write(g, NULL);
+    if (aicpi_owner_is(&g->owner, getpid())) {
+        aicpi_background_stop(g);
+        aicpi_events_write(g, NULL);
+    } else if (g->limiter) { /* in a child that never used it: all that is unsent is the parent's */
+        aicpi_limiter_leave_parent(g->limiter);
+    }
     free_pools(g);
     aicpi_gate_close_store(g);
     aicp_bundle_free(g->bundle);
@@ -118,7 +122,6 @@ void aicp_gate_free(aicp_gate *g) {
     pthread_mutex_destroy(&g->reload_lock);
     pthread_mutex_destroy(&g->pool_lock);
     pthread_mutex_destroy(&g->thread_lock);
-    pthread_mutex_destroy(&g->process_lock);
     pthread_mutex_destroy(&g->accounts_lock);
     aicpi_map_deinit(&g->accounts);
     aicpi_arena_deinit(&g->accounts_arena);
@@ -156,7 +159,7 @@ aicp_status aicpi_gate_open_store(aicp_gate *g, aicp_error *err) {
         source = aicpi_rate_store_source(g->rate_store);
         limiter.source = &source;
     }
-    g->pid = getpid();
+    aicpi_owner_set(&g->owner, getpid());
     return aicp_limiter_new(&limiter, &g->limiter, err);
 }
 
@@ -366,30 +369,42 @@ aicp_status aicp_gate_bundle_version(aicp_gate *g, aicp_buf *out, aicp_error *er
 
 /* ---- fork ---- */
 
+/* What was half changed at the fork is forgotten: it is only kept to save work. */
+static void make_locks_anew(aicp_gate *g) {
+    pthread_rwlock_init(&g->rules_lock, NULL);
+    pthread_mutex_init(&g->thread_lock, NULL);
+    pthread_cond_init(&g->thread_wake, NULL);
+    if (!aicpi_mutex_inherit(&g->reload_lock)) {
+        g->manifest_seen[0] = '\0';
+        g->manifest_error = (aicp_error){0};
+    }
+    if (!aicpi_mutex_inherit(&g->pool_lock)) {
+        g->idle_decisions = NULL;
+        g->idle_work = NULL;
+    }
+    if (!aicpi_mutex_inherit(&g->accounts_lock)) {
+        aicpi_map_init(&g->accounts, &g->allocator);
+        aicpi_arena_init(&g->accounts_arena, &g->allocator, 0, 0);
+    }
+    g->bundle_error[sizeof g->bundle_error - 1] = '\0';
+}
+
 aicp_status aicpi_gate_own_process(aicp_gate *g, aicp_error *err) {
-    if (g->pid == getpid()) {
+    pid_t pid = getpid();
+    if (aicpi_owner_is(&g->owner, pid) || !aicpi_owner_claim(&g->owner, pid)) {
         return AICP_OK;
     }
     /* The parent's thread does not exist here. The ledger and the rate store see the fork
-     * themselves and open connections of their own; locks that the parent's threads held at the
-     * fork are made anew. */
-    pthread_mutex_lock(&g->process_lock);
+     * themselves and open connections of their own. */
+    make_locks_anew(g);
+    aicpi_limiter_leave_parent(g->limiter);
+    aicpi_events_reopen(g);
+    g->thread_running = false;
     aicp_status status = AICP_OK;
-    if (g->pid != getpid()) {
-        pthread_rwlock_init(&g->rules_lock, NULL);
-        pthread_mutex_init(&g->reload_lock, NULL);
-        pthread_mutex_init(&g->pool_lock, NULL);
-        pthread_mutex_init(&g->thread_lock, NULL);
-        pthread_mutex_init(&g->accounts_lock, NULL);
-        pthread_cond_init(&g->thread_wake, NULL);
-        aicpi_events_reopen(g);
-        g->thread_running = false;
-        g->pid = getpid();
-        if (g->flags & AICP_GATE_BACKGROUND) {
-            status = aicpi_background_start(g, err);
-        }
+    if (g->flags & AICP_GATE_BACKGROUND) {
+        status = aicpi_background_start(g, err);
     }
-    pthread_mutex_unlock(&g->process_lock);
+    aicpi_owner_set(&g->owner, pid);
     return status;
 }
 

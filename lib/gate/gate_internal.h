@@ -315,7 +315,7 @@ struct aicp_gate {
     char *store_url;
     char *node;
     char *events_path;
-    pid_t pid; /* of the process that owns store and thread */
+    aicpi_owner owner; /* of store and thread */
 
     pthread_rwlock_t rules_lock; /* guards `bundle` and `bundle_error` */
     aicp_bundle *bundle;
@@ -349,7 +349,6 @@ struct aicp_gate {
     aicpi_events events;
 
     pthread_t thread;
-    pthread_mutex_t process_lock; /* guards `pid` */
     pthread_mutex_t thread_lock;
     pthread_cond_t thread_wake;
     bool thread_running;

@@ -45,8 +45,7 @@ struct aicpi_rate_store {
     size_t url_len;
     char *name;
     size_t name_len;
-    pthread_mutex_t fork_mutex; /* one thread notices a fork */
-    pid_t pid;                  /* of the process that opened the connections */
+    aicpi_owner owner; /* of the connections */
     int64_t node;
     connection connections[POSTGRES_CONNECTIONS];
     size_t count;
@@ -534,25 +533,22 @@ static void make_node(aicpi_rate_store *store) {
     aicpi_random(&store->node, sizeof store->node);
     atomic_store(&store->node_seen, 0);
     atomic_store(&store->nodes, 1);
-    store->pid = getpid();
+    aicpi_owner_set(&store->owner, getpid());
 }
 
 /* In the child of a fork the parent's connections must not be touched, and mutexes may have been
  * held by threads that do not exist here. */
 static void leave_parent(aicpi_rate_store *store) {
-    pthread_mutex_lock(&store->fork_mutex);
-    if (store->pid != getpid()) {
-        for (size_t i = 0; i < store->count; i++) {
-            connection *c = &store->connections[i];
-            if (c->db) {
-                aicpi_sql_abandon(c->db);
-            }
-            c->db = NULL;
-            pthread_mutex_init(&c->mutex, NULL);
-        }
-        make_node(store);
+    if (!aicpi_owner_claim(&store->owner, getpid())) {
+        return;
     }
-    pthread_mutex_unlock(&store->fork_mutex);
+    for (size_t i = 0; i < store->count; i++) {
+        connection *c = &store->connections[i];
+        aicpi_sql_abandon(c->db);
+        c->db = NULL;
+        pthread_mutex_init(&c->mutex, NULL);
+    }
+    make_node(store);
 }
 
 static aicp_status run_lease(aicpi_rate_store *store, connection *c, lease *x, aicp_error *err) {
@@ -574,7 +570,7 @@ static aicp_status run_lease(aicpi_rate_store *store, connection *c, lease *x, a
 static aicp_status
 lease_call(void *user, const aicp_lease_request *q, aicp_lease_grant *grant, aicp_error *err) {
     aicpi_rate_store *store = user;
-    if (store->pid != getpid()) {
+    if (!aicpi_owner_is(&store->owner, getpid())) {
         leave_parent(store);
     }
     lease x = {.store = store, .q = q};
@@ -643,7 +639,6 @@ aicp_status aicpi_rate_store_open(
     }
     store->allocator = a;
     store->count = 1;
-    pthread_mutex_init(&store->fork_mutex, NULL);
     for (size_t i = 0; i < POSTGRES_CONNECTIONS; i++) {
         pthread_mutex_init(&store->connections[i].mutex, NULL);
     }
@@ -669,7 +664,7 @@ void aicpi_rate_store_free(aicpi_rate_store *store) {
     if (!store) {
         return;
     }
-    bool own = store->pid == getpid();
+    bool own = aicpi_owner_is(&store->owner, getpid());
     for (size_t i = 0; i < POSTGRES_CONNECTIONS; i++) {
         connection *c = &store->connections[i];
         if (own) {
@@ -679,7 +674,6 @@ void aicpi_rate_store_free(aicpi_rate_store *store) {
         }
         pthread_mutex_destroy(&c->mutex);
     }
-    pthread_mutex_destroy(&store->fork_mutex);
     aicp_allocator a = store->allocator;
     aicpi_free(&a, store->url);
     aicpi_free(&a, store->name);

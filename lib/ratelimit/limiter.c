@@ -119,6 +119,7 @@ aicp_limiter_new(const aicp_limiter_options *options, aicp_limiter **out, aicp_e
         aicpi_free(&a, l);
         return aicpi_nomem(err);
     }
+    aicpi_limiter_list(l);
     *out = l;
     return AICP_OK;
 }
@@ -127,6 +128,7 @@ void aicp_limiter_free(aicp_limiter *limiter) {
     if (!limiter) {
         return;
     }
+    aicpi_limiter_unlist(limiter);
     for (uint32_t i = 0; i < limiter->shard_count; i++) {
         aicpi_limit_shard_deinit(limiter, &limiter->shards[i]);
     }

@@ -252,7 +252,13 @@ struct aicp_limiter {
     _Atomic uint64_t store_failures;
     _Atomic uint64_t store_down_until; /* no calls before that time */
     _Atomic uint32_t store_failed_in_row;
+    struct aicp_limiter *next; /* in the list of those that a fork must find unlocked */
 };
+
+void aicpi_limiter_list(aicp_limiter *l);
+void aicpi_limiter_unlist(aicp_limiter *l);
+/* In the child of a fork: unspent slices, debts and slots known to the store stay the parent's. */
+void aicpi_limiter_leave_parent(aicp_limiter *l);
 
 static inline aicpi_limit_entry *aicpi_limit_entry_at(const aicpi_limit_shard *s, uint32_t index) {
     return &s->chunks[index / AICPI_LIMIT_CHUNK][index % AICPI_LIMIT_CHUNK];

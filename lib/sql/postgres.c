@@ -68,7 +68,10 @@ static bool wait_socket(aicpi_sql *db, bool write) {
 /* ---- connection ---- */
 
 static aicp_status pg_connect(aicpi_sql *db, aicp_error *err) {
+    /* TLS is set up under locks of the whole process: not while another thread forks. */
+    aicpi_sql_enter();
     PGconn *c = PQconnectStart(db->url);
+    aicpi_sql_leave();
     db->handle = c;
     if (!c) {
         return aicpi_nomem(err);
@@ -82,7 +85,9 @@ static aicp_status pg_connect(aicpi_sql *db, aicp_error *err) {
         if (!wait_socket(db, state == PGRES_POLLING_WRITING)) {
             return aicpi_fail(err, AICP_ERR_STORE, "PostgreSQL: no connection in time");
         }
+        aicpi_sql_enter();
         state = PQconnectPoll(c);
+        aicpi_sql_leave();
     }
     if (PQstatus(c) != CONNECTION_OK) {
         const char *m = PQerrorMessage(c);

@@ -141,7 +141,10 @@ static aicp_status reconnect(aicpi_sql *db, aicp_error *err) {
     for (size_t i = 0; i < db->stmts_count; i++) {
         db->driver->finalize(db->stmts[i]);
         db->stmts[i]->generation = 0;
-        db->stmts[i]->running = false;
+        if (db->stmts[i]->running) {
+            db->stmts[i]->running = false;
+            aicpi_sql_release(db);
+        }
     }
     if (db->connected) {
         db->driver->disconnect(db);
@@ -179,7 +182,9 @@ aicp_status aicpi_sql_open(
     if (s == AICP_OK) {
         db->driver = db->kind == AICPI_SQL_SQLITE ? &aicpi_sql_sqlite : &aicpi_sql_postgres;
         set_deadline(db, 0);
+        aicpi_sql_hold(db);
         s = reconnect(db, err);
+        aicpi_sql_release(db);
     }
     if (s != AICP_OK) {
         aicpi_sql_free(db);
@@ -202,10 +207,13 @@ void aicpi_sql_free(aicpi_sql *db) {
     if (!db) {
         return;
     }
+    aicpi_sql_hold(db);
     free_stmts(db);
     if (db->connected) {
         db->driver->disconnect(db);
     }
+    db->holds = 1; /* rows that were not read to the end */
+    aicpi_sql_release(db);
     aicp_allocator a = db->allocator;
     aicpi_free(&a, db->url);
     aicpi_free(&a, db);
@@ -228,8 +236,11 @@ aicp_status aicpi_sql_exec(aicpi_sql *db, const char *script, aicp_error *err) {
         return db->driver->exec(db, script, err);
     }
     set_deadline(db, 0);
+    aicpi_sql_hold(db);
     aicp_status s = reconnect(db, err);
-    return s == AICP_OK ? db->driver->exec(db, script, err) : s;
+    s = s == AICP_OK ? db->driver->exec(db, script, err) : s;
+    aicpi_sql_release(db);
+    return s;
 }
 
 static aicpi_sql_stmt *find_stmt(aicpi_sql *db, const char *text) {
@@ -273,12 +284,12 @@ static aicpi_sql_stmt *add_stmt(aicpi_sql *db, const char *text) {
 aicp_status
 aicpi_sql_prepare(aicpi_sql *db, const char *text, aicpi_sql_stmt **out, aicp_error *err) {
     *out = NULL;
+    aicpi_sql_hold(db); /* the list of statements must be whole in a child */
     aicpi_sql_stmt *q = find_stmt(db, text);
+    q = q ? q : add_stmt(db, text);
+    aicpi_sql_release(db);
     if (!q) {
-        q = add_stmt(db, text);
-        if (!q) {
-            return aicpi_nomem(err);
-        }
+        return aicpi_nomem(err);
     }
     aicpi_sql_reset(q);
     q->bad_bind = false;
@@ -313,12 +324,8 @@ void aicpi_sql_bind_null(aicpi_sql_stmt *q, int32_t index) {
     bind(q, index, (aicpi_sql_value){AICPI_SQL_NULL, 0, NULL, 0});
 }
 
-aicp_status aicpi_sql_step(aicpi_sql_stmt *q, bool *row, aicp_error *err) {
-    *row = false;
+static aicp_status step(aicpi_sql_stmt *q, bool *row, aicp_error *err) {
     aicpi_sql *db = q->db;
-    if (q->bad_bind) {
-        return aicpi_fail(err, AICP_ERR_INVALID, "parameter outside of the statement: %s", q->text);
-    }
     aicp_status s = AICP_OK;
     if (!db->in_transaction && !q->running) {
         set_deadline(db, 0);
@@ -338,7 +345,22 @@ aicp_status aicpi_sql_step(aicpi_sql_stmt *q, bool *row, aicp_error *err) {
     if (s == AICP_OK) {
         s = db->driver->step(q, row, err);
     }
+    return s;
+}
+
+aicp_status aicpi_sql_step(aicpi_sql_stmt *q, bool *row, aicp_error *err) {
+    *row = false;
+    if (q->bad_bind) {
+        return aicpi_fail(err, AICP_ERR_INVALID, "parameter outside of the statement: %s", q->text);
+    }
+    if (!q->running) {
+        aicpi_sql_hold(q->db); /* until the end or the reset */
+    }
+    aicp_status s = step(q, row, err);
     q->running = s == AICP_OK && *row;
+    if (!q->running) {
+        aicpi_sql_release(q->db);
+    }
     return s;
 }
 
@@ -355,6 +377,7 @@ void aicpi_sql_reset(aicpi_sql_stmt *q) {
     if (q->running) {
         q->db->driver->reset(q);
         q->running = false;
+        aicpi_sql_release(q->db);
     }
 }
 
@@ -389,7 +412,9 @@ static void reset_all(aicpi_sql *db) {
 static aicp_status attempt(aicpi_sql *db, aicpi_sql_fn fn, void *user, aicp_error *err) {
     aicp_status s = reconnect(db, err);
     if (s == AICP_OK) {
+        db->beginning = true;
         s = db->driver->exec(db, db->driver->begin, err);
+        db->beginning = false;
     }
     if (s != AICP_OK) {
         return s;
@@ -421,7 +446,9 @@ aicp_status aicpi_sql_transact(
     uint64_t backoff = BACKOFF_FIRST_NS;
     for (;;) {
         db->deadline = deadline;
+        aicpi_sql_hold(db);
         aicp_status s = attempt(db, fn, user, err);
+        aicpi_sql_release(db);
         bool lost = s != AICP_OK && (db->broken || !db->connected);
         if (s == AICP_OK || db->commit_unknown || (s != AICP_ERR_STORE_BUSY && !lost)) {
             return s;

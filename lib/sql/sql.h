@@ -52,7 +52,17 @@ aicp_status aicpi_sql_open(
     aicp_error *err);
 void aicpi_sql_free(aicpi_sql *db); /* NULL is fine; frees its statements too */
 /* For the child of a fork: drops the connection without touching the parent's session or file. The
- * memory cannot be given back and must stay reachable; use `db` no more. */
+ * memory cannot be given back and must stay reachable; use `db` no more.
+ *
+ * What a fork may count on. SQLite: fork() waits until no thread is inside a transaction or between
+ * the first step and the end (or reset) of a statement, so read rows to the end or reset, in the
+ * thread that stepped. In the child all inherited connections are closed at the first use of any;
+ * the parent's go on. fork() waits at most 10 s, and not at all in a thread that itself is inside
+ * (a hook called in a transaction); a child that was made so gets ERR_STATE for every SQLite store,
+ * as SQLite's own locks may be held for ever there. PostgreSQL: fork() waits only for the steps of
+ * connecting. Statements under way go on in the parent. Children made without fork handlers
+ * (vfork, _Fork, clone) must not use this module. Threads of the program that use SQLite on their
+ * own are not waited for. */
 void aicpi_sql_abandon(aicpi_sql *db);
 aicpi_sql_kind aicpi_sql_engine(const aicpi_sql *db);
 /* Runs a script of several statements without parameters. */

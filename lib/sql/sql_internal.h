@@ -54,6 +54,7 @@ struct aicpi_sql {
     bool broken; /* the connection was lost; the next transaction opens another */
     bool commit_unknown;
     bool in_transaction;
+    bool beginning; /* the statement at hand begins a transaction that is repeated when busy */
     aicpi_sql_kind kind;
     const aicpi_sql_driver *driver;
     uint64_t timeout_ns;
@@ -62,7 +63,10 @@ struct aicpi_sql {
     int64_t changes;
     char *url; /* for SQLite the file's path */
     size_t url_len;
-    void *handle; /* sqlite3 or PGconn */
+    void *handle;    /* sqlite3 or PGconn */
+    size_t holds;    /* reasons why a fork must wait for this connection */
+    aicpi_sql *next; /* in the list of SQLite connections */
+    bool listed;
     aicpi_sql_stmt **stmts;
     size_t stmts_count;
     size_t stmts_capacity;
@@ -70,6 +74,25 @@ struct aicpi_sql {
 
 extern const aicpi_sql_driver aicpi_sql_sqlite;
 extern const aicpi_sql_driver aicpi_sql_postgres;
+
+/* ---- forks ---- */
+
+/* Between enter and leave no other thread's fork happens (short of 10 s). An inner entry of a
+ * thread never waits. `hold` and `release` are the same for one SQLite connection, counted; around
+ * every use of it, from a statement's first step to its end, and around a whole transaction. */
+void aicpi_sql_enter(void);
+void aicpi_sql_leave(void);
+void aicpi_sql_hold(aicpi_sql *db);
+void aicpi_sql_release(aicpi_sql *db);
+/* Which SQLite connections a child must close. */
+void aicpi_sql_list(aicpi_sql *db);
+void aicpi_sql_unlist(aicpi_sql *db);
+/* In the child of a fork: closes the connection that was idle at the fork; the parent's locks and
+ * log stay as they are. */
+void aicpi_sql_sqlite_leave(aicpi_sql *db);
+bool aicpi_sql_fork_waits(void);
+/* The fork did not find the connections idle: SQLite cannot be used in this process. */
+bool aicpi_sql_fork_tore(void);
 
 /* System monotonic time: waiting happens in real time also when a clock hook owns deadlines. */
 uint64_t aicpi_sql_real_ns(void);

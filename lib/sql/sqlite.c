@@ -33,7 +33,8 @@ static aicp_status failed(aicpi_sql *db, int rc, const char *what, aicp_error *e
 static int on_busy(void *user, int count) {
     aicpi_sql *db = user;
     uint64_t now = aicpi_sql_real_ns();
-    if (now >= db->deadline) {
+    /* A fork need not wait for what may be begun again afterwards. */
+    if (now >= db->deadline || (db->beginning && aicpi_sql_fork_waits())) {
         return 0;
     }
     uint64_t wait = (uint64_t)SLEEP_FIRST_NS << (count < 6 ? count : 6);
@@ -62,9 +63,18 @@ static aicp_status use_wal(aicpi_sql *db, aicp_error *err) {
 
 static aicp_status lite_connect(aicpi_sql *db, aicp_error *err) {
     sqlite3 *h = NULL;
+    if (aicpi_sql_fork_tore()) {
+        return aicpi_fail(
+            err,
+            AICP_ERR_STATE,
+            "SQLite: this process was forked while a transaction of its parent did not end;"
+            " open the store in a process that was not: %s",
+            db->url);
+    }
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     int rc = sqlite3_open_v2(db->url, &h, flags, NULL);
     db->handle = h;
+    aicpi_sql_list(db);
     if (rc != SQLITE_OK) {
         return failed(db, rc, db->url, err);
     }
@@ -78,12 +88,31 @@ static aicp_status lite_connect(aicpi_sql *db, aicp_error *err) {
 }
 
 static void lite_disconnect(aicpi_sql *db) {
+    aicpi_sql_unlist(db);
     sqlite3_close_v2(handle_of(db));
     db->handle = NULL;
 }
 
 static void lite_abandon(aicpi_sql *db) {
-    /* Closing it here would touch the parent's write-ahead log. */
+    /* It is closed with all others that were inherited, when this process first uses SQLite. */
+    db->connected = false;
+}
+
+/* SQLite counts connections and locks of a file for the whole process. Left open, the parent's
+ * would make new connections here believe that this process holds locks that only the parent has.
+ * File locks belong to a process, so closing does not undo the parent's; without the checkpoint it
+ * writes nothing. */
+void aicpi_sql_sqlite_leave(aicpi_sql *db) {
+    sqlite3 *h = handle_of(db);
+    for (size_t i = 0; i < db->stmts_count; i++) {
+        sqlite3_finalize((sqlite3_stmt *)db->stmts[i]->engine);
+        db->stmts[i]->engine = NULL;
+        db->stmts[i]->generation = 0;
+        db->stmts[i]->running = false;
+    }
+    (void)sqlite3_db_config(h, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
+    (void)sqlite3_close_v2(h);
+    db->handle = NULL;
     db->connected = false;
 }
 
