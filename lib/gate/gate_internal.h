@@ -199,6 +199,7 @@ void aicpi_body_patch(
 #define AICPI_HEADERS_MAX 16
 #define AICPI_ACCOUNTS_MAX 16
 #define AICPI_ACCOUNT_ID_MAX 256
+#define AICPI_KNOWN_ACCOUNTS_MAX 16384
 #define AICPI_CANDIDATES_MAX 16
 
 typedef struct aicpi_subject {
@@ -325,7 +326,9 @@ struct aicp_gate {
     uint64_t manifest_retry_ns;
     pthread_mutex_t reload_lock;
 
-    /* Accounts "per" something that the ledger has been told of -> digest of the rule then. */
+    /* Accounts "per" something that the ledger has been told of -> digest of the rule then. Callers
+     * choose some of the names ("end_user"): when there are too many all are forgotten, and the
+     * ledger is told again. */
     pthread_mutex_t accounts_lock;
     aicpi_map accounts;
     aicpi_arena accounts_arena;

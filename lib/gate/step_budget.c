@@ -42,21 +42,42 @@ const aicpi_step aicpi_step_price = {"price", price_run, NULL};
 
 /* ---- accounts of a request ---- */
 
-/* Appends ":" and the value; ':' and '%' in it are escaped, so that different values never give the
- * same id. */
-static bool append_value(char *text, size_t size, size_t *len, aicpi_slice value) {
-    static const char hex[] = "0123456789ABCDEF";
-    size_t at = *len;
-    if (size - at < 2) {
-        return false;
+#define VALUE_MAX 96 /* a longer one stands in the id by its hash */
+#define VALUES_TEXT_MAX (AICPI_DIM_COUNT * (VALUE_MAX + 1))
+
+static bool is_escaped(char c) {
+    return c == ':' || c == '%' || (c >= 0 && c < ' ') || c == 0x7F;
+}
+
+static size_t escaped_len(aicpi_slice value) {
+    size_t len = 0;
+    for (size_t i = 0; i < value.len; i++) {
+        len += is_escaped(value.data[i]) ? 3 : 1;
     }
+    return len;
+}
+
+/* ":%h" and the hash: no escaped value begins like that. */
+static size_t put_hash(char *text, aicpi_slice value) {
+    char hash[65];
+    aicpi_sha256_hex(value.data, value.len, hash);
+    memcpy(text, ":%h", 3);
+    memcpy(text + 3, hash, 64);
+    return 67;
+}
+
+/* Writes ":" and the value; ':', '%' and control characters in it are escaped, so that different
+ * values never give the same id. At most VALUE_MAX + 1 bytes. */
+static size_t put_value(char *text, aicpi_slice value) {
+    static const char hex[] = "0123456789ABCDEF";
+    if (escaped_len(value) > VALUE_MAX) {
+        return put_hash(text, value);
+    }
+    size_t at = 0;
     text[at++] = ':';
     for (size_t i = 0; i < value.len; i++) {
         char c = value.data[i];
-        if (size - at < 4) {
-            return false;
-        }
-        if (c == ':' || c == '%') {
+        if (is_escaped(c)) {
             text[at++] = '%';
             text[at++] = hex[c >> 4];
             text[at++] = hex[c & 15];
@@ -64,31 +85,30 @@ static bool append_value(char *text, size_t size, size_t *len, aicpi_slice value
             text[at++] = c;
         }
     }
-    *len = at;
-    return true;
+    return at;
 }
 
-/* "team-month" for a rule without "per"; else "team-month:<team>:…", long values by their hash. */
+/* "team-month" for a rule without "per"; else "team-month:<team>:…". Values that do not fit into an
+ * id together stand in it by one hash. */
 static const char *
 account_id(aicp_gate_decision *d, const aicpi_account_rule *rule, const aicpi_select_subject *v) {
-    char text[AICPI_ACCOUNT_ID_MAX + 1];
-    size_t len = rule->id.len;
-    memcpy(text, rule->id.data, len);
+    char values[VALUES_TEXT_MAX];
+    char text[AICPI_ACCOUNT_ID_MAX];
+    size_t len = 0;
     for (int32_t i = 0; i < AICPI_DIM_COUNT; i++) {
-        char hash[65];
-        aicpi_slice value = v->values[i];
-        if (!(rule->select.per >> i & 1)) {
-            continue;
-        }
-        if (value.len > 96) {
-            aicpi_sha256_hex(value.data, value.len, hash);
-            value = aicpi_slice_of(hash, 64);
-        }
-        if (!append_value(text, sizeof text, &len, value)) {
-            return NULL;
+        if (rule->select.per >> i & 1) {
+            len += put_value(values + len, v->values[i]);
         }
     }
-    return aicpi_decision_text(d, aicpi_slice_of(text, len));
+    size_t at = rule->id.len;
+    memcpy(text, rule->id.data, at);
+    if (len > sizeof text - at) {
+        at += put_hash(text + at, aicpi_slice_of(values, len));
+    } else {
+        memcpy(text + at, values, len);
+        at += len;
+    }
+    return aicpi_decision_text(d, aicpi_slice_of(text, at));
 }
 
 static bool account_is_known(aicp_gate *g, aicpi_slice id, uint64_t digest) {
@@ -102,6 +122,11 @@ static bool account_is_known(aicp_gate *g, aicpi_slice id, uint64_t digest) {
 static void account_now_known(aicp_gate *g, aicpi_slice id, uint64_t digest) {
     pthread_mutex_lock(&g->accounts_lock);
     aicpi_map_slot *slot = aicpi_map_find(&g->accounts, id.data, id.len);
+    if (!slot && g->accounts.count >= AICPI_KNOWN_ACCOUNTS_MAX) {
+        aicpi_map_deinit(&g->accounts);
+        aicpi_map_init(&g->accounts, &g->allocator);
+        aicpi_arena_reset(&g->accounts_arena);
+    }
     char *copy = slot ? NULL : aicpi_arena_strndup(&g->accounts_arena, id.data, id.len);
     if (copy) {
         bool inserted = false;
@@ -148,7 +173,7 @@ static aicp_status find_accounts(aicpi_check *c, aicp_error *err) {
         }
         const char *id = account_id(d, rule, &values);
         if (!id) {
-            return aicpi_fail(err, AICP_ERR_LIMIT, "id of account %s is too long", rule->id.data);
+            return aicpi_nomem(err);
         }
         aicp_status status = make_known(c, rule, aicpi_slice_cstr(id), err);
         if (status != AICP_OK) {

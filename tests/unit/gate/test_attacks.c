@@ -123,3 +123,53 @@ Test(attacks, no_tool_hides_behind_others_or_another_name) {
     }
     gate_fixture_free(&f);
 }
+
+static void account_of(gate_fixture *f, const char *team, char out[300]) {
+    aicp_gate_decision *d = gate_ask(f, team, gate_chat("gpt-4o", "Hello"));
+    cr_assert_str_eq(aicp_gate_decision_step(d), "budget");
+    snprintf(out, 300, "%s", aicp_gate_decision_rule(d));
+    aicp_gate_decision_free(d);
+}
+
+Test(attacks, different_values_have_different_accounts_and_every_value_has_one) {
+    gate_fixture f = gate_fixture_new();
+    char id[300];
+    char again[300];
+    char colons[97];
+    memset(colons, ':', 96);
+    colons[96] = '\0';
+    gate_write(
+        &f.folder,
+        "accounts.json",
+        "[{\"id\":\"a\",\"per\":[\"team\"],\"hard\":\"0\",\"duration\":\"never\"}]");
+    gate_seal(&f.folder, "v2");
+    cr_assert_eq(aicp_gate_reload(f.gate, NULL, NULL), AICP_OK);
+    account_of(&f, "one\ntwo\x7f", id);
+    cr_assert_str_eq(id, "a:one%0Atwo%7F");
+    account_of(&f, colons, id);
+    cr_assert_eq(strncmp(id, "a:%h", 4), 0, "%s", id);
+    account_of(&f, id + 4, again); /* the hash itself as a name */
+    cr_assert_str_neq(id, again);
+    gate_fixture_free(&f);
+}
+
+Test(attacks, names_that_callers_choose_do_not_fill_the_memory) {
+    gate_fixture f = gate_fixture_new();
+    gate_write(
+        &f.folder,
+        "accounts.json",
+        "[{\"id\":\"a\",\"per\":[\"team\"],\"hard\":\"0\",\"duration\":\"never\"}]");
+    gate_seal(&f.folder, "v2");
+    cr_assert_eq(aicp_gate_reload(f.gate, NULL, NULL), AICP_OK);
+    for (size_t i = 0; i < AICPI_KNOWN_ACCOUNTS_MAX; i++) { /* as if so many had come already */
+        bool inserted = false;
+        char name[32];
+        int n = snprintf(name, sizeof name, "filler-%zu", i);
+        const char *kept = aicpi_arena_strndup(&f.gate->accounts_arena, name, (size_t)n);
+        cr_assert_not_null(aicpi_map_put(&f.gate->accounts, kept, (size_t)n, &inserted));
+    }
+    char id[300];
+    account_of(&f, "one-more", id);
+    cr_assert_eq(f.gate->accounts.count, 1);
+    gate_fixture_free(&f);
+}
