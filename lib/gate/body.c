@@ -419,6 +419,11 @@ static void read_member(walker *w, aicpi_slice key) {
         while (aicpi_json_element(r)) {
             read_tool(r, body);
         }
+    } else if (
+        aicpi_slice_is(key, "generationConfig") || aicpi_slice_is(key, "generation_config") ||
+        aicpi_slice_is(key, "inferenceConfig")) {
+        body->other_caps = true;
+        aicpi_json_skip(r);
     } else if (aicpi_slice_is(key, "extra_body")) {
         size_t first = body->text_count;
         read_extra(w);

@@ -169,6 +169,7 @@ typedef struct aicpi_body {
     aicpi_cap caps[3];       /* all that are there: a provider takes one or the other */
     size_t cap_count;
     bool capped;                /* one of them is a number */
+    bool other_caps;            /* a member such as "generationConfig" may hold one too */
     const char *max_tokens_key; /* how this kind of call names the cap */
     size_t open_brace;          /* offset of the first '{' */
     bool empty_object;
@@ -406,8 +407,8 @@ aicpi_refuse(aicpi_check *c, const aicpi_refusal *refusal, aicp_error *err, cons
 aicp_status aicpi_policy_allows(aicpi_check *c, aicpi_slice model, bool *allowed, aicp_error *err);
 /* Values of the subject for selection, limits and accounts. */
 void aicpi_subject_values(const aicpi_subject *s, aicpi_slice model, aicpi_select_subject *out);
-/* Does the decision's reservation cover a request to this model? Reserves the difference when not.
- */
+/* Does the decision, its guardrail and its reservation, cover a request to this model? Reserves the
+ * difference when not. */
 aicp_status aicpi_budget_covers(aicpi_check *c, aicpi_slice model, bool *allowed, aicp_error *err);
 /* Counts `data` as a request to `model` into the quote; a price that is unknown (or NULL) leaves
  * the token figures and sets decision->priced to false. `_again` does it for the request that was

@@ -359,7 +359,8 @@ reserve_less(aicpi_check *c, aicp_ledger_result *result, bool *done, aicp_error 
     aicp_gate_decision *d = c->decision;
     aicp_cost_quote quote = d->quote;
     *done = false;
-    if (!c->bundle->settings.patch_max_tokens || !d->priced) {
+    /* a cap that another member may override would not hold */
+    if (!c->bundle->settings.patch_max_tokens || !d->priced || c->work->body.other_caps) {
         return AICP_OK;
     }
     for (int round = 0; round < CAP_ROUNDS; round++) {
@@ -473,7 +474,15 @@ aicp_status aicpi_budget_covers(aicpi_check *c, aicpi_slice model, bool *allowed
     bool quoted = d->quoted;
     aicp_cost_quote quote = d->quote;
     *allowed = true;
-    if (!d->reserved || aicpi_slice_is(model, d->model)) {
+    if (aicpi_slice_is(model, d->model)) {
+        return AICP_OK;
+    }
+    /* What was scanned by other rules was not scanned for this model. */
+    if (aicpi_guard_profile_for(c->bundle, &d->subject, model) != d->profile) {
+        *allowed = false;
+        return AICP_OK;
+    }
+    if (!d->reserved) {
         return AICP_OK;
     }
     char name[AICPI_FIELD_MAX + 1];

@@ -173,3 +173,33 @@ Test(attacks, names_that_callers_choose_do_not_fill_the_memory) {
     cr_assert_eq(f.gate->accounts.count, 1);
     gate_fixture_free(&f);
 }
+
+Test(attacks, a_cap_that_another_member_overrides_is_not_patched) {
+    expect_refused(
+        "poor",
+        "{\"model\":\"gpt-4o\",\"generationConfig\":{\"maxOutputTokens\":9000},"
+        "\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}",
+        "budget");
+}
+
+Test(attacks, a_fallback_is_no_way_around_a_models_guardrail) {
+    gate_fixture f = gate_fixture_new();
+    gate_write(
+        &f.folder,
+        "guardrails.json",
+        "{\"default\":\"standard\",\"profiles\":["
+        "{\"name\":\"standard\",\"pii\":{\"action\":\"mask\"}},"
+        "{\"name\":\"strict\",\"pii\":{\"action\":\"block\"}}],"
+        "\"assignments\":[{\"match\":{\"model\":[\"gpt-5\"]},\"profile\":\"strict\"}]}");
+    gate_seal(&f.folder, "v2");
+    cr_assert_eq(aicp_gate_reload(f.gate, NULL, NULL), AICP_OK);
+    aicp_gate_decision *d = gate_ask(&f, "blue", gate_chat("gpt-4o", "Hello"));
+    int32_t allowed = 1;
+    cr_assert_eq(aicp_gate_candidate(f.gate, d, "gpt-5", 5, 2000000000, &allowed, NULL), AICP_OK);
+    cr_assert_not(allowed);
+    cr_assert_eq(
+        aicp_gate_candidate(f.gate, d, "gpt-4o-mini", 11, 2000000000, &allowed, NULL), AICP_OK);
+    cr_assert(allowed);
+    aicp_gate_decision_free(d);
+    gate_fixture_free(&f);
+}
