@@ -147,7 +147,7 @@ static void measure(
         sending = now_ns() - sending;
         if (round == 1 && !sync) {
             printf(
-                "{\"name\":\"flush/%s\",\"reservations_per_s\":%.0f}\n",
+                "{\"bench\":\"budget/flush/%s\",\"reservations_per_s\":%.0f}\n",
                 name,
                 (double)threads * cycles * 1e9 / (double)(sending + 1));
         }
@@ -155,7 +155,8 @@ static void measure(
     size_t n = (size_t)threads * (size_t)cycles;
     qsort(samples, n, sizeof *samples, by_value);
     printf(
-        "{\"name\":\"%s\",\"threads\":%d,\"accounts\":%d,\"cycles_per_s\":%.0f,\"cycles_per_cpu_"
+        "{\"bench\":\"budget/"
+        "%s\",\"threads\":%d,\"accounts\":%d,\"cycles_per_s\":%.0f,\"cycles_per_cpu_"
         "s\":%.0f,\"p50_ns\":%llu,"
         "\"p99_ns\":%llu,\"allocs\":%.4f}\n",
         name,

@@ -1,5 +1,5 @@
 /* What a take costs, beside a token bucket under a mutex. One JSON line per case:
- * {"name", "ns_per_op", "p99_ns", "allocations"}; p99 is over batches of 64 operations. */
+ * {"bench", "ns", "p99_ns", "allocs"}; p99 is over batches of 64 operations. */
 #include "aicp/ratelimit.h"
 
 #include <pthread.h>
@@ -166,7 +166,7 @@ static void measure(const char *name, void (*op)(state *), state *s) {
     size_t made = allocations - before;
     qsort(times, BATCHES, sizeof *times, compare);
     printf(
-        "{\"name\":\"%s\",\"ns_per_op\":%.1f,\"p99_ns\":%.1f,\"allocations\":%zu}\n",
+        "{\"bench\":\"%s\",\"ns\":%.1f,\"p99_ns\":%.1f,\"allocs\":%zu}\n",
         name,
         times[BATCHES / 2],
         times[BATCHES / 100 * 99],
@@ -200,7 +200,7 @@ static void measure_two(const char *name, state *s) {
     for (int i = 0; i < 2; i++) {
         pthread_join(r[i].thread, NULL);
     }
-    printf("{\"name\":\"%s\",\"ns_per_op\":%.1f,\"threads\":2}\n", name, (r[0].ns + r[1].ns) / 2);
+    printf("{\"bench\":\"%s\",\"ns\":%.1f,\"threads\":2}\n", name, (r[0].ns + r[1].ns) / 2);
 }
 
 /* Argument: measure only the cases whose name contains it. */
