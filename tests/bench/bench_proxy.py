@@ -2,9 +2,10 @@
 
     ./dev bench proxy [--requests 200] [--rounds 5] [--json]
 
-Two proxies without a database run side by side over one echo server: one plain, one with our handler and the demo
-bundle. Requests of about 2 KB go to them in turns, round by round, so that other load on the machine meets both alike.
-CPU time comes from /proc, so waiting does not count.
+Three proxies without a database run side by side over one echo server: one plain, one with a guardrail class that does
+nothing (what LiteLLM itself spends as soon as there is one), one with our handler and the demo bundle. Requests of about
+2 KB go to them in turns, round by round, so that other load on the machine meets all alike. CPU time comes from /proc,
+so waiting does not count.
 """
 
 import argparse
@@ -29,6 +30,21 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import aicp_dev  # noqa: E402
 
 TICKS = os.sysconf("SC_CLK_TCK")
+NOTHING = """from litellm.integrations.custom_guardrail import CustomGuardrail
+
+
+class Nothing(CustomGuardrail):
+    use_native_lifecycle_hooks = True
+
+    async def async_pre_call_hook(self, user_api_key_dict, cache, data, call_type):
+        return data
+
+    async def async_post_call_success_hook(self, data, user_api_key_dict, response):
+        return response
+
+    async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
+        return None
+"""
 TEXT = "The quarterly report compares regional sales with the plan and lists open questions. " * 24
 
 
@@ -79,6 +95,9 @@ def proxy(name: str, folder: pathlib.Path, echo: str, key: str, without: list[st
     script = ROOT / "scripts" / "litellm" / "configure.py"
     source = ROOT / "config" / "litellm" / "dev.yaml"
     subprocess.run([sys.executable, script, "--echo", echo, *flags, source, config], check=True)
+    if name == "nothing":
+        (folder / "nothing.py").write_text(NOTHING)
+        config.write_text(config.read_text().replace("aicp.litellm.AicpGuardrail", "nothing.Nothing"))
     start = "import sys; from litellm import run_server; sys.exit(run_server())"
     arguments = ["-c", start, "--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--telemetry", "False"]
     settings = {
@@ -125,7 +144,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="JSON Lines")
     options = parser.parse_args()
     key = "sk-" + secrets.token_hex(16)
-    results: dict[str, list[float]] = {"plain": [], "handler": []}
+    results: dict[str, list[float]] = {"plain": [], "nothing": [], "handler": []}
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aicp-bench-")))
         make_bundle(folder)
@@ -134,7 +153,8 @@ def main() -> int:
         health = f"http://127.0.0.1:{port}/health"
         stack.enter_context(running("echo", folder, [server, "--port", str(port)], health, {}))
         proxies = {}
-        for name, without in {"plain": ["database", "guardrails"], "handler": ["database"]}.items():
+        parts = {"plain": ["database", "guardrails"], "nothing": ["database"], "handler": ["database"]}
+        for name, without in parts.items():
             url, process = proxy(name, folder, f"http://127.0.0.1:{port}/v1", key, without)
             proxies[name] = url, stack.enter_context(process)
         for url, pid in proxies.values():
@@ -155,8 +175,9 @@ def report(results: dict[str, list[float]], options: argparse.Namespace) -> None
         return
     for name, values in results.items():
         print(f"{name:8} {middle[name]:7.3f} ms CPU a request, median of {min(values):.3f} to {max(values):.3f}")
-    added = middle["handler"] - middle["plain"]
-    print(f"the handler adds {added * 1000:.0f} µs CPU, {100 * added / middle['plain']:.1f} %")
+    for base in ("plain", "nothing"):
+        added = middle["handler"] - middle[base]
+        print(f"the handler adds {added * 1000:.0f} µs CPU to {base}, {100 * added / middle[base]:.1f} %")
 
 
 if __name__ == "__main__":
