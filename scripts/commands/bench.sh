@@ -9,6 +9,7 @@ main() {
     return 0
   fi
   shift
+  compgen -G "tests/bench/bench_$name.*" >/dev/null || die_usage "no benchmark '$name'; ./dev bench lists them"
   packages_need build test
   build_preset bench || die "the benchmarks do not build"
   if [ -e "tests/bench/bench_$name.sh" ]; then

@@ -11,12 +11,12 @@ main() {
     seconds=${2:-60}
   fi
   [[ $seconds =~ ^[0-9]+$ ]] || die_usage "./dev fuzz [NAME] [SECONDS]: what is '$seconds'?"
+  [ -z "$name" ] || [ -e "tests/fuzz/fuzz_$name.c" ] || die_usage "there is no tests/fuzz/fuzz_$name.c"
   packages_need build test
   build_preset fuzz || die "the fuzz targets do not build"
   local -a targets=(tests/fuzz/fuzz_*.c)
   [ -z "$name" ] || targets=("tests/fuzz/fuzz_$name.c")
   for target in "${targets[@]}"; do
-    [ -e "$target" ] || die_usage "there is no $target"
     fuzz_one "$(basename "$target" .c)" "$seconds" || failed=$((failed + 1))
   done
   [ $failed -eq 0 ] || die "$failed fuzz targets found something; the inputs are below $STATE/fuzz"
