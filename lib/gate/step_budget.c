@@ -468,6 +468,25 @@ void aicpi_budget_release(aicp_gate_decision *d) {
     }
 }
 
+/* Would a request to this model be charged to an account that holds no reservation of this
+ * decision? Nothing could be booked there, so such a fallback is not taken. */
+static bool charges_other_accounts(const aicpi_check *c, aicpi_slice model) {
+    const aicp_gate_decision *d = c->decision;
+    aicpi_select_subject before;
+    aicpi_select_subject after;
+    aicpi_subject_values(&d->subject, aicpi_slice_cstr(d->model), &before);
+    aicpi_subject_values(&d->subject, model, &after);
+    for (size_t i = 0; i < c->bundle->account_count; i++) {
+        const aicpi_select *select = &c->bundle->accounts[i].select;
+        bool by_model = select->per >> AICPI_DIM_MODEL & 1;
+        if (aicpi_select_matches(select, &after) &&
+            (by_model || !aicpi_select_matches(select, &before))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 aicp_status aicpi_budget_covers(aicpi_check *c, aicpi_slice model, bool *allowed, aicp_error *err) {
     aicp_gate_decision *d = c->decision;
     bool priced = d->priced;
@@ -479,6 +498,10 @@ aicp_status aicpi_budget_covers(aicpi_check *c, aicpi_slice model, bool *allowed
     }
     /* What was scanned by other rules was not scanned for this model. */
     if (aicpi_guard_profile_for(c->bundle, &d->subject, model) != d->profile) {
+        *allowed = false;
+        return AICP_OK;
+    }
+    if (charges_other_accounts(c, model)) {
         *allowed = false;
         return AICP_OK;
     }

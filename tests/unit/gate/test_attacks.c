@@ -203,3 +203,23 @@ Test(attacks, a_fallback_is_no_way_around_a_models_guardrail) {
     aicp_gate_decision_free(d);
     gate_fixture_free(&f);
 }
+
+Test(attacks, a_fallback_is_no_way_around_a_models_budget) {
+    gate_fixture f = gate_fixture_new();
+    int32_t allowed = 1;
+    gate_write(
+        &f.folder,
+        "accounts.json",
+        "[{\"id\":\"dear\",\"match\":{\"model\":[\"gpt-5\"]},\"hard\":\"0\",\"duration\":\"never\"}"
+        "]");
+    gate_seal(&f.folder, "v2");
+    cr_assert_eq(aicp_gate_reload(f.gate, NULL, NULL), AICP_OK);
+    aicp_gate_decision *d = gate_ask(&f, "blue", gate_chat("gpt-4o-mini", "Hello"));
+    cr_assert_eq(aicp_gate_decision_verdict(d), AICP_GATE_ALLOW);
+    cr_assert_eq(aicp_gate_candidate(f.gate, d, "gpt-5", 5, 1000000000, &allowed, NULL), AICP_OK);
+    cr_assert_eq(allowed, 0);
+    cr_assert_eq(aicp_gate_candidate(f.gate, d, "gpt-4o", 6, 1000000000, &allowed, NULL), AICP_OK);
+    cr_assert_eq(allowed, 1);
+    aicp_gate_decision_free(d);
+    gate_fixture_free(&f);
+}
