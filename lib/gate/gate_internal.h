@@ -201,7 +201,6 @@ void aicpi_body_patch(
 #define AICPI_ACCOUNTS_MAX 16
 #define AICPI_ACCOUNT_ID_MAX 256
 #define AICPI_KNOWN_ACCOUNTS_MAX 16384
-#define AICPI_CANDIDATES_MAX 16
 
 typedef struct aicpi_subject {
     aicpi_slice fields[AICP_GATE_FIELD_COUNT];

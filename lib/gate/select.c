@@ -3,10 +3,6 @@
 static const char *const dimension_names[AICPI_DIM_COUNT] = {
     "org", "team", "user", "key", "key_alias", "model", "end_user", "tag"};
 
-const char *aicpi_dimension_name(int32_t dimension) {
-    return dimension_names[dimension];
-}
-
 static int32_t dimension_of(aicpi_slice name) {
     for (int32_t i = 0; i < AICPI_DIM_COUNT; i++) {
         if (aicpi_slice_is(name, dimension_names[i])) {

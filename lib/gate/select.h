@@ -43,6 +43,5 @@ typedef struct aicpi_select {
 bool aicpi_select_read_match(aicpi_json *r, aicpi_arena *arena, aicpi_select *out);
 bool aicpi_select_read_per(aicpi_json *r, aicpi_select *out);
 bool aicpi_select_matches(const aicpi_select *s, const aicpi_select_subject *subject);
-const char *aicpi_dimension_name(int32_t dimension);
 
 #endif
