@@ -244,8 +244,10 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_gate_check(
 
 /**
  * May this allowed request go to another model (a fallback, another deployment)? Policy is asked
- * again with `data` as the model, and the reservation is raised when that model may cost more.
- * `*allowed` is 1 or 0. Errors: as aicp_gate_check().
+ * again with `data` as the model, limits that hold for that model and were not charged yet are
+ * charged, and the reservation is raised when it may cost more: all of that or nothing. It ends
+ * with the decision. `*allowed` is 1 or 0. Errors: as aicp_gate_check(); ERR_LIMIT when limits of
+ * more than 16 further models were charged.
  */
 AICP_API AICP_MUST_CHECK aicp_status aicp_gate_candidate(
     aicp_gate *gate,

@@ -244,11 +244,17 @@ typedef struct aicp_limit_request {
     uint64_t slot_ttl_ns; /**< life of the ticket's slots; 0 = the limiter's */
     uint32_t flags;       /**< #AICP_LIMIT_ESTIMATED */
     uint32_t reserved;
+#ifndef SWIG
+    const struct aicp_limit_ticket *held; /**< open tickets of the same request: keys that they
+                                               charged are not charged again. For a request that
+                                               goes on to another model */
+    size_t held_count;
+#endif
 } aicp_limit_request;
 
 /** Static initialiser. */
 #define AICP_LIMIT_REQUEST_INIT                                                                    \
-    { sizeof(aicp_limit_request), NULL, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(aicp_limit_request), NULL, 0, 0, 0, 0, 0, 0, 0, NULL, 0 }
 /** Sets the defaults; `size` is sizeof(aicp_limit_request). */
 AICP_API void aicp_limit_request_init(aicp_limit_request *request, size_t size);
 

@@ -197,6 +197,22 @@ aicp_status aicp_gate_check(
     return AICP_OK;
 }
 
+static aicp_status
+try_candidate(aicpi_check *c, aicpi_slice model, bool *allowed, aicp_error *err) {
+    bool took = false;
+    aicp_status status = aicpi_policy_allows(c, model, allowed, err);
+    if (status == AICP_OK && *allowed) {
+        status = aicpi_limits_cover(c, model, allowed, &took, err);
+    }
+    if (status == AICP_OK && *allowed) {
+        status = aicpi_budget_covers(c, model, allowed, err);
+    }
+    if (took && (status != AICP_OK || !*allowed)) {
+        aicpi_limits_forget(c);
+    }
+    return status;
+}
+
 aicp_status aicp_gate_candidate(
     aicp_gate *gate,
     aicp_gate_decision *decision,
@@ -229,10 +245,7 @@ aicp_status aicp_gate_candidate(
         .deadline_ns = deadline_after(now, wait_ns),
     };
     bool ok = false;
-    aicp_status status = aicpi_policy_allows(&c, aicpi_slice_of(data, len), &ok, err);
-    if (status == AICP_OK && ok) {
-        status = aicpi_budget_covers(&c, aicpi_slice_of(data, len), &ok, err);
-    }
+    aicp_status status = try_candidate(&c, aicpi_slice_of(data, len), &ok, err);
     aicpi_work_give(gate, work);
     *allowed = status == AICP_OK && ok;
     return status;

@@ -253,8 +253,13 @@ struct aicp_gate_decision {
     aicp_guard_session *session;
     double risk;
     size_t findings;
+    /* What limits were charged: by the check, then by candidates that other limits hold for. They
+     * lie in `ticket`, or in the arena when there are several. */
     aicp_limit_ticket ticket;
-    bool ticket_open;
+    aicp_limit_ticket *tickets;
+    size_t ticket_count; /* open ones */
+    uint64_t limit_tokens;
+    bool limit_estimated;
     /* Reservations: one for the check, more for dearer candidates. */
     const char *accounts[AICPI_ACCOUNTS_MAX];
     size_t account_count;
@@ -404,6 +409,12 @@ aicpi_refuse(aicpi_check *c, const aicpi_refusal *refusal, aicp_error *err, cons
 
 /* May the subject use the model? Fills reason, rule and advice of a refusal when not. */
 aicp_status aicpi_policy_allows(aicpi_check *c, aicpi_slice model, bool *allowed, aicp_error *err);
+/* Takes the limits that hold for this model and were not charged by the decision yet, all or none;
+ * `*took` says whether there were any. `_forget` undoes the last such take, `_cancel` all takes. */
+aicp_status
+aicpi_limits_cover(aicpi_check *c, aicpi_slice model, bool *allowed, bool *took, aicp_error *err);
+void aicpi_limits_forget(aicpi_check *c);
+void aicpi_limits_cancel(aicp_gate_decision *d, uint64_t now_ns);
 /* Values of the subject for selection, limits and accounts. */
 void aicpi_subject_values(const aicpi_subject *s, aicpi_slice model, aicpi_select_subject *out);
 /* Does the decision, its guardrail and its reservation, cover a request to this model? Reserves the

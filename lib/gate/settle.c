@@ -77,11 +77,11 @@ aicp_status aicp_gate_settle(
     if (status != AICP_OK) {
         return status;
     }
-    if (d->ticket_open) {
-        int64_t tokens = 0;
-        bool fits = input >= 0 && output >= 0 && aicpi_add_i64(input, output, &tokens);
-        aicp_limiter_settle(g->limiter, &d->ticket, fits ? (uint64_t)tokens : UINT64_MAX, 0);
-        d->ticket_open = false;
+    int64_t tokens = 0;
+    bool fits = input >= 0 && output >= 0 && aicpi_add_i64(input, output, &tokens);
+    while (d->ticket_count > 0) {
+        aicp_limit_ticket *ticket = &d->tickets[--d->ticket_count];
+        aicp_limiter_settle(g->limiter, ticket, fits ? (uint64_t)tokens : UINT64_MAX, 0);
     }
     d->settled = true;
     d->settled_nano = cost;
@@ -103,10 +103,7 @@ aicp_status aicp_gate_release(aicp_gate *g, aicp_gate_decision *d, aicp_error *e
     }
     d->released = true;
     aicpi_budget_release(d);
-    if (d->ticket_open) {
-        aicp_limiter_cancel(g->limiter, &d->ticket, 0);
-        d->ticket_open = false;
-    }
+    aicpi_limits_cancel(d, 0);
     return AICP_OK;
 }
 
@@ -115,8 +112,9 @@ aicp_status aicp_gate_renew(aicp_gate *g, aicp_gate_decision *d, aicp_error *err
         return aicpi_fail(err, AICP_ERR_INVALID, "gate or decision is NULL");
     }
     aicp_status status = AICP_OK;
-    if (d->ticket_open) {
-        status = aicp_limiter_renew(g->limiter, &d->ticket, 0, 0, err);
+    for (size_t i = 0; i < d->ticket_count; i++) {
+        aicp_status renewed = aicp_limiter_renew(g->limiter, &d->tickets[i], 0, 0, err);
+        status = renewed != AICP_OK ? renewed : status;
     }
     if (d->reserved) {
         uint64_t ttl = (uint64_t)d->bundle->settings.reservation_ttl_s * 1000000000;

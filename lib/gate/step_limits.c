@@ -12,7 +12,8 @@ static void add_value(
 
 #define VALUES_MAX (AICP_LIMIT_DIMENSIONS + AICP_LIMIT_MAX_CHARGES)
 
-static size_t subject_values(const aicp_gate_decision *d, aicp_limit_value *values) {
+static size_t
+subject_values(const aicp_gate_decision *d, aicpi_slice model, aicp_limit_value *values) {
     const aicpi_slice *f = d->subject.fields;
     size_t n = 0;
     add_value(values, &n, VALUES_MAX, AICP_LIMIT_ORG, f[AICP_GATE_ORG]);
@@ -20,7 +21,7 @@ static size_t subject_values(const aicp_gate_decision *d, aicp_limit_value *valu
     add_value(values, &n, VALUES_MAX, AICP_LIMIT_USER, f[AICP_GATE_USER]);
     add_value(values, &n, VALUES_MAX, AICP_LIMIT_KEY, f[AICP_GATE_KEY]);
     add_value(values, &n, VALUES_MAX, AICP_LIMIT_END_USER, f[AICP_GATE_END_USER]);
-    add_value(values, &n, VALUES_MAX, AICP_LIMIT_MODEL, aicpi_slice_cstr(d->model));
+    add_value(values, &n, VALUES_MAX, AICP_LIMIT_MODEL, model);
     for (size_t i = 0; i < d->subject.tag_count; i++) {
         add_value(values, &n, VALUES_MAX, AICP_LIMIT_TAG, d->subject.tags[i]);
     }
@@ -129,24 +130,32 @@ refuse(aicpi_check *c, aicp_status why, const aicp_limit_result *result, aicp_er
     return status == AICP_OK ? headers(c, result, true, err) : status;
 }
 
+static void limit_request(
+    const aicpi_check *c, aicp_limit_value *values, aicpi_slice model, aicp_limit_request *q) {
+    const aicp_gate_decision *d = c->decision;
+    *q = (aicp_limit_request)AICP_LIMIT_REQUEST_INIT;
+    q->values = values;
+    q->value_count = subject_values(d, model, values);
+    q->tokens = d->limit_tokens;
+    q->flags = d->limit_estimated ? AICP_LIMIT_ESTIMATED : 0;
+    q->now_ns = c->now_ns;
+    q->deadline_ns = c->deadline_ns;
+}
+
 static aicp_status limits_run(aicpi_check *c, aicp_error *err) {
     aicp_gate_decision *d = c->decision;
     if (!c->bundle->limits) {
         return AICP_OK;
     }
-    bool estimated = false;
     aicp_limit_value values[VALUES_MAX];
-    aicp_limit_request request = AICP_LIMIT_REQUEST_INIT;
+    aicp_limit_request request;
     aicp_limit_result result = AICP_LIMIT_RESULT_INIT;
-    request.values = values;
-    request.value_count = subject_values(d, values);
-    request.tokens = tokens_wanted(c, &estimated);
-    request.flags = estimated ? AICP_LIMIT_ESTIMATED : 0;
-    request.now_ns = c->now_ns;
-    request.deadline_ns = c->deadline_ns;
+    d->limit_tokens = tokens_wanted(c, &d->limit_estimated);
+    limit_request(c, values, aicpi_slice_cstr(d->model), &request);
     aicp_status status =
         aicp_limiter_take(c->gate->limiter, c->bundle->limits, &request, &d->ticket, &result, err);
-    d->ticket_open = status == AICP_OK;
+    d->tickets = &d->ticket;
+    d->ticket_count = status == AICP_OK;
     switch (status) {
     case AICP_OK:
         return result.rule >= 0 ? headers(c, &result, false, err) : AICP_OK;
@@ -163,15 +172,73 @@ static aicp_status limits_run(aicpi_check *c, aicp_error *err) {
  * gets all back. */
 static void limits_undo(aicpi_check *c, int32_t refused_by) {
     aicp_gate_decision *d = c->decision;
-    if (!d->ticket_open) {
-        return;
-    }
-    d->ticket_open = false;
-    if (refused_by == AICP_GATE_STEP_GUARDRAIL) {
+    if (refused_by != AICP_GATE_STEP_GUARDRAIL) {
+        aicpi_limits_cancel(d, c->now_ns);
+    } else if (d->ticket_count > 0) {
         aicp_limiter_refund(c->gate->limiter, &d->ticket, c->now_ns);
-    } else {
-        aicp_limiter_cancel(c->gate->limiter, &d->ticket, c->now_ns);
+        d->ticket_count = 0;
     }
 }
 
 const aicpi_step aicpi_step_limits = {"limits", limits_run, limits_undo};
+
+/* ---- candidates ---- */
+
+#define TICKETS_MAX 17 /* the check's and those of 16 candidates */
+
+static bool room_for_ticket(aicp_gate_decision *d) {
+    if (d->tickets == &d->ticket) {
+        aicp_limit_ticket *all = aicpi_arena_alloc(&d->arena, TICKETS_MAX * sizeof *all);
+        if (!all) {
+            return false;
+        }
+        all[0] = d->ticket;
+        d->tickets = all;
+    }
+    return true;
+}
+
+aicp_status
+aicpi_limits_cover(aicpi_check *c, aicpi_slice model, bool *allowed, bool *took, aicp_error *err) {
+    aicp_gate_decision *d = c->decision;
+    *allowed = true;
+    *took = false;
+    if (!c->bundle->limits || d->ticket_count == 0) {
+        return AICP_OK;
+    }
+    if (d->ticket_count == TICKETS_MAX) {
+        return aicpi_fail(
+            err, AICP_ERR_LIMIT, "more than %d candidates for one request", TICKETS_MAX - 1);
+    }
+    if (!room_for_ticket(d)) {
+        return aicpi_nomem(err);
+    }
+    aicp_limit_value values[VALUES_MAX];
+    aicp_limit_request request;
+    aicp_limit_result result = AICP_LIMIT_RESULT_INIT;
+    limit_request(c, values, model, &request);
+    request.held = d->tickets;
+    request.held_count = d->ticket_count;
+    aicp_limit_ticket *ticket = &d->tickets[d->ticket_count];
+    aicp_status status =
+        aicp_limiter_take(c->gate->limiter, c->bundle->limits, &request, ticket, &result, err);
+    if (status == AICP_ERR_RATE_LIMITED || status == AICP_ERR_TOO_LARGE ||
+        status == AICP_ERR_STORE) {
+        *allowed = false;
+        return AICP_OK;
+    }
+    *took = status == AICP_OK && result.rule >= 0;
+    d->ticket_count += *took;
+    return status;
+}
+
+void aicpi_limits_forget(aicpi_check *c) {
+    aicp_gate_decision *d = c->decision;
+    aicp_limiter_cancel(c->gate->limiter, &d->tickets[--d->ticket_count], c->now_ns);
+}
+
+void aicpi_limits_cancel(aicp_gate_decision *d, uint64_t now_ns) {
+    while (d->ticket_count > 0) {
+        aicp_limiter_cancel(d->gate->limiter, &d->tickets[--d->ticket_count], now_ns);
+    }
+}

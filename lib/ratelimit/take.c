@@ -381,6 +381,34 @@ static aicp_status fail_denied(const aicpi_limit_work *w, aicp_status status, ai
 
 /* ---- the take ------------------------------------------------------------------------------- */
 
+static bool is_held(const aicpi_limit_work *w, const aicp_limit_request *q, size_t item) {
+    uint32_t shard = w->items[item].shard;
+    const aicpi_limit_entry *e = aicpi_limit_find(&w->limiter->shards[shard], &w->items[item].key);
+    for (size_t i = 0; e && i < q->held_count; i++) {
+        const aicpi_ticket *t = (const aicpi_ticket *)(const void *)q->held[i].internal;
+        for (uint64_t k = 0; k < t->count && k < AICP_LIMIT_MAX_CHARGES; k++) {
+            const aicpi_ticket_charge *c = &t->charges[k];
+            if (c->shard == shard && c->index == e->index && c->generation == e->generation) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Leaves out the keys that the request has been charged on already. */
+static void leave_out_held(aicpi_limit_work *w, const aicp_limit_request *q) {
+    size_t kept = 0;
+    aicpi_limit_lock(w);
+    for (size_t i = 0; i < w->count; i++) {
+        if (!is_held(w, q, i)) {
+            w->items[kept++] = w->items[i];
+        }
+    }
+    aicpi_limit_unlock(w);
+    w->count = kept;
+}
+
 /* Amounts that no waiting could help. */
 static aicp_status
 check_amounts(const aicpi_limit_work *w, aicp_limit_result *result, aicp_error *err) {
@@ -477,6 +505,9 @@ static aicp_status take(
     aicpi_limit_work_init(&w, l, rules, request);
     r->estimated = (request->flags & AICP_LIMIT_ESTIMATED) != 0;
     aicp_status status = aicpi_limit_collect(&w, request, err);
+    if (status == AICP_OK && request->held_count != 0) {
+        leave_out_held(&w, request);
+    }
     if (status == AICP_OK) {
         status = check_amounts(&w, r, err);
     }
