@@ -71,7 +71,7 @@ class DeadlineError(AicpError, TimeoutError):
 
 
 class WouldBlockError(AicpError):
-    """The call would have to wait: repeat it where waiting is allowed, with a deadline."""
+    """The call would have to wait: repeat it where waiting is allowed, and say how long."""
 
 
 class UnsupportedError(AicpError):

@@ -1,7 +1,7 @@
 """The whole of the library in one call: may this request run, what will it cost, what must change?
 
     with Gate(bundle="/etc/aicp/bundle", store="sqlite:///var/lib/aicp/ledger.db") as gate:
-        decision = gate.check(body, key=key_hash, team="blue", deadline=1.0)
+        decision = gate.check(body, key=key_hash, team="blue", wait=1.0)
         if decision.allowed:
             answer = send(decision.body or body)
             decision.settle({"prompt_tokens": 12, "completion_tokens": 40})
@@ -136,11 +136,11 @@ class Gate(Handle):
         source: str = "",
         call_id: str = "",
         tags: Iterable[str] = (),
-        deadline: float = 0.0,
+        wait: float = 0.0,
     ) -> "Decision":
-        """Decides. ``deadline`` is how many seconds the call may wait for the store.
+        """Decides. ``wait`` is how many seconds the call may wait for the store.
 
-        A refusal is a decision with ``allowed`` False, not an exception. With deadline 0 the call
+        A refusal is a decision with ``allowed`` False, not an exception. With 0 the call
         raises :class:`aicp.WouldBlockError` when it would have to wait; nothing was taken then.
         """
         gate = self._h
@@ -158,7 +158,7 @@ class Gate(Handle):
                     _c.aicp_gate_request_set(request, field, value)
             for tag in tags:
                 _c.aicp_gate_request_add_tag(request, tag)
-            made = _c.aicp_gate_check(gate, request, int(deadline * 1e9))
+            made = _c.aicp_gate_check(gate, request, int(wait * 1e9))
         finally:
             self._requests.append(request)
         return Decision(gate, made)
@@ -273,11 +273,11 @@ class Decision(Handle):
         with self._lock:
             return json.loads(_c.aicp_gate_decision_json(self._h))
 
-    def candidate(self, model: str, *, deadline: float = 0.0) -> bool:
+    def candidate(self, model: str, *, wait: float = 0.0) -> bool:
         """May this request go to another model? Policy is asked again, the reservation raised."""
         with self._lock:
             return bool(
-                _c.aicp_gate_candidate(self._gate, self._h, model, int(deadline * 1e9))
+                _c.aicp_gate_candidate(self._gate, self._h, model, int(wait * 1e9))
             )
 
     def output(self, answer: Text) -> Output:

@@ -41,8 +41,8 @@ class Decision:
             setattr(self, name, value)
         self.settled, self.released, self.asked, self.served = [], 0, [], None
 
-    def candidate(self, model, deadline=0.0):
-        self.asked.append((model, deadline))
+    def candidate(self, model, wait=0.0):
+        self.asked.append((model, wait))
         answer = self.gate.candidates.get(model, True)
         if isinstance(answer, list):
             answer = answer.pop(0)
@@ -91,8 +91,8 @@ class Gate:
         self.answers, self.decisions, self.checks = list(answers), [], []
         self.candidates, self.output = candidates or {}, output
 
-    def check(self, body, *, deadline=0.0, **request):
-        self.checks.append((json.loads(body), deadline, request))
+    def check(self, body, *, wait=0.0, **request):
+        self.checks.append((json.loads(body), wait, request))
         answer = self.answers.pop(0) if self.answers else {}
         if isinstance(answer, Exception):
             raise answer

@@ -57,7 +57,7 @@ def body(text="hello", model="gpt-4o", **more):
 
 def check(gate, *args, **more):
     """A check that may wait: a budget is read from its store when it is first needed."""
-    return gate.check(*args, deadline=5, **more)
+    return gate.check(*args, wait=5, **more)
 
 
 def answer(text):
@@ -135,8 +135,8 @@ def test_texts_are_anonymised_and_restored(gate):
 
 def test_fallbacks_are_asked_about(gate):
     decision = check(gate, body(), key="k", team="red")
-    assert decision.candidate("gpt-5", deadline=5) is False
-    assert check(gate, body(), key="k", team="blue").candidate("gpt-5", deadline=5) is True
+    assert decision.candidate("gpt-5", wait=5) is False
+    assert check(gate, body(), key="k", team="blue").candidate("gpt-5", wait=5) is True
 
 
 def test_a_budget_is_spent_and_given_back(gate):
@@ -249,7 +249,7 @@ def test_one_decision_in_two_threads_does_no_harm(gate):
     def work():
         for _ in range(200):
             decision.output_text("to <EMAIL_ADDRESS_1>")
-            decision.candidate("gpt-5", deadline=5)
+            decision.candidate("gpt-5", wait=5)
             assert decision.model
         done.append(1)
 

@@ -23,6 +23,7 @@ from litellm.types.utils import (  # noqa: E402
     Usage,
 )
 
+from aicp import AicpError  # noqa: E402
 from aicp.litellm import AicpGuardrail, Settings  # noqa: E402
 from fakes import Gate, failure  # noqa: E402
 
@@ -120,13 +121,13 @@ def test_nobody_opts_out_of_a_default_on_guardrail():
 def test_check_gets_the_body_without_internals_and_the_whole_identity():
     gate = Gate()
     pre(handler(gate), request(temperature=0.5))
-    body, deadline, asked = gate.checks[0]
+    body, wait, asked = gate.checks[0]
     assert body == {
         "model": "gpt-4o",
         "messages": [{"role": "user", "content": "mail bob@example.com"}],
         "temperature": 0.5,
     }
-    assert deadline == 0.0
+    assert wait == 0.0
     assert asked == {
         "action": "chat",
         "key": "a" * 64,
@@ -249,7 +250,7 @@ def test_an_unchanged_body_leaves_the_request_alone():
 # -- waiting ---------------------------------------------------------------------------------------
 
 
-def test_waiting_happens_in_a_thread_with_a_deadline():
+def test_waiting_happens_in_a_thread_and_ends():
     gate = Gate(failure("ERR_WOULD_BLOCK", 11))
     threads = []
     check = gate.check
@@ -260,7 +261,7 @@ def test_waiting_happens_in_a_thread_with_a_deadline():
 
     gate.check = noted
     pre(handler(gate, wait_seconds=1.5), request())
-    assert [deadline for _, deadline, _ in gate.checks] == [0.0, 1.5]
+    assert [wait for _, wait, _ in gate.checks] == [0.0, 1.5]
     assert threads[0] is threading.main_thread()
     assert threads[1] is not threading.main_thread()
 
@@ -316,6 +317,54 @@ def test_a_gate_that_cannot_be_opened_refuses_then_recovers():
     guard.runtime._failed_at -= 2
     pre(guard, request())
     assert len(tries) == 2
+
+
+def test_the_gate_opens_when_the_handler_is_made():
+    opened = threading.Event()
+
+    def opener(_):
+        opened.set()
+        return Gate()
+
+    guard = AicpGuardrail(settings=Settings(), opener=opener, guardrail_name="aicp")
+    assert opened.wait(10), "no request was needed"
+    assert guard.runtime.open() is guard.runtime.ready
+
+
+def test_a_wrong_bundle_shows_in_the_log_at_start(caplog):
+    tried = threading.Event()
+
+    def opener(_):
+        tried.set()
+        raise failure("ERR_BUNDLE", 900)
+
+    guard = AicpGuardrail(settings=Settings(), opener=opener, guardrail_name="aicp")
+    assert tried.wait(10)
+    with pytest.raises(AicpError):
+        guard.runtime.open()  # after the thread, which holds the lock
+    guard.shutdown()
+    assert [r.message for r in caplog.records].count("the gate cannot be opened: the store failed") == 1
+
+
+@pytest.mark.parametrize("fail_open", [False, True])
+def test_a_call_waits_for_a_gate_that_is_being_opened(fail_open):
+    go_on = threading.Event()
+
+    def opener(_):
+        assert go_on.wait(10)
+        return Gate()
+
+    settings = Settings(fail_open=fail_open)
+    guard = AicpGuardrail(settings=settings, opener=opener, guardrail_name="aicp")
+
+    async def call():
+        asked = asyncio.ensure_future(guard.async_pre_call_hook(USER, None, request(), "acompletion"))
+        await asyncio.sleep(0.05)
+        assert not asked.done() and guard.counters["failed_open"] == 0
+        go_on.set()
+        return await asked
+
+    assert guard.calls.find(run(call())).decision is not None
 
 
 def test_a_forked_worker_opens_its_own_gate():
@@ -414,6 +463,26 @@ def test_no_answer_about_a_candidate_follows_the_fail_mode(fail_open, left):
     guard = handler(Gate(candidates={"gpt-5": failure()}), fail_open=fail_open)
     data = pre(guard, request())
     assert len(candidates(guard, data, "gpt-5")) == left
+
+
+NO_OUTAGES = [failure("ERR_INVALID", 2), failure("ERR_STATE", 10), RuntimeError("bug")]
+
+
+@pytest.mark.parametrize("error", NO_OUTAGES)
+def test_only_an_outage_opens_the_way_to_a_candidate(error):
+    guard = handler(Gate(candidates={"gpt-5": error}), fail_open=True)
+    data = pre(guard, request())
+    assert candidates(guard, data, "gpt-5") == []
+
+
+@pytest.mark.parametrize("error", NO_OUTAGES)
+def test_only_an_outage_lets_an_answer_pass_unscanned(error):
+    guard = handler(Gate(output=error), fail_open=True)
+    data = pre(guard, request())
+    with pytest.raises(HTTPException) as caught:
+        run(guard.async_post_call_success_hook(data, USER, answer("x")))
+    assert caught.value.status_code == 503
+    assert guard.counters["failed_open"] == 0
 
 
 def test_requests_of_others_are_not_touched():

@@ -54,6 +54,7 @@ class AicpGuardrail(CustomGuardrail):
         opener = kwargs.pop("opener", None)
         super().__init__(**kwargs)
         self.runtime = Runtime(settings or Settings.from_env(), opener)
+        self.runtime.start()
         self.calls = Calls()
         self.counters = {"checked": 0, "refused": 0, "failed_open": 0, "failed_closed": 0}
         atexit.register(self.shutdown)
@@ -104,20 +105,25 @@ class AicpGuardrail(CustomGuardrail):
         gate = self.runtime.ready or await self.runtime.in_thread(self.runtime.open)
         if len(body) > _LONG_BYTES:
             wait = self.runtime.settings.wait_seconds
-            return await self.runtime.in_thread(gate.check, body, deadline=wait, **request)
+            return await self.runtime.in_thread(gate.check, body, wait=wait, **request)
         return await self.runtime.ask(gate.check, body, **request)
 
     def _cannot_decide(self, error: Exception, data: Dict[str, Any]) -> None:
         name = getattr(error, "name", "") or type(error).__name__
-        if not isinstance(error, AicpError):
-            log.exception("the check of a call failed unexpectedly")
-        if not self.runtime.settings.fail_open or not isinstance(error, _OUTAGES):
+        if not self._may_pass(error):
             self.counters["failed_closed"] += 1
             log.error("a call is refused because the gate cannot decide: %s", error)
             _fail_closed(name)
         self.counters["failed_open"] += 1
         log.warning("a call passes UNCHECKED because the gate cannot decide: %s", error)
         self.calls.add(Call(None, fail_open=name), data)
+
+    def _may_pass(self, error: Exception) -> bool:
+        """Whether the open mode lets something pass though it failed: for an outage, never for a
+        refusal, a wrong argument or a mistake of ours."""
+        if not isinstance(error, AicpError):
+            log.error("the gate failed unexpectedly", exc_info=error)
+        return self.runtime.settings.fail_open and isinstance(error, _OUTAGES)
 
     # -- may it go to this model ------------------------------------------------------------------
 
@@ -139,8 +145,8 @@ class AicpGuardrail(CustomGuardrail):
         if model not in call.candidates:
             try:
                 allowed = await self.runtime.ask(call.decision.candidate, model)
-            except AicpError as error:
-                allowed = self.runtime.settings.fail_open
+            except Exception as error:
+                allowed = self._may_pass(error)
                 log.error("no answer whether %s may be used, so it is %s: %s", model, allowed, error)
             call.candidates[model] = bool(allowed)
         return healthy_deployments if call.candidates[model] else []
@@ -167,7 +173,7 @@ class AicpGuardrail(CustomGuardrail):
                 output = await self.runtime.in_thread(call.decision.output, body)
             else:
                 output = call.decision.output(body)
-        except AicpError as error:
+        except Exception as error:
             self._cannot_scan(error)
             return response
         if not output.allowed:
@@ -177,11 +183,11 @@ class AicpGuardrail(CustomGuardrail):
             answers.merge(response, json.loads(output.data))
         return response
 
-    def _cannot_scan(self, error: AicpError) -> None:
-        if not self.runtime.settings.fail_open:
+    def _cannot_scan(self, error: Exception) -> None:
+        if not self._may_pass(error):
             self.counters["failed_closed"] += 1
             log.error("an answer is withheld because it cannot be scanned: %s", error)
-            _fail_closed(error.name)
+            _fail_closed(getattr(error, "name", "") or type(error).__name__)
         self.counters["failed_open"] += 1
         log.warning("an answer passes UNSCANNED: %s", error)
 
@@ -216,9 +222,10 @@ class AicpGuardrail(CustomGuardrail):
         except Refused:
             self.counters["refused"] += 1
             _refuse(call)
-        except AicpError as error:
-            self._cannot_scan(error)
-            raise
+        except AicpError as error:  # the part held back is lost, so it ends here in either mode
+            self.counters["failed_closed"] += 1
+            log.error("a streamed answer ends early because it cannot be scanned: %s", error)
+            _fail_closed(error.name)
         finally:
             call.usage = rewriter.usage
             call.written = rewriter.written

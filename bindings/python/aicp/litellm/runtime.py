@@ -1,4 +1,5 @@
-"""The gate of this process, opened when it is first needed, and the threads that may wait."""
+"""The gate of this process, opened in a thread when the handler is made, and the threads that may
+wait."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ log = logging.getLogger("aicp.litellm")
 _T = TypeVar("_T")
 
 _RETRY_SECONDS = 1.0
+_RETRY_MOST_SECONDS = 30.0
 
 
 class Runtime:
@@ -28,11 +30,32 @@ class Runtime:
         self.settings = settings
         self._opener = opener or _open
         self._lock = threading.Lock()
-        self._pid = 0
+        self._pid = os.getpid()
         self._gate: Any = None
         self._pool: Optional[ThreadPoolExecutor] = None
         self._failure: Optional[AicpError] = None
         self._failed_at = 0.0
+        self._ended = threading.Event()
+
+    def start(self) -> None:
+        """Opens the gate in a thread, so that wrong rules or a wrong store show in the log at once
+        and the first call need not wait. Where that fails it is tried again, more and more rarely.
+        A process that is forked later opens its own with its first call."""
+        self._ended.clear()
+        threading.Thread(target=self._keep_opening, name="aicp-open", daemon=True).start()
+
+    def _keep_opening(self) -> None:
+        pause = _RETRY_SECONDS
+        while not self._ended.is_set():
+            try:
+                self.open()
+                return
+            except AicpError:
+                pass  # open() has told the log
+            except Exception:
+                log.exception("the gate cannot be opened")
+            self._ended.wait(pause)
+            pause = min(2 * pause, _RETRY_MOST_SECONDS)
 
     def _mine(self) -> None:
         if self._pid != os.getpid():
@@ -41,6 +64,7 @@ class Runtime:
             self._gate = None
             self._pool = None
             self._failure = None
+            self._ended = threading.Event()
 
     @property
     def pool(self) -> ThreadPoolExecutor:
@@ -69,9 +93,10 @@ class Runtime:
             try:
                 self._gate = self._opener(self.settings)
             except AicpError as error:
+                if self._failure is None or str(self._failure) != str(error):
+                    log.error("the gate cannot be opened: %s", error)
                 self._failure = error
                 self._failed_at = time.monotonic()
-                log.error("the gate cannot be opened: %s", error)
                 raise
             self._failure = None
             log.info("gate open, bundle %s", self._gate.bundle_version)
@@ -80,6 +105,7 @@ class Runtime:
     def close(self) -> None:
         """Closes the gate of this process, if it has one; the next call opens another."""
         self._mine()
+        self._ended.set()
         with self._lock:
             gate, self._gate = self._gate, None
             pool, self._pool = self._pool, None
@@ -99,13 +125,13 @@ class Runtime:
         return await loop.run_in_executor(self.pool, call)
 
     async def ask(self, function: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
-        """Calls a function of the gate that takes ``deadline``: at once if it need not wait, else in
+        """Calls a function of the gate that takes ``wait``: at once if it need not wait, else in
         a thread."""
         try:
-            return function(*args, deadline=0.0, **kwargs)
+            return function(*args, wait=0.0, **kwargs)
         except WouldBlockError:
-            deadline = self.settings.wait_seconds
-            return await self.in_thread(function, *args, deadline=deadline, **kwargs)
+            wait = self.settings.wait_seconds
+            return await self.in_thread(function, *args, wait=wait, **kwargs)
 
 
 def _open(settings: Settings) -> Gate:
