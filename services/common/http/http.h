@@ -57,6 +57,10 @@ typedef struct aicps_http_request {
     uint64_t deadline_ns;                /* monotonic; the handler should be done by then */
     bool resumed;                        /* the handler runs again after aicps_http_wait */
     void *worker;                        /* what worker_open made for this thread */
+    /* Of those above the server, NULL at first, the same in on_done and after aicps_http_wait: */
+    const char *route; /* pattern that the request met, "/api/v1/models/{id}": logs and metrics */
+    const char *who;   /* id of the caller, for logs; in the arena */
+    void *trace;       /* the request's span, see process.h */
     aicps_http_exchange *exchange;
 } aicps_http_request;
 
