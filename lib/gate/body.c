@@ -53,6 +53,8 @@ static const char *const governed[] = {
     "query",
     "documents",
     "prediction",
+    "systemInstruction",
+    "system_instruction",
     "max_tokens",
     "max_completion_tokens",
     "max_output_tokens",
@@ -77,7 +79,21 @@ static const char *const request_members[] = {
     "suffix",
     "query",
     "documents",
-    "prediction"};
+    "prediction",
+    "systemInstruction",
+    "system_instruction"};
+
+/* What the operator's program says of tools and of the form of the answer: descriptions, defaults
+ * and examples in it go to the model as well. */
+static const char *const form_members[] = {
+    "response_format", "text", "output_format", "generationConfig", "generation_config"};
+
+/* JSON Schema: strings under these keys are names of members or other schemas. */
+static const char *const schema_names[] = {
+    "required", "$ref", "$schema", "$id", "$anchor", "$dynamicRef", "propertyOrdering"};
+
+/* What a tool on another server is opened with; it is meant for the provider. */
+static const char *const credentials[] = {"headers", "authorization", "server_url"};
 
 #define LISTED(list, key) listed(list, sizeof list / sizeof list[0], key)
 
@@ -176,6 +192,7 @@ typedef struct walker {
     aicpi_body *body;
     aicpi_arena *arena;
     uint32_t base;
+    bool schema; /* inside a definition of a tool or of the answer's form */
     frame frames[AICPI_JSON_DEPTH];
 } walker;
 
@@ -219,6 +236,10 @@ static bool walk_string(walker *w, aicpi_slice key, bool in_object) {
         f->source = source >= 0 ? source : f->source;
     }
     if (in_object && !free && not_text(key, text)) {
+        return true;
+    }
+    if (w->schema && LISTED(schema_names, key) && text.len <= IDENTIFIER_MAX && one_word(text) &&
+        !memchr(text.data, '@', text.len)) {
         return true;
     }
     return add_text(w, offset, text);
@@ -293,8 +314,9 @@ static void add_tool(aicpi_json *r, aicpi_body *body, aicpi_slice name) {
 }
 
 /* Names of the tools offered: tools[].function.name and tools[].name, both when both are there
- * (which one counts is up to the provider); the type of one without a name ("web_search"). */
-static void read_tool(aicpi_json *r, aicpi_body *body) {
+ * (which one counts is up to the provider); the type of one without a name ("web_search"). True
+ * for a tool on another server ("mcp"). */
+static bool read_tool(aicpi_json *r, aicpi_body *body) {
     aicpi_slice key;
     aicpi_slice name = {0};
     aicpi_slice kind = {0};
@@ -302,7 +324,7 @@ static void read_tool(aicpi_json *r, aicpi_body *body) {
     uint32_t depth = r->depth;
     if (aicpi_json_peek(r) != AICPI_JSON_OBJECT) {
         aicpi_json_skip(r);
-        return;
+        return false;
     }
     aicpi_json_object(r);
     while (r->depth > depth && aicpi_json_ok(r)) {
@@ -326,6 +348,54 @@ static void read_tool(aicpi_json *r, aicpi_body *body) {
     }
     if (body->tool_count == before && kind.len > 0) {
         add_tool(r, body, kind);
+    }
+    return aicpi_slice_is(kind, "mcp");
+}
+
+/* All of it, as the operator's words. */
+static void walk_definition(walker *w, aicpi_slice key) {
+    size_t first = w->body->text_count;
+    w->schema = true;
+    walk(w, key);
+    w->schema = false;
+    for (size_t i = first; i < w->body->text_count; i++) {
+        w->body->texts[i].source = AICP_GUARD_SYSTEM;
+    }
+}
+
+/* A tool is read twice: for its names, then for its texts. */
+static void walk_tool(walker *w) {
+    aicpi_json *r = w->r;
+    size_t start = aicpi_json_offset(r);
+    aicpi_slice key;
+    bool remote = read_tool(r, w->body);
+    if (!aicpi_json_ok(r)) {
+        return;
+    }
+    r->pos = start;
+    if (aicpi_json_peek(r) != AICPI_JSON_OBJECT) {
+        walk_definition(w, AICPI_SLICE("tool"));
+        return;
+    }
+    aicpi_json_object(r);
+    while (aicpi_json_member(r, &key)) {
+        if (remote && LISTED(credentials, key)) {
+            aicpi_json_skip(r);
+        } else {
+            walk_definition(w, key);
+        }
+    }
+}
+
+static void walk_tools(walker *w) {
+    aicpi_json *r = w->r;
+    if (aicpi_json_peek(r) != AICPI_JSON_ARRAY) {
+        walk_definition(w, AICPI_SLICE("tools"));
+        return;
+    }
+    aicpi_json_array(r);
+    while (aicpi_json_element(r)) {
+        walk_tool(w);
     }
 }
 
@@ -382,7 +452,9 @@ static void read_extra(walker *w) {
 static void read_texts(walker *w, aicpi_slice key) {
     aicpi_body *body = w->body;
     size_t first = body->text_count;
-    bool trusted = aicpi_slice_is(key, "instructions") || aicpi_slice_is(key, "system");
+    bool trusted = aicpi_slice_is(key, "instructions") || aicpi_slice_is(key, "system") ||
+                   aicpi_slice_is(key, "systemInstruction") ||
+                   aicpi_slice_is(key, "system_instruction");
     bool retrieved = aicpi_slice_is(key, "documents");
     walk(w, key);
     give_source(
@@ -412,16 +484,13 @@ static void read_member(walker *w, aicpi_slice key) {
         read_cap(r, body);
     } else if (aicpi_slice_is(key, "n") || aicpi_slice_is(key, "best_of")) {
         read_answers(r);
-    } else if (
-        (aicpi_slice_is(key, "tools") || aicpi_slice_is(key, "functions")) &&
-        aicpi_json_peek(r) == AICPI_JSON_ARRAY) {
-        aicpi_json_array(r);
-        while (aicpi_json_element(r)) {
-            read_tool(r, body);
-        }
-    } else if (
-        aicpi_slice_is(key, "generationConfig") || aicpi_slice_is(key, "generation_config") ||
-        aicpi_slice_is(key, "inferenceConfig")) {
+    } else if (aicpi_slice_is(key, "tools") || aicpi_slice_is(key, "functions")) {
+        walk_tools(w);
+    } else if (LISTED(form_members, key)) {
+        body->other_caps = body->other_caps || aicpi_slice_is(key, "generationConfig") ||
+                           aicpi_slice_is(key, "generation_config");
+        walk_definition(w, key);
+    } else if (aicpi_slice_is(key, "inferenceConfig")) {
         body->other_caps = true;
         aicpi_json_skip(r);
     } else if (aicpi_slice_is(key, "extra_body")) {

@@ -167,7 +167,7 @@ aicp_status aicp_gate_check(
         return aicpi_fail(err, AICP_ERR_STATE, "no bundle is loaded");
     }
     aicp_gate_decision *d = aicpi_decision_take(gate);
-    aicpi_work *work = aicpi_work_take(gate);
+    aicpi_work *work = aicpi_work_take(gate, request->body.len);
     if (!d || !work) {
         aicp_bundle_free(bundle);
         aicpi_decision_give(d);
@@ -175,6 +175,7 @@ aicp_status aicp_gate_check(
         return aicpi_nomem(err);
     }
     d->bundle = bundle;
+    d->outsized = request->body.len > AICPI_POOL_BYTES;
     uint64_t now = aicpi_monotonic_ns(&gate->clock);
     aicpi_check c = {
         .gate = gate,
@@ -230,7 +231,7 @@ aicp_status aicp_gate_candidate(
     if (decision->verdict != AICP_GATE_ALLOW || decision->settled || decision->released) {
         return aicpi_fail(err, AICP_ERR_STATE, "the decision is not open");
     }
-    aicpi_work *work = aicpi_work_take(gate);
+    aicpi_work *work = aicpi_work_take(gate, decision->body.len);
     if (!work) {
         return aicpi_nomem(err);
     }

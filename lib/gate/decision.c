@@ -83,6 +83,7 @@ aicp_gate_decision *aicpi_decision_take(aicp_gate *g) {
     aicp_gate_decision *d = g->idle_decisions;
     if (d) {
         g->idle_decisions = d->next;
+        g->idle_decision_count--;
     }
     pthread_mutex_unlock(&g->pool_lock);
     d = d ? d : decision_new(g);
@@ -102,10 +103,18 @@ void aicpi_decision_give(aicp_gate_decision *d) {
     aicp_bundle_free(d->bundle);
     d->bundle = NULL;
     atomic_fetch_sub_explicit(&g->in_flight, 1, memory_order_relaxed);
+    bool keep = !d->outsized && d->arena.total + d->body.capacity <= AICPI_POOL_BYTES;
     pthread_mutex_lock(&g->pool_lock);
-    d->next = g->idle_decisions;
-    g->idle_decisions = d;
+    keep = keep && g->idle_decision_count < AICPI_POOL_DECISIONS;
+    if (keep) {
+        d->next = g->idle_decisions;
+        g->idle_decisions = d;
+        g->idle_decision_count++;
+    }
     pthread_mutex_unlock(&g->pool_lock);
+    if (!keep) {
+        aicpi_decision_destroy(d);
+    }
 }
 
 /* ---- workspaces ---- */
@@ -137,17 +146,19 @@ void aicpi_work_destroy(aicp_gate *g, aicpi_work *w) {
     aicpi_free(&g->allocator, w);
 }
 
-aicpi_work *aicpi_work_take(aicp_gate *g) {
+aicpi_work *aicpi_work_take(aicp_gate *g, size_t bytes) {
     pthread_mutex_lock(&g->pool_lock);
     aicpi_work *w = g->idle_work;
     if (w) {
         g->idle_work = w->next;
+        g->idle_work_count--;
     }
     pthread_mutex_unlock(&g->pool_lock);
     w = w ? w : work_new(g);
     if (w) {
         aicpi_arena_reset(&w->arena);
         aicp_cost_request_reset(w->cost);
+        w->bytes = bytes;
         w->body = (aicpi_body){0};
         w->patches = NULL;
         w->patch_count = 0;
@@ -160,10 +171,18 @@ void aicpi_work_give(aicp_gate *g, aicpi_work *w) {
     if (!w) {
         return;
     }
+    bool keep = w->bytes <= AICPI_POOL_BYTES && w->arena.total <= 4 * AICPI_POOL_BYTES;
     pthread_mutex_lock(&g->pool_lock);
-    w->next = g->idle_work;
-    g->idle_work = w;
+    keep = keep && g->idle_work_count < AICPI_POOL_WORK;
+    if (keep) {
+        w->next = g->idle_work;
+        g->idle_work = w;
+        g->idle_work_count++;
+    }
     pthread_mutex_unlock(&g->pool_lock);
+    if (!keep) {
+        aicpi_work_destroy(g, w);
+    }
 }
 
 /* ---- getters ---- */

@@ -385,6 +385,8 @@ static void make_locks_anew(aicp_gate *g) {
     if (!aicpi_mutex_inherit(&g->pool_lock)) {
         g->idle_decisions = NULL;
         g->idle_work = NULL;
+        g->idle_decision_count = 0;
+        g->idle_work_count = 0;
     }
     if (!aicpi_mutex_inherit(&g->accounts_lock)) {
         aicpi_map_init(&g->accounts, &g->allocator);

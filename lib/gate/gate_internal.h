@@ -222,6 +222,11 @@ typedef struct aicpi_header {
     const char *value;
 } aicpi_header;
 
+/* What is pooled: so many of each, and none that has grown beyond a usual request. */
+#define AICPI_POOL_DECISIONS 256
+#define AICPI_POOL_WORK 64
+#define AICPI_POOL_BYTES ((size_t)256 << 10)
+
 struct aicp_gate_decision {
     aicp_gate *gate;
     struct aicp_gate_decision *next; /* in the pool */
@@ -243,6 +248,7 @@ struct aicp_gate_decision {
     aicpi_strbuf body; /* as it is to be sent */
     bool body_changed;
     bool stream;
+    bool outsized;              /* too large for the pool */
     int64_t patched_max_tokens; /* -1 */
     aicp_cost_quote quote;
     bool quoted; /* token figures are valid */
@@ -277,6 +283,7 @@ struct aicp_gate_decision {
 /* Scratch memory of one check or output scan; pooled, so that it is warm. */
 typedef struct aicpi_work {
     struct aicpi_work *next;
+    size_t bytes; /* length of the text it works on */
     aicpi_arena arena;
     aicpi_body body;
     aicpi_patch *patches;
@@ -345,6 +352,8 @@ struct aicp_gate {
     pthread_mutex_t pool_lock;
     aicp_gate_decision *idle_decisions;
     aicpi_work *idle_work;
+    size_t idle_decision_count;
+    size_t idle_work_count;
     atomic_int_fast64_t in_flight;
 
     aicpi_step_stats steps[AICP_GATE_STEP_COUNT];
@@ -455,7 +464,7 @@ aicpi_decision_header(aicp_gate_decision *d, const char *name, const char *value
 
 aicp_gate_decision *aicpi_decision_take(aicp_gate *g);
 void aicpi_decision_give(aicp_gate_decision *d);
-aicpi_work *aicpi_work_take(aicp_gate *g);
+aicpi_work *aicpi_work_take(aicp_gate *g, size_t bytes); /* for a text of that length */
 void aicpi_work_give(aicp_gate *g, aicpi_work *w);
 void aicpi_decision_destroy(aicp_gate_decision *d);
 void aicpi_work_destroy(aicp_gate *g, aicpi_work *w);

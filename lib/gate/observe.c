@@ -178,12 +178,13 @@ void aicpi_event_output(aicp_gate *g, const aicp_gate_decision *d, const aicp_gu
     aicpi_strbuf_puts(line, ",\"findings\":[");
     for (size_t i = 0; i < aicp_guard_result_finding_count(r) && i < 50; i++) {
         const aicp_guard_finding *f = aicp_guard_result_finding(r, i);
+        aicpi_strbuf_puts(line, i ? ",{\"type\":" : "{\"type\":");
+        aicpi_strbuf_json(line, f->type, strlen(f->type));
+        aicpi_strbuf_puts(line, ",\"rule\":"); /* names of rules come from the bundle */
+        aicpi_strbuf_json(line, f->rule, strlen(f->rule));
         aicpi_strbuf_printf(
             line,
-            "%s{\"type\":\"%s\",\"rule\":\"%s\",\"score\":%.3f,\"action\":\"%s\"}",
-            i ? "," : "",
-            f->type,
-            f->rule,
+            ",\"score\":%.3f,\"action\":\"%s\"}",
             f->score,
             aicp_guard_action_name(f->action));
     }

@@ -83,7 +83,7 @@ aicp_status aicp_gate_output_text(
     if (!d->profile || len == 0) {
         return AICP_OK;
     }
-    aicpi_work *w = aicpi_work_take(g);
+    aicpi_work *w = aicpi_work_take(g, len);
     if (!w) {
         *verdict = AICP_GATE_DENY;
         return aicpi_nomem(err);
@@ -153,7 +153,7 @@ aicp_status aicp_gate_output(
     if (!d->profile) {
         return AICP_OK;
     }
-    aicpi_work *w = aicpi_work_take(g);
+    aicpi_work *w = aicpi_work_take(g, len);
     if (!w) {
         *verdict = AICP_GATE_DENY;
         return aicpi_nomem(err);

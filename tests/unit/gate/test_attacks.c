@@ -174,6 +174,40 @@ Test(attacks, names_that_callers_choose_do_not_fill_the_memory) {
     gate_fixture_free(&f);
 }
 
+Test(attacks, an_address_in_a_tools_description_does_not_leave_the_house) {
+    gate_fixture f = gate_fixture_new();
+    aicp_gate_decision *d = gate_ask(
+        &f,
+        "a",
+        "{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}],\"tools\":"
+        "[{\"type\":\"function\",\"function\":{\"name\":\"mail\",\"description\":\"mail "
+        "carol.jones@corp.example\",\"parameters\":{\"type\":\"object\",\"required\":[\"to\"],"
+        "\"properties\":{\"to\":{\"type\":\"string\"}}}}}]}");
+    cr_assert_eq(aicp_gate_decision_verdict(d), AICP_GATE_ALLOW);
+    const char *body = aicp_gate_decision_body(d, NULL);
+    cr_assert_null(strstr(body, "carol"), "%s", body);
+    cr_assert_not_null(strstr(body, "\"required\":[\"to\"],\"properties\":{\"to\":{\"type\""));
+    aicp_gate_decision_free(d);
+    gate_fixture_free(&f);
+}
+
+Test(attacks, a_large_request_does_not_stay_in_memory) {
+    gate_fixture f = gate_fixture_new();
+    static char body[3 << 20];
+    int n = snprintf(body, sizeof body, "{\"model\":\"gpt-4o\",\"x\":\"");
+    memset(body + n, 'a', sizeof body - (size_t)n - 64);
+    strcpy(body + sizeof body - 64, "\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}");
+    aicp_gate_decision *d = gate_ask(&f, "a", body);
+    cr_assert_eq(aicp_gate_decision_verdict(d), AICP_GATE_ALLOW);
+    aicp_gate_decision_free(d);
+    cr_assert_null(f.gate->idle_decisions);
+    cr_assert_null(f.gate->idle_work);
+    aicp_gate_decision_free(gate_ask(&f, "a", gate_chat("gpt-4o", "Hi")));
+    cr_assert_eq(f.gate->idle_decision_count, 1);
+    cr_assert_eq(f.gate->idle_work_count, 1);
+    gate_fixture_free(&f);
+}
+
 Test(attacks, a_cap_that_another_member_overrides_is_not_patched) {
     expect_refused(
         "poor",

@@ -105,6 +105,63 @@ Test(body, knows_streaming_tools_and_cap) {
     cr_assert(aicpi_slice_is(b.caps[0].token, "7"));
 }
 
+Test(body, definitions_of_tools_are_the_operators_texts) {
+    aicpi_body b = read_request(
+        "{\"model\":\"m\",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"mail\","
+        "\"description\":\"ask bob@example.com\",\"parameters\":{\"type\":\"object\","
+        "\"$ref\":\"#/$defs/x\",\"required\":[\"to\",\"sk live\"],\"properties\":{\"to\":"
+        "{\"type\":[\"string\",\"null\"],\"default\":\"eve@example.com\",\"enum\":[\"a\"]}}}}}],"
+        "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
+    cr_assert_eq(b.tool_count, 1);
+    cr_assert_eq(b.text_count, 5);
+    expect_text(&b, 0, "ask bob@example.com", AICP_GUARD_SYSTEM);
+    expect_text(&b, 1, "sk live", AICP_GUARD_SYSTEM); /* no name of a member: it has a space */
+    expect_text(&b, 2, "eve@example.com", AICP_GUARD_SYSTEM);
+    expect_text(&b, 3, "a", AICP_GUARD_SYSTEM);
+    expect_text(&b, 4, "hi", AICP_GUARD_USER);
+}
+
+Test(body, the_form_of_the_answer_and_systems_words_are_texts) {
+    aicpi_body b = read_request(
+        "{\"model\":\"m\",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":"
+        "\"n\",\"schema\":{\"description\":\"of Bob\",\"role\":\"user\"}}},\"text\":{\"format\":"
+        "{\"type\":\"json_schema\",\"description\":\"d d\"}},\"generationConfig\":{"
+        "\"responseSchema\":{\"title\":\"t t\"}},\"systemInstruction\":{\"parts\":[{\"text\":"
+        "\"be kind\"}]}}");
+    cr_assert_eq(b.text_count, 4);
+    expect_text(&b, 0, "of Bob", AICP_GUARD_SYSTEM);
+    expect_text(&b, 1, "d d", AICP_GUARD_SYSTEM);
+    expect_text(&b, 2, "t t", AICP_GUARD_SYSTEM);
+    expect_text(&b, 3, "be kind", AICP_GUARD_SYSTEM);
+    cr_assert(b.other_caps);
+}
+
+Test(body, what_opens_a_tool_on_another_server_is_for_the_provider) {
+    aicpi_body b = read_request(
+        "{\"model\":\"m\",\"tools\":[{\"type\":\"mcp\",\"server_label\":\"crm\",\"server_url\":"
+        "\"https://crm.example.com\",\"headers\":{\"Authorization\":\"Bearer x y\"},"
+        "\"authorization\":\"q r\",\"server_description\":\"our crm\"},"
+        "{\"type\":\"function\",\"name\":\"f\",\"headers\":{\"a\":\"not a credential\"}}]}");
+    cr_assert_eq(b.text_count, 3);
+    expect_text(&b, 0, "crm", AICP_GUARD_SYSTEM);
+    expect_text(&b, 1, "our crm", AICP_GUARD_SYSTEM);
+    expect_text(&b, 2, "not a credential", AICP_GUARD_SYSTEM);
+}
+
+Test(body, tools_of_any_shape_are_walked_or_refused) {
+    static const char *const odd[] = {
+        "{\"tools\":{\"a\":\"b c\"}}",
+        "{\"tools\":[\"b c\"]}",
+        "{\"tools\":\"b c\"}",
+        "{\"functions\":[[{\"x\":\"b c\"}]]}",
+    };
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        aicpi_body b = read_request(odd[i]);
+        cr_assert_eq(b.text_count, 1, "%s", odd[i]);
+        expect_text(&b, 0, "b c", AICP_GUARD_SYSTEM);
+    }
+}
+
 Test(body, patches_replace_just_their_bytes) {
     const char *json =
         "{ \"model\" : \"m\", \"messages\":[{\"role\":\"user\",\"content\":\"a \\\"b\\\"\"}] }";
