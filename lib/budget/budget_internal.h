@@ -256,8 +256,8 @@ typedef struct aicpi_budget_pass {
     uint64_t began;  /* monotonic */
     uint64_t looked; /* monotonic */
     bool maintain;
-    bool stopping;
-    bool dead; /* there are nodes whose holds are to be taken over */
+    bool closing; /* all that is free goes back, and no slice is made */
+    bool dead;    /* there are nodes whose holds are to be taken over */
     int64_t top_rev;
     int64_t top_recall_ns;
     aicpi_strbuf changed; /* ids of accounts put since top_rev: length (2 bytes), bytes */
@@ -294,7 +294,8 @@ struct aicpi_budget_core {
     pthread_cond_t changed; /* a pass ended, or there is no leader */
     pthread_cond_t wake;    /* for the flusher */
     bool leading;
-    bool stopping;
+    bool stopping; /* the flusher shall end */
+    bool closing;  /* nothing is to be held beyond what is reserved */
     bool sleeping; /* the flusher waits for something to do */
     bool flusher_runs;
     pthread_t flusher;
@@ -391,6 +392,8 @@ aicpi_budget_sync(aicpi_budget_core *c, aicpi_slice id, uint64_t deadline, aicp_
 /* Looks for accounts put by other processes and does what is due. Needs the lock, not the lead. */
 aicp_status
 aicpi_budget_refresh(aicpi_budget_core *c, uint64_t deadline, bool always, aicp_error *err);
+/* Is there money to be given back? Needs the lock. */
+bool aicpi_budget_has_idle(aicpi_budget_core *c, uint64_t now);
 /* Runs fn as the leader without the lock. */
 aicp_status aicpi_budget_transact(
     aicpi_budget_core *c, uint64_t deadline, aicpi_sql_fn fn, void *user, aicp_error *err);

@@ -64,7 +64,7 @@ static aicp_status add_give_backs(aicpi_budget_core *c, aicpi_budget_account *a,
         bool closed = h != a->current || wall >= h->end_ns;
         bool idle = now - h->used_ns >= c->options.idle_ns;
         bool recalled = h == a->current && a->recall_ns > h->answered_ns;
-        if (a->tight || a->stale || closed || idle || recalled || c->pass.stopping) {
+        if (a->tight || a->stale || closed || idle || recalled || c->pass.closing) {
             h->give_back += h->free;
             h->free = 0;
         }
@@ -250,7 +250,7 @@ aicp_status aicpi_budget_collect(aicpi_budget_core *c, bool maintain, aicp_error
     p->rows_count = 0;
     p->events_count = 0;
     p->maintain = maintain;
-    p->stopping = c->stopping;
+    p->closing = c->closing;
     uint64_t now = aicpi_budget_mono(c);
     (void)aicpi_budget_expire(c, now);
     aicp_status s = add_wants(c);

@@ -321,13 +321,13 @@ aicpi_budget_sync(aicpi_budget_core *c, aicpi_slice id, uint64_t deadline, aicp_
 
 /* ---- news of other processes ---- */
 
-static bool has_idle(aicpi_budget_core *c, uint64_t now) {
+bool aicpi_budget_has_idle(aicpi_budget_core *c, uint64_t now) {
     size_t pos = 0;
     for (aicpi_map_slot *s; (s = aicpi_map_next(&c->accounts, &pos)) != NULL;) {
         const aicpi_budget_account *a = s->value.ptr;
         for (const aicpi_budget_hold *h = a->holds; h; h = h->next) {
-            bool given = h != a->current || a->tight || a->stale || a->recall_ns > h->answered_ns ||
-                         now - h->used_ns >= c->options.idle_ns;
+            bool given = h != a->current || a->tight || a->stale || c->closing ||
+                         a->recall_ns > h->answered_ns || now - h->used_ns >= c->options.idle_ns;
             bool recalled = h == a->current && h->durable > 0 && a->recall_ns > h->answered_ns;
             if (h->give_back > 0 || recalled || (h->free > 0 && given)) {
                 return true;
@@ -371,7 +371,7 @@ aicpi_budget_refresh(aicpi_budget_core *c, uint64_t deadline, bool always, aicp_
     uint64_t now = aicpi_budget_mono(c);
     c->refresh_at = now + c->options.refresh_ns;
     bool due = always || rev != c->top_rev || recalls != c->recalls || now >= c->maintain_at ||
-               has_idle(c, now);
+               aicpi_budget_has_idle(c, now);
     if (s != AICP_OK) {
         due = true; /* a transaction opens a lost connection again */
         s = AICP_OK;

@@ -15,6 +15,7 @@
 
 #define SECOND (uint64_t) AICPI_SECOND_NS
 #define CLOSE_NS (5 * SECOND)
+#define CLOSE_ROUNDS 3
 #define RETRY_NS (SECOND / 4) /* the flusher's pause while the store is away */
 #define TTL_MOST (24 * 3600 * SECOND)
 
@@ -354,11 +355,18 @@ aicpi_budget_core *aicpi_budget_enter(aicp_ledger *ledger, aicp_error *err) {
     }
 }
 
+/* Sends all and gives back all that is not reserved. A pass that was under way before may leave
+ * something to the next one. */
 static aicp_status close_core(aicpi_budget_core *c, uint64_t deadline, aicp_error *err) {
+    bool closing = c->closing;
+    c->closing = true;
     aicp_status s = aicpi_budget_flush(c, deadline, true, err);
-    if (s == AICP_OK && c->dirty.count > 0) {
+    for (int i = 0; s == AICP_OK && i < CLOSE_ROUNDS &&
+                    (c->dirty.count > 0 || aicpi_budget_has_idle(c, aicpi_budget_mono(c)));
+         i++) {
         s = aicpi_budget_flush(c, deadline, true, err);
     }
+    c->closing = closing;
     return s;
 }
 
@@ -369,10 +377,7 @@ aicp_status aicp_ledger_close(aicp_ledger *ledger, uint64_t deadline_ns, aicp_er
     }
     pthread_mutex_lock(&c->lock);
     uint64_t deadline = deadline_ns ? deadline_ns : aicpi_budget_mono(c) + CLOSE_NS;
-    bool stopping = c->stopping;
-    c->stopping = true; /* gives everything back that is not reserved */
     aicp_status s = close_core(c, deadline, err);
-    c->stopping = stopping;
     pthread_mutex_unlock(&c->lock);
     return s;
 }

@@ -548,9 +548,9 @@ static int64_t slice_size(const aicpi_budget_core *c, const aicpi_budget_pass_ac
     return slice < most ? slice : most;
 }
 
-/* Free money for this node, while there is plenty for all. */
+/* Free money for this node, while there is plenty for all. A node that leaves would keep it. */
 static void grant_slice(const aicpi_budget_core *c, aicpi_budget_pass_account *pa) {
-    pa->tight = c->options.mode == AICP_LEDGER_SYNC || pa->recalled;
+    pa->tight = c->options.mode == AICP_LEDGER_SYNC || pa->recalled || c->pass.closing;
     if (!pa->found || pa->tight) {
         return;
     }
@@ -646,7 +646,7 @@ static aicp_status write_money(aicpi_budget_core *c, aicpi_sql *db, aicp_error *
         if (s == AICP_OK && (held != 0 || d->answer != d->hold->answered_ns)) {
             s = change_hold(c, db, id_of(pa), d->hold->seq, held, d->answer, err);
         }
-        if (s == AICP_OK && (!open || p->stopping) && held < 0) {
+        if (s == AICP_OK && (!open || p->closing) && held < 0) {
             s = drop_hold(c, db, id_of(pa), d->hold->seq, err);
         }
     }
