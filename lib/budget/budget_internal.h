@@ -294,9 +294,11 @@ struct aicpi_budget_core {
     pthread_cond_t changed; /* a pass ended, or there is no leader */
     pthread_cond_t wake;    /* for the flusher */
     bool leading;
-    bool stopping; /* the flusher shall end */
-    bool closing;  /* nothing is to be held beyond what is reserved */
-    bool sleeping; /* the flusher waits for something to do */
+    bool stopping;     /* the flusher shall end */
+    bool closing;      /* nothing is to be held beyond what is reserved */
+    bool sleeping;     /* the flusher waits for something to do */
+    uint64_t wake_at;  /* until then; real time */
+    uint64_t flush_at; /* when it is to send what is dirty; real time */
     bool flusher_runs;
     pthread_t flusher;
     aicpi_sql *db; /* the leader's */
@@ -340,7 +342,9 @@ struct aicp_ledger {
 aicpi_budget_core *aicpi_budget_enter(aicp_ledger *ledger, aicp_error *err);
 uint64_t aicpi_budget_mono(aicpi_budget_core *c); /* never goes back; needs the lock */
 int64_t aicpi_budget_wall(const aicpi_budget_core *c);
-void aicpi_budget_wake(aicpi_budget_core *c);
+/* Tell the flusher of an account that needs money, and of a record that was put in the list. */
+void aicpi_budget_wake_hungry(aicpi_budget_core *c);
+void aicpi_budget_wake_dirty(aicpi_budget_core *c);
 /* ERR_INVALID unless 1..max bytes. */
 aicp_status aicpi_budget_check_text(
     const char *data, size_t len, size_t max, const char *what, aicp_error *err);

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <time.h>
 
-#define WAITS 10
+#define WAITS 16 /* almost a second: others look for recalls every refresh_ns */
 #define WAIT_FIRST_NS UINT64_C(4000000)
 #define WAIT_MOST_NS UINT64_C(50000000)
 #define NODE_ALIVE_PART 10 /* holds count as certain until a tenth of their life before expiry */

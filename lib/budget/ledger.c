@@ -50,26 +50,54 @@ aicp_status aicpi_budget_check_text(
 
 /* ---- flusher ---- */
 
-void aicpi_budget_wake(aicpi_budget_core *c) {
-    if (c->flusher_runs) {
-        c->sleeping = false;
-        pthread_cond_signal(&c->wake);
-    }
-}
-
 static uint64_t real_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
 }
 
+static void wake(aicpi_budget_core *c) {
+    c->sleeping = false;
+    pthread_cond_signal(&c->wake);
+}
+
+void aicpi_budget_wake_hungry(aicpi_budget_core *c) {
+    if (c->sleeping) {
+        wake(c);
+    }
+}
+
+/* Waking a thread costs more than all else in a settlement: mostly the flusher comes by in time. */
+void aicpi_budget_wake_dirty(aicpi_budget_core *c) {
+    if (!c->flusher_runs) {
+        return;
+    }
+    if (c->dirty.count == 1) {
+        c->flush_at = real_ns() + c->options.flush_ns;
+    }
+    if (c->sleeping && (c->flush_at < c->wake_at || c->dirty.count >= c->options.batch)) {
+        wake(c);
+    }
+}
+
 /* Real time: the clock hook does not move waiting. */
-static void pause_flusher(aicpi_budget_core *c, uint64_t ns) {
+static void pause_flusher(aicpi_budget_core *c, uint64_t at) {
     struct timespec t;
-    uint64_t at = real_ns() + ns;
     t.tv_sec = (time_t)(at / SECOND);
     t.tv_nsec = (long)(at % SECOND);
     (void)pthread_cond_timedwait(&c->wake, &c->lock, &t);
+}
+
+/* Until there is something to do. */
+static void rest(aicpi_budget_core *c, uint64_t refresh_at) {
+    if (c->hungry > 0 || c->dirty.count >= c->options.batch) {
+        return;
+    }
+    bool waits = c->dirty.count > 0 && c->flush_at < refresh_at;
+    c->wake_at = waits ? c->flush_at : refresh_at;
+    c->sleeping = true;
+    pause_flusher(c, c->wake_at);
+    c->sleeping = false;
 }
 
 static void *flusher(void *user) {
@@ -78,26 +106,25 @@ static void *flusher(void *user) {
     pthread_mutex_lock(&c->lock);
     while (!c->stopping) {
         uint64_t now = aicpi_budget_mono(c);
+        uint64_t real = real_ns();
+        bool refresh = real >= refresh_at;
         (void)aicpi_budget_expire(c, now);
         aicp_status s = AICP_OK;
-        if (real_ns() >= refresh_at) {
-            refresh_at = real_ns() + c->options.refresh_ns;
+        if (refresh) {
+            refresh_at = real + c->options.refresh_ns;
             s = aicpi_budget_refresh(c, now + CLOSE_NS, false, NULL);
-        } else if (c->dirty.count > 0 || c->hungry > 0) {
+        }
+        bool late = refresh || real >= c->flush_at || c->dirty.count >= c->options.batch;
+        if (s == AICP_OK && !c->stopping && (c->hungry > 0 || (c->dirty.count > 0 && late))) {
             s = aicpi_budget_flush(c, now + CLOSE_NS, false, NULL);
         }
         if (c->stopping) {
             break;
         }
         if (s != AICP_OK) {
-            c->sleeping = false; /* settlements need not wake it while the store is away */
-            pause_flusher(c, RETRY_NS);
-        } else if (c->dirty.count > 0 && c->dirty.count < c->options.batch) {
-            pause_flusher(c, c->options.flush_ns);
-        } else if (c->dirty.count == 0 && c->hungry == 0) {
-            c->sleeping = true;
-            pause_flusher(c, c->options.refresh_ns);
-            c->sleeping = false;
+            pause_flusher(c, real_ns() + RETRY_NS);
+        } else {
+            rest(c, refresh_at);
         }
     }
     pthread_mutex_unlock(&c->lock);

@@ -67,9 +67,7 @@ void aicpi_budget_hungry(aicpi_budget_core *c, aicpi_budget_account *a) {
     if (!a->hungry) {
         a->hungry = true;
         c->hungry++;
-        if (c->sleeping) {
-            aicpi_budget_wake(c);
-        }
+        aicpi_budget_wake_hungry(c);
     }
 }
 
@@ -117,11 +115,9 @@ void aicpi_budget_dirty(aicpi_budget_core *c, aicpi_budget_record *r) {
     }
     if (!(r->flags & (FLAG_DIRTY | FLAG_BUSY))) {
         aicpi_budget_list_add(&c->dirty, r);
+        aicpi_budget_wake_dirty(c);
     }
     r->flags |= FLAG_DIRTY;
-    if (c->sleeping) {
-        aicpi_budget_wake(c);
-    }
 }
 
 /* After a pass took it, or when nothing needs to be sent. */

@@ -14,9 +14,10 @@
 /* Unused money stays at hand this long, so that a proxy with pauses between requests need not ask
  * the store for each. A tight budget is recalled at once all the same. */
 #define HOLD_IDLE_NS (UINT64_C(15) * 1000000000)
-/* Settlements of this long go to the store in one commit. They are safe meanwhile: the hold that
- * covers them is durable. */
-#define SETTLE_BATCH_NS (UINT64_C(50) * 1000000)
+/* Settlements of this long go to the store in one commit, at the same time as the look for what
+ * other processes changed: a wake-up and a commit cost more than all that a request asks of the
+ * ledger. The settlements are safe meanwhile: the hold that covers them is durable. */
+#define SETTLE_BATCH_NS (UINT64_C(250) * 1000000)
 
 void aicp_gate_options_init(aicp_gate_options *options, size_t size) {
     if (options && size >= sizeof options->size) {
@@ -142,6 +143,7 @@ aicp_status aicpi_gate_open_store(aicp_gate *g, aicp_error *err) {
     ledger.background = (g->flags & AICP_GATE_BACKGROUND) != 0;
     ledger.idle_ns = HOLD_IDLE_NS;
     ledger.flush_ns = SETTLE_BATCH_NS;
+    ledger.refresh_ns = SETTLE_BATCH_NS;
     ledger.allocator = &g->allocator;
     ledger.clock = &g->clock;
     ledger.log = g->log.fn;
