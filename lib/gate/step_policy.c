@@ -92,7 +92,7 @@ static void put_text(asker *a, const char *name, aicpi_slice value) {
     }
 }
 
-static void put_context(asker *a) {
+static void put_context(asker *a, aicpi_slice model) {
     const aicp_gate_decision *d = a->c->decision;
     const aicpi_slice *f = d->subject.fields;
     const aicpi_body *body = &a->c->work->body;
@@ -100,6 +100,7 @@ static void put_context(asker *a) {
     keep(a, aicp_policy_request_context_bool(a->q, "stream", d->stream, a->err));
     keep(a, aicp_policy_request_context_long(a->q, "input_tokens", d->quote.input.tokens, a->err));
     keep(a, aicp_policy_request_context_long(a->q, "output_cap", d->quote.output_cap, a->err));
+    put_text(a, "model", model);
     put_text(a, "source", f[AICP_GATE_SOURCE]);
     put_text(a, "end_user", f[AICP_GATE_END_USER]);
     put_strings(a, "tags", d->subject.tags, d->subject.tag_count);
@@ -119,7 +120,7 @@ static aicp_status ask(aicpi_check *c, aicpi_slice model, aicp_error *err) {
     put_principal(&a);
     keep(&a, aicp_policy_request_set_action(a.q, "AICP::Action", 12, action, strlen(action), err));
     put_resource(&a, model);
-    put_context(&a);
+    put_context(&a, model);
     if (a.status != AICP_OK) {
         return a.status;
     }
