@@ -130,6 +130,11 @@ TABLE(aicp_litellm_options) = {
     F(T, timeout_ms), F(T, chat_timeout_ms), F(T, connect_timeout_ms), F(T, max_response),
     F(T, max_idle), FEND};
 #undef T
+#define T aicp_litellm_usage
+TABLE(aicp_litellm_usage) = {
+    F(T, input_tokens), F(T, output_tokens), F(T, total_tokens), F(T, cached_tokens),
+    F(T, cost_nano), FEND};
+#undef T
 #define T aicp_gate_options
 TABLE(aicp_gate_options) = {
     F(T, flags), F(T, watch_ms), F(T, bundle_path), F(T, store_url), F(T, node),
@@ -259,6 +264,7 @@ typedef struct aicp_limit_ticket {
 AICP_RECORD_IN(aicp_guard_options, options, AICP_GUARD_OPTIONS_INIT)
 AICP_RECORD_IN(aicp_guard_scan_options, options, AICP_GUARD_SCAN_OPTIONS_INIT)
 AICP_RECORD_IN(aicp_litellm_options, options, AICP_LITELLM_OPTIONS_INIT)
+AICP_RECORD_OUT(aicp_litellm_usage, usage, AICP_LITELLM_USAGE_INIT)
 AICP_RECORD_IN(aicp_gate_options, options, AICP_GATE_OPTIONS_INIT)
 
 /* Lists of the library, one entry at a time. */

@@ -4,6 +4,7 @@
 #include "lib/litellm/litellm_internal.h"
 
 #define DEFAULT_CHAT_MS 600000
+#define DEFAULT_MAX_RESPONSE ((uint64_t)64 << 20)
 
 void aicp_litellm_options_init(aicp_litellm_options *options, size_t size) {
     memset(options, 0, size);
@@ -51,7 +52,7 @@ static aicp_status open_net(aicp_litellm *c, const aicp_litellm_options *o, aicp
         .allocator = &c->allocator,
         .timeout_ms = o->timeout_ms,
         .connect_timeout_ms = o->connect_timeout_ms,
-        .max_response = (size_t)o->max_response,
+        .max_response = (size_t)c->max_response,
         .max_idle = o->max_idle,
     };
     return aicpi_net_client_new(&n, &c->net, err);
@@ -85,6 +86,7 @@ aicp_status aicp_litellm_open(
     c->allocator = a;
     c->timeout_ms = o.timeout_ms;
     c->chat_timeout_ms = o.chat_timeout_ms ? o.chat_timeout_ms : DEFAULT_CHAT_MS;
+    c->max_response = o.max_response ? o.max_response : DEFAULT_MAX_RESPONSE;
     status = set_texts(c, aicpi_slice_of(url, url_len), aicpi_slice_of(key, key_len), err);
     if (status == AICP_OK) {
         status = open_net(c, &o, err);
@@ -143,7 +145,7 @@ static aicp_status send_to(
         return AICP_OK;
     }
     aicpi_slice body = aicpi_slice_of(reply->response.body.data, reply->response.body.len);
-    return aicpi_litellm_reply_fail(reply, body, 0, err);
+    return aicpi_litellm_reply_fail(reply, body, err);
 }
 
 aicp_status aicpi_litellm_send(
@@ -159,7 +161,7 @@ aicp_status aicpi_litellm_send(
         return aicpi_fail(err, AICP_ERR_INVALID, "LiteLLM path must start with /");
     }
     aicpi_strbuf url;
-    aicpi_strbuf_init(&url, &client->allocator, 65536);
+    aicpi_strbuf_init(&url, &client->allocator, 2 * AICPI_LITELLM_PATH_MAX);
     aicpi_strbuf_append(&url, client->url, client->url_len);
     aicpi_strbuf_append(&url, request->path.data, request->path.len);
     aicp_status status =

@@ -1,6 +1,7 @@
 /* LiteLLM's error bodies. Which shape comes depends on the endpoint and the release. */
 #include "lib/base/error.h"
 #include "lib/base/json.h"
+#include "lib/base/text.h"
 #include "lib/litellm/litellm_internal.h"
 
 /* Strings as they are, numbers as their text, null as absent; anything else as raw JSON. */
@@ -119,20 +120,25 @@ static void read_body_field(aicpi_json *r, aicpi_litellm_failure *out) {
     }
 }
 
-/* A message may be the text of a Python dictionary: {'error': 'what happened'}. */
+/* A message may be the text of a Python dictionary: {'error': 'what happened', ...}. Its first
+ * value tells; the others are in the body. */
 static aicpi_slice unwrap(aicpi_slice text) {
-    static const char START[] = "{'error': ";
-    size_t skip = sizeof START - 1;
-    if (text.len < skip + 3 || memcmp(text.data, START, skip) != 0) {
-        return text;
+    static const char *const STARTS[] = {"{'error': ", "{'message': "};
+    for (size_t i = 0; i < sizeof STARTS / sizeof *STARTS; i++) {
+        size_t skip = strlen(STARTS[i]);
+        if (text.len < skip + 3 || memcmp(text.data, STARTS[i], skip) != 0) {
+            continue;
+        }
+        char quote = text.data[skip];
+        const char *start = text.data + skip + 1;
+        const char *end = text.data + text.len - 1;
+        const char *stop = memchr(start, quote, (size_t)(end - start));
+        bool plain = stop && !memchr(start, '\\', (size_t)(stop - start));
+        if ((quote == '\'' || quote == '"') && plain && (stop[1] == '}' || stop[1] == ',')) {
+            return aicpi_slice_of(start, (size_t)(stop - start));
+        }
     }
-    char quote = text.data[skip];
-    if ((quote != '\'' && quote != '"') || text.data[text.len - 1] != '}' ||
-        text.data[text.len - 2] != quote || text.len < skip + 3) {
-        return text;
-    }
-    aicpi_slice inner = aicpi_slice_of(text.data + skip + 1, text.len - skip - 3);
-    return memchr(inner.data, quote, inner.len) ? text : inner;
+    return text;
 }
 
 /* LiteLLM writes the text "None" for what it does not know. */
@@ -152,14 +158,22 @@ bool aicpi_litellm_failure_read(
     if (aicpi_json_peek(&r) != AICPI_JSON_OBJECT || !aicpi_json_object(&r)) {
         return false;
     }
+    aicpi_litellm_failure outer = *out; /* of gateways that do not wrap: {"message": ...} */
     while (aicpi_json_member(&r, &name)) {
         bool known = aicpi_slice_is(name, "error") || aicpi_slice_is(name, "detail");
+        aicpi_slice *field = field_of(&outer, name);
         if (known && aicpi_json_peek(&r) != AICPI_JSON_NULL) {
             found = true;
             read_body_field(&r, out);
+        } else if (field) {
+            read_any(&r, field);
         } else {
             aicpi_json_skip(&r);
         }
+    }
+    if (!found && outer.message.data) {
+        found = true;
+        *out = outer;
     }
     if (aicpi_json_finish(&r, NULL) != AICP_OK) {
         *out = (aicpi_litellm_failure){{NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}};
@@ -182,9 +196,80 @@ aicp_status aicpi_litellm_status(int32_t http_status, aicpi_slice type) {
         return AICP_ERR_LITELLM_AUTH;
     case 404:
         return AICP_ERR_NOT_FOUND;
+    case 409:
+        return AICP_ERR_EXISTS;
     case 429:
         return AICP_ERR_RATE_LIMITED;
     default:
         return http_status >= 500 ? AICP_ERR_LITELLM_SERVER : AICP_ERR_LITELLM_REQUEST;
+    }
+}
+
+/* ---- other bodies --------------------------------------------------------------------------- */
+
+#define DESCRIBE_MAX 200 /* bytes */
+
+/* Where the text `wanted` (lower case) begins, in any case; NULL when it is not there. */
+static const char *find_nocase(const char *at, const char *end, const char *wanted) {
+    size_t len = strlen(wanted);
+    for (; (size_t)(end - at) >= len; at++) {
+        if (aicpi_slice_is_nocase(aicpi_slice_of(at, len), wanted)) {
+            return at;
+        }
+    }
+    return NULL;
+}
+
+/* Of a page its title, when it has one. */
+static aicpi_slice narrow(aicpi_slice page) {
+    const char *end = page.data + page.len;
+    const char *title = find_nocase(page.data, end, "<title>");
+    const char *stop = title ? find_nocase(title, end, "</title>") : NULL;
+    return stop ? aicpi_slice_of(title + 7, (size_t)(stop - title) - 7) : page;
+}
+
+static bool is_blank(char c) {
+    return (unsigned char)c <= ' ' || c == 0x7F;
+}
+
+/* One character, white space and control characters as one blank, bad bytes as '?'. Returns the
+ * bytes read. */
+static size_t put_clean(aicpi_strbuf *out, const char *at, size_t left) {
+    uint32_t scalar = 0;
+    if (is_blank(*at)) {
+        if (out->len != 0 && out->data[out->len - 1] != ' ') {
+            aicpi_strbuf_putc(out, ' ');
+        }
+        return 1;
+    }
+    size_t n = aicpi_utf8_decode(at, left, &scalar);
+    aicpi_strbuf_append(out, n ? at : "?", n ? n : 1);
+    return n ? n : 1;
+}
+
+void aicpi_litellm_describe(const char *data, size_t len, aicpi_strbuf *out) {
+    size_t at = 0;
+    while (at < len && is_blank(data[at])) {
+        at++;
+    }
+    bool page = at < len && data[at] == '<';
+    aicpi_slice text = aicpi_slice_of(data ? data + at : "", len - at);
+    text = page ? narrow(text) : text;
+    bool tag = false;
+    for (at = 0; at < text.len && out->len < DESCRIBE_MAX && !out->failed;) {
+        char c = text.data[at];
+        tag = tag || (page && c == '<');
+        if (!tag) {
+            at += put_clean(out, text.data + at, text.len - at);
+            continue;
+        }
+        tag = c != '>';
+        at += tag ? 1 : put_clean(out, " ", 1); /* a tag parts words */
+    }
+    while (out->len != 0 && out->data[out->len - 1] == ' ') {
+        out->data[--out->len] = '\0';
+    }
+    if (out->len == 0) {
+        aicpi_strbuf_puts(out, page ? "page without text" : "empty body");
     }
 }

@@ -1,5 +1,6 @@
 /* The answer of a call. */
 #include "lib/base/error.h"
+#include "lib/base/text.h"
 #include "lib/litellm/litellm_internal.h"
 
 aicp_status
@@ -42,6 +43,8 @@ void aicpi_litellm_reply_clear(aicp_litellm_reply *reply) {
     reply->type = "";
     reply->code = "";
     reply->param = "";
+    reply->failed = 0;
+    reply->has_usage = false;
 }
 
 int32_t aicp_litellm_reply_status(const aicp_litellm_reply *reply) {
@@ -87,10 +90,38 @@ aicp_litellm_reply_cost(aicp_litellm_reply *reply, int64_t *cost_nano, aicp_erro
         return aicpi_fail(err, AICP_ERR_INVALID, "cost needs a reply and a place for the number");
     }
     aicpi_slice value = aicpi_net_response_header(&reply->response, "x-litellm-response-cost");
-    if (!value.data || value.len == 0) {
+    if (value.data && value.len != 0) {
+        return aicp_money_parse(value.data, value.len, cost_nano, err);
+    }
+    aicp_litellm_usage usage = AICP_LITELLM_USAGE_INIT; /* streams tell it there */
+    if (aicp_litellm_reply_usage(reply, &usage, NULL) != AICP_OK || usage.cost_nano < 0) {
         return aicpi_fail(err, AICP_ERR_NOT_FOUND, "the proxy did not say what the call cost");
     }
-    return aicp_money_parse(value.data, value.len, cost_nano, err);
+    *cost_nano = usage.cost_nano;
+    return AICP_OK;
+}
+
+int32_t aicp_litellm_reply_relay(const aicp_litellm_reply *reply, aicp_status outcome) {
+    int32_t http = reply->failed;
+    switch (outcome) {
+    case AICP_OK:
+        return 200;
+    case AICP_ERR_INVALID:
+        return 422;
+    case AICP_ERR_NET_CONNECT:
+    case AICP_ERR_NET_TLS:
+    case AICP_ERR_NET_FORBIDDEN:
+    case AICP_ERR_TIMEOUT:
+    case AICP_ERR_IO:
+        return 503;
+    case AICP_ERR_NOMEM:
+    case AICP_ERR_CALLBACK:
+        return 500;
+    case AICP_ERR_NOT_FOUND:
+        return 404;
+    default:
+        return http >= 400 && http < 500 ? http : 502;
+    }
 }
 
 /* Copy that lives as long as the answer; "" when there is no memory for it. */
@@ -99,22 +130,48 @@ static const char *keep(aicp_litellm_reply *reply, aicpi_slice text) {
     return copy ? copy : "";
 }
 
-aicp_status aicpi_litellm_reply_fail(
-    aicp_litellm_reply *reply, aicpi_slice body, int32_t status, aicp_error *err) {
-    int32_t http = status ? status : reply->response.status;
+aicp_status aicpi_litellm_check_json(aicp_litellm_reply *reply, const char *path, aicp_error *err) {
+    size_t len = 0;
+    const char *body = aicp_litellm_reply_body(reply, &len);
+    aicpi_json r;
+    aicp_error why = {.code = 0};
+    aicpi_json_init(&r, &reply->arena, body, len, 0);
+    aicpi_json_skip(&r);
+    aicp_status status = aicpi_json_finish(&r, &why);
+    return status == AICP_OK
+               ? AICP_OK
+               : aicpi_fail(err, status, "LiteLLM's answer to %s: %s", path, why.message);
+}
+
+/* A page of a proxy in between, or nothing. */
+static void keep_description(aicp_litellm_reply *reply, aicpi_slice body) {
+    aicpi_strbuf text;
+    aicpi_strbuf_init(&text, &reply->allocator, 4096);
+    aicpi_litellm_describe(body.data, body.len, &text);
+    reply->message = text.failed ? "" : keep(reply, aicpi_slice_of(text.data, text.len));
+    aicpi_strbuf_deinit(&text);
+}
+
+/* Inside a stream the status has gone out before: the code tells it. */
+static int32_t status_in(aicpi_slice code) {
+    uint64_t number = 0;
+    bool told = code.data && aicpi_parse_u64(code, &number) && number >= 400 && number < 600;
+    return told ? (int32_t)number : 500;
+}
+
+aicp_status aicpi_litellm_reply_fail(aicp_litellm_reply *reply, aicpi_slice body, aicp_error *err) {
+    int32_t http = reply->response.status;
     aicpi_litellm_failure f;
-    if (!aicpi_litellm_failure_read(&reply->arena, body.data, body.len, &f)) {
-        /* A page of a proxy in between, or nothing: its beginning tells most. */
-        f = (aicpi_litellm_failure){
-            aicpi_slice_of(body.data, body.len < 200 ? body.len : 200),
-            {NULL, 0},
-            {NULL, 0},
-            {NULL, 0}};
+    if (aicpi_litellm_failure_read(&reply->arena, body.data, body.len, &f) && f.message.len) {
+        reply->message = keep(reply, f.message);
+    } else {
+        keep_description(reply, body);
     }
-    reply->message = keep(reply, f.message);
     reply->type = keep(reply, f.type);
     reply->code = keep(reply, f.code);
     reply->param = keep(reply, f.param);
+    http = http >= 300 ? http : status_in(f.code);
+    reply->failed = http;
     return aicpi_fail(
         err,
         aicpi_litellm_status(http, f.type),

@@ -1,5 +1,8 @@
-/* Error bodies of any shape. */
+/* Error bodies of any shape, and bodies of none. */
+#include "lib/base/text.h"
 #include "lib/litellm/litellm_internal.h"
+
+#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -17,5 +20,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
     }
     aicpi_arena_deinit(&arena);
+    aicpi_strbuf text;
+    aicpi_strbuf_init(&text, NULL, 4096);
+    aicpi_litellm_describe((const char *)data, size, &text);
+    if (text.len == 0 || !aicpi_utf8_valid(text.data, text.len, NULL)) {
+        abort();
+    }
+    aicpi_strbuf_deinit(&text);
     return 0;
 }

@@ -1,3 +1,4 @@
+#include "lib/base/text.h"
 #include "lib/litellm/litellm_internal.h"
 
 #include <criterion/criterion.h>
@@ -25,11 +26,12 @@ static const shape SHAPES[] = {
      "400",
      ""},
     {"{\"error\":{\"message\":\"{'error': \\\"it's\\\"}\"}}", "it's", "", "", ""},
-    {"{\"error\":{\"message\":\"{'error': 'a', 'b': 'c'}\"}}",
-     "{'error': 'a', 'b': 'c'}",
-     "",
-     "",
-     ""},
+    {"{\"error\":{\"message\":\"{'error': 'a', 'b': 'c'}\"}}", "a", "", "", ""},
+    {"{\"error\":{\"message\":\"{'message': 'no team', 'x': [1]}\"}}", "no team", "", "", ""},
+    {"{\"error\":{\"message\":\"{'error': 'it\\\\'s'}\"}}", "{'error': 'it\\'s'}", "", "", ""},
+    {"{\"error\":{\"message\":\"{'error': 'open\"}}", "{'error': 'open", "", "", ""},
+    {"{\"message\":\"no route\",\"code\":7}", "no route", "", "7", ""},
+    {"{\"message\":\"outer\",\"error\":{\"message\":\"inner\"}}", "inner", "", "", ""},
     {"{\"error\":\"plain\"}", "plain", "", "", ""},
     {"{\"detail\":{\"error\":\"Only admins\"}}", "Only admins", "", "", ""},
     {"{\"detail\":{\"error\":{\"message\":\"m\",\"type\":\"t\"}}}", "m", "t", "", ""},
@@ -76,6 +78,7 @@ Test(litellm_failure, other_bodies_are_no_error_bodies) {
         "null",
         "<html>",
         "{\"error\":null}",
+        "{\"type\":\"x\"}",
         "{\"data\":[]}",
         "{\"error\":{\"a\":",
         "{\"error\":\"x\"} y"};
@@ -99,6 +102,48 @@ Test(litellm_failure, the_type_of_a_budget_counts_more_than_the_status) {
     cr_assert_eq(aicpi_litellm_status(401, AICPI_SLICE("")), AICP_ERR_LITELLM_AUTH);
     cr_assert_eq(aicpi_litellm_status(403, AICPI_SLICE("")), AICP_ERR_LITELLM_AUTH);
     cr_assert_eq(aicpi_litellm_status(404, AICPI_SLICE("")), AICP_ERR_NOT_FOUND);
+    cr_assert_eq(aicpi_litellm_status(409, AICPI_SLICE("")), AICP_ERR_EXISTS);
     cr_assert_eq(aicpi_litellm_status(422, AICPI_SLICE("")), AICP_ERR_LITELLM_REQUEST);
     cr_assert_eq(aicpi_litellm_status(500, AICPI_SLICE("")), AICP_ERR_LITELLM_SERVER);
+}
+
+Test(litellm_failure, other_bodies_are_described_in_one_line) {
+    static const char *const BODIES[][2] = {
+        {"", "empty body"},
+        {" \r\n\t", "empty body"},
+        {"Internal Server Error\n", "Internal Server Error"},
+        {"a\x01\x02  b\xff\xc3", "a b??"},
+        {"{\"error\":{\"mess", "{\"error\":{\"mess"},
+        {"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body><h1>x</h1></body></html>",
+         "502 Bad Gateway"},
+        {"\n<!DOCTYPE html><HTML><TITLE>Just a moment</TITLE>", "Just a moment"},
+        {"<h1>Too\nlarge</h1><p>413</p>", "Too large 413"},
+        {"<title>open", "open"},
+        {"<html><body></body></html>", "page without text"},
+        {"a < b", "a < b"},
+    };
+    for (size_t i = 0; i < sizeof BODIES / sizeof *BODIES; i++) {
+        aicpi_strbuf text;
+        aicpi_strbuf_init(&text, NULL, 4096);
+        aicpi_litellm_describe(BODIES[i][0], strlen(BODIES[i][0]), &text);
+        expect(aicpi_slice_of(text.data, text.len), BODIES[i][1], BODIES[i][0]);
+        aicpi_strbuf_deinit(&text);
+    }
+}
+
+Test(litellm_failure, a_long_body_is_cut_between_characters) {
+    char body[1001] = "";
+    for (size_t i = 0; i + 2 < sizeof body; i += 2) {
+        memcpy(body + i, "\xC3\xA9", 3);
+    }
+    aicpi_strbuf text;
+    aicpi_strbuf_init(&text, NULL, 4096);
+    aicpi_litellm_describe(body + 0, strlen(body), &text);
+    cr_assert_eq(text.len, 200);
+    cr_assert(aicpi_utf8_valid(text.data, text.len, NULL));
+    aicpi_strbuf_deinit(&text);
+    aicpi_strbuf_init(&text, NULL, 4096);
+    aicpi_litellm_describe(NULL, 0, &text);
+    expect(aicpi_slice_of(text.data, text.len), "empty body", "nothing");
+    aicpi_strbuf_deinit(&text);
 }
