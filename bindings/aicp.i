@@ -53,6 +53,7 @@ HANDLE(aicp_gate)
 HANDLE(aicp_gate_request)
 HANDLE(aicp_gate_decision)
 HANDLE(aicp_gate_stream)
+HANDLE(aicp_rate_store)
 %enddef
 
 #ifdef SWIGPYTHON

@@ -367,6 +367,8 @@ AICP_CODE_RESULT(aicp_guard_result_error)
 %thread aicp_gate_output;
 %thread aicp_gate_output_text;
 %thread aicp_gate_stream_feed;
+%thread aicp_rate_store_open;
+%thread aicp_rate_store_serve;
 %thread aicp_gate_settle;
 %thread aicp_gate_release;
 /* Closing sends what the store does not know yet. */

@@ -387,6 +387,35 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_gate_settle(
 AICP_API AICP_MUST_CHECK aicp_status
 aicp_gate_release(aicp_gate *gate, aicp_gate_decision *decision, aicp_error *err);
 
+/* ---- for a server of gates ---- */
+
+/**
+ * The store of shared rate limits, for a server that grants slices to gates which reach the store
+ * only through it (`POST /api/v1/gate/leases`, docs/gate-protocol.md). *synchronised*
+ */
+typedef struct aicp_rate_store aicp_rate_store;
+
+/**
+ * Opens the shared limits at the URL `data`, "sqlite:///absolute/path" or "postgresql://…", and
+ * makes their tables. Gates whose `store_url` is the same share the limits with those that are
+ * served. After a fork the child's first call opens connections of its own. Errors: ERR_INVALID,
+ * ERR_STORE, ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status
+aicp_rate_store_open(const char *data, size_t len, aicp_rate_store **out, aicp_error *err);
+/** Closes the store; NULL is fine. */
+AICP_API void aicp_rate_store_free(aicp_rate_store *store);
+/**
+ * Answers the part "rates" of a message of leases: `data` is the whole body as the gate sent it,
+ * `out` becomes the JSON array of the answer's part "rates", one item for each lease in the same
+ * order, empty when the message has none. The whole message is checked before anything is granted;
+ * a lease that the store could not grant has {"error", "message"} in its place. Waits for the store
+ * at most 5 s in all. Errors: ERR_PARSE, ERR_INVALID, ERR_RANGE, ERR_LIMIT (with line, column,
+ * offset: the message is at fault, nothing was granted), ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_rate_store_serve(
+    aicp_rate_store *store, const char *data, size_t len, aicp_buf *out, aicp_error *err);
+
 AICP_END_DECL
 
 #endif

@@ -177,7 +177,7 @@ void aicpi_gate_close_store(aicp_gate *g) {
         }
     }
     aicp_limiter_free(g->limiter);
-    aicpi_rate_store_free(g->rate_store);
+    aicp_rate_store_free(g->rate_store);
     aicp_ledger_free(g->ledger);
     g->limiter = NULL;
     g->rate_store = NULL;

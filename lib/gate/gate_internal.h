@@ -346,7 +346,7 @@ struct aicp_gate {
     aicpi_arena accounts_arena;
 
     aicp_limiter *limiter;
-    struct aicpi_rate_store *rate_store; /* NULL: limits of this process only */
+    aicp_rate_store *rate_store; /* NULL: limits of this process only */
     aicp_ledger *ledger;
 
     pthread_mutex_t pool_lock;

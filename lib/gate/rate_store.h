@@ -6,9 +6,16 @@
 #ifndef AICPI_GATE_RATE_STORE_H
 #define AICPI_GATE_RATE_STORE_H
 
+#include "aicp/gate.h"
 #include "aicp/ratelimit.h"
 
-typedef struct aicpi_rate_store aicpi_rate_store;
+#include "lib/base/slice.h"
+
+/* Who asks for a lease: every process is a node of its own. */
+typedef struct aicpi_rate_node {
+    int64_t id;
+    aicpi_slice name; /* for people */
+} aicpi_rate_node;
 
 /* Opens the store at the ledger's URL and makes its tables. `node` is a name for people; every
  * opened store counts as a node of its own. Synchronised. After a fork the child's first call opens
@@ -19,10 +26,16 @@ aicp_status aicpi_rate_store_open(
     const char *node,
     size_t node_len,
     const aicp_allocator *allocator,
-    aicpi_rate_store **out,
+    aicp_rate_store **out,
     aicp_error *err);
-void aicpi_rate_store_free(aicpi_rate_store *store); /* NULL is fine */
 /* For aicp_limiter_options::source; valid while the store lives. */
-aicp_lease_source aicpi_rate_store_source(aicpi_rate_store *store);
+aicp_lease_source aicpi_rate_store_source(aicp_rate_store *store);
+/* One lease; `node` NULL is this process. As the function of the source. */
+aicp_status aicpi_rate_store_lease(
+    aicp_rate_store *store,
+    const aicpi_rate_node *node,
+    const aicp_lease_request *q,
+    aicp_lease_grant *grant,
+    aicp_error *err);
 
 #endif

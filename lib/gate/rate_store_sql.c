@@ -16,7 +16,8 @@
 #define POSTGRES_CONNECTIONS 4
 #define NODE_TOUCH_NS (10 * AICPI_SECOND_NS)
 #define NODE_GONE_NS (60 * AICPI_SECOND_NS)
-#define CLEAN_EVERY 1024   /* leases */
+#define CLEAN_EVERY 1024 /* leases */
+#define SEEN_NODES 256
 #define OUTSTANDING_PART 4 /* unspent slices of all nodes: at most limit / 4 */
 
 static const char *const STEPS[] = {
@@ -39,24 +40,31 @@ typedef struct connection {
     aicpi_sql *db;
 } connection;
 
-struct aicpi_rate_store {
+/* When a node last showed itself in the store, by the store's time; a place for many nodes. */
+typedef struct seen_node {
+    _Atomic int64_t node;
+    _Atomic int64_t at;
+} seen_node;
+
+struct aicp_rate_store {
     aicp_allocator allocator;
     char *url;
     size_t url_len;
     char *name;
     size_t name_len;
     aicpi_owner owner; /* of the connections */
-    int64_t node;
+    int64_t node;      /* this process */
+    seen_node seen[SEEN_NODES];
     connection connections[POSTGRES_CONNECTIONS];
     size_t count;
     _Atomic uint32_t calls;
-    _Atomic int64_t node_seen; /* store's time of the last touch */
     _Atomic uint32_t nodes;
 };
 
 /* One lease on its way through a transaction. */
 typedef struct lease {
-    aicpi_rate_store *store;
+    aicp_rate_store *store;
+    aicpi_rate_node node; /* who asks */
     const aicp_lease_request *q;
     aicp_lease_grant g;
     unsigned char key[AICPI_SHA256_SIZE];
@@ -186,11 +194,14 @@ static aicp_status store_row(aicpi_sql *db, const lease *x, aicp_error *err) {
 
 /* ---- nodes ---------------------------------------------------------------------------------- */
 
-/* Now and then each node shows itself and counts the others. */
+/* Now and then each node shows itself and counts the others. Of two nodes at one place one shows
+ * itself more often than it must. */
 static aicp_status touch_node(aicpi_sql *db, lease *x, aicp_error *err) {
-    aicpi_rate_store *store = x->store;
-    int64_t seen = atomic_load_explicit(&store->node_seen, memory_order_relaxed);
-    if (seen != 0 && x->now >= seen && x->now - seen < NODE_TOUCH_NS) {
+    aicp_rate_store *store = x->store;
+    seen_node *place = &store->seen[(uint64_t)x->node.id % SEEN_NODES];
+    int64_t seen = atomic_load_explicit(&place->at, memory_order_relaxed);
+    bool known = atomic_load_explicit(&place->node, memory_order_relaxed) == x->node.id;
+    if (known && seen != 0 && x->now >= seen && x->now - seen < NODE_TOUCH_NS) {
         return AICP_OK;
     }
     aicpi_sql_stmt *q = NULL;
@@ -201,9 +212,9 @@ static aicp_status touch_node(aicpi_sql *db, lease *x, aicp_error *err) {
         &q,
         err);
     if (status == AICP_OK) {
-        aicpi_sql_bind_i64(q, 1, store->node);
+        aicpi_sql_bind_i64(q, 1, x->node.id);
         aicpi_sql_bind_i64(q, 2, x->now);
-        aicpi_sql_bind_text(q, 3, store->name, store->name_len);
+        aicpi_sql_bind_text(q, 3, x->node.name.data, x->node.name.len);
         status = aicpi_sql_run(q, err);
     }
     if (status == AICP_OK) {
@@ -216,7 +227,8 @@ static aicp_status touch_node(aicpi_sql *db, lease *x, aicp_error *err) {
         status = read_i64(q, &nodes, NULL, err);
     }
     if (status == AICP_OK) {
-        atomic_store_explicit(&store->node_seen, x->now, memory_order_relaxed);
+        atomic_store_explicit(&place->node, x->node.id, memory_order_relaxed);
+        atomic_store_explicit(&place->at, x->now, memory_order_relaxed);
         atomic_store_explicit(
             &store->nodes, (uint32_t)(nodes > 0 ? nodes : 1), memory_order_relaxed);
     }
@@ -260,7 +272,7 @@ static aicp_status outstanding(aicpi_sql *db, const lease *x, uint64_t *units, a
         return status;
     }
     aicpi_sql_bind_i64(q, 2, x->now);
-    aicpi_sql_bind_i64(q, 3, x->store->node);
+    aicpi_sql_bind_i64(q, 3, x->node.id);
     int64_t sum = 0;
     status = read_i64(q, &sum, NULL, err);
     *units = sum > 0 ? (uint64_t)sum : 0;
@@ -281,7 +293,7 @@ static aicp_status note_slice(aicpi_sql *db, const lease *x, uint64_t units, aic
     if (status != AICP_OK) {
         return status;
     }
-    aicpi_sql_bind_i64(q, 2, x->store->node);
+    aicpi_sql_bind_i64(q, 2, x->node.id);
     if (units) {
         aicpi_sql_bind_i64(q, 3, (int64_t)minimum(units, INT64_MAX));
         aicpi_sql_bind_i64(q, 4, later_by(x->now, x->q->ttl_ns));
@@ -507,7 +519,7 @@ static struct timespec wall_after(uint64_t ns) {
 }
 
 /* A connection nobody uses, else the first one to be waited for; NULL when time runs out. */
-static connection *enter(aicpi_rate_store *store, uint64_t timeout_ns) {
+static connection *enter(aicp_rate_store *store, uint64_t timeout_ns) {
     for (size_t i = 0; i < store->count; i++) {
         if (pthread_mutex_trylock(&store->connections[i].mutex) == 0) {
             return &store->connections[i];
@@ -520,7 +532,7 @@ static connection *enter(aicpi_rate_store *store, uint64_t timeout_ns) {
 
 /* ---- connections ---------------------------------------------------------------------------- */
 
-static aicp_status open_connection(aicpi_rate_store *store, connection *c, aicp_error *err) {
+static aicp_status open_connection(aicp_rate_store *store, connection *c, aicp_error *err) {
     aicpi_sql_options o = {.allocator = &store->allocator};
     aicp_status status = aicpi_sql_open(store->url, store->url_len, &o, &c->db, err);
     if (status == AICP_OK && aicpi_sql_engine(c->db) == AICPI_SQL_SQLITE) {
@@ -529,16 +541,15 @@ static aicp_status open_connection(aicpi_rate_store *store, connection *c, aicp_
     return status;
 }
 
-static void make_node(aicpi_rate_store *store) {
+static void make_node(aicp_rate_store *store) {
     aicpi_random(&store->node, sizeof store->node);
-    atomic_store(&store->node_seen, 0);
     atomic_store(&store->nodes, 1);
     aicpi_owner_set(&store->owner, getpid());
 }
 
 /* In the child of a fork the parent's connections must not be touched, and mutexes may have been
  * held by threads that do not exist here. */
-static void leave_parent(aicpi_rate_store *store) {
+static void leave_parent(aicp_rate_store *store) {
     if (!aicpi_owner_claim(&store->owner, getpid())) {
         return;
     }
@@ -551,7 +562,7 @@ static void leave_parent(aicpi_rate_store *store) {
     make_node(store);
 }
 
-static aicp_status run_lease(aicpi_rate_store *store, connection *c, lease *x, aicp_error *err) {
+static aicp_status run_lease(aicp_rate_store *store, connection *c, lease *x, aicp_error *err) {
     aicp_status status = c->db ? AICP_OK : open_connection(store, c, err);
     if (status != AICP_OK) {
         return status;
@@ -567,13 +578,17 @@ static aicp_status run_lease(aicpi_rate_store *store, connection *c, lease *x, a
     return status;
 }
 
-static aicp_status
-lease_call(void *user, const aicp_lease_request *q, aicp_lease_grant *grant, aicp_error *err) {
-    aicpi_rate_store *store = user;
+aicp_status aicpi_rate_store_lease(
+    aicp_rate_store *store,
+    const aicpi_rate_node *node,
+    const aicp_lease_request *q,
+    aicp_lease_grant *grant,
+    aicp_error *err) {
     if (!aicpi_owner_is(&store->owner, getpid())) {
         leave_parent(store);
     }
-    lease x = {.store = store, .q = q};
+    aicpi_rate_node own = {store->node, aicpi_slice_of(store->name, store->name_len)};
+    lease x = {.store = store, .node = node ? *node : own, .q = q};
     aicpi_sha256(q->key, q->key_len, x.key);
     connection *c = enter(store, q->timeout_ns);
     if (!c) {
@@ -587,12 +602,17 @@ lease_call(void *user, const aicp_lease_request *q, aicp_lease_grant *grant, aic
     return status;
 }
 
-aicp_lease_source aicpi_rate_store_source(aicpi_rate_store *store) {
+static aicp_status
+lease_call(void *user, const aicp_lease_request *q, aicp_lease_grant *grant, aicp_error *err) {
+    return aicpi_rate_store_lease(user, NULL, q, grant, err);
+}
+
+aicp_lease_source aicpi_rate_store_source(aicp_rate_store *store) {
     return (aicp_lease_source){store, lease_call};
 }
 
 /* SQLite: a file of its own beside the ledger's. */
-static aicp_status set_url(aicpi_rate_store *store, aicpi_slice url, aicp_error *err) {
+static aicp_status set_url(aicp_rate_store *store, aicpi_slice url, aicp_error *err) {
     static const char FILE_SCHEME[] = "sqlite:///";
     size_t scheme = sizeof FILE_SCHEME - 1;
     bool file = url.len > scheme && memcmp(url.data, FILE_SCHEME, scheme) == 0;
@@ -610,7 +630,7 @@ static aicp_status set_url(aicpi_rate_store *store, aicpi_slice url, aicp_error 
     return store->url ? AICP_OK : aicpi_nomem(err);
 }
 
-static aicp_status open_store(aicpi_rate_store *store, aicp_error *err) {
+static aicp_status open_store(aicp_rate_store *store, aicp_error *err) {
     connection *first = &store->connections[0];
     aicp_status status = open_connection(store, first, err);
     if (status == AICP_OK) {
@@ -629,11 +649,11 @@ aicp_status aicpi_rate_store_open(
     const char *node,
     size_t node_len,
     const aicp_allocator *allocator,
-    aicpi_rate_store **out,
+    aicp_rate_store **out,
     aicp_error *err) {
     *out = NULL;
     aicp_allocator a = aicpi_allocator(allocator);
-    aicpi_rate_store *store = aicpi_calloc(&a, 1, sizeof *store);
+    aicp_rate_store *store = aicpi_calloc(&a, 1, sizeof *store);
     if (!store) {
         return aicpi_nomem(err);
     }
@@ -653,14 +673,14 @@ aicp_status aicpi_rate_store_open(
         status = open_store(store, err);
     }
     if (status != AICP_OK) {
-        aicpi_rate_store_free(store);
+        aicp_rate_store_free(store);
         return status;
     }
     *out = store;
     return AICP_OK;
 }
 
-void aicpi_rate_store_free(aicpi_rate_store *store) {
+void aicp_rate_store_free(aicp_rate_store *store) {
     if (!store) {
         return;
     }

@@ -52,7 +52,7 @@ from .errors import (
 )
 from .gate import Bundle, Decision, Gate, Output, OutputStream
 from .guard import Finding, GuardProfile, GuardSession, GuardStream, Scan
-from .limits import Limiter, LimitRules, Taken
+from .limits import Limiter, LimitRules, RateStore, Taken
 from .policy import Authorization, Entities, PolicySet, Request
 
 __version__: str = _c.aicp_version()
@@ -107,6 +107,7 @@ __all__ = [
     "Quote",
     "RangeError",
     "RateLimitedError",
+    "RateStore",
     "Request",
     "Scan",
     "SpecialTokenError",

@@ -242,3 +242,21 @@ def _request(
             values.append((_DIMENSIONS[name], item))
     flags = _c.AICP_LIMIT_ESTIMATED if estimated else 0
     return (tuple(values), tokens, now_ns, deadline_ns, int(slot_ttl * 1e9), flags)
+
+
+class RateStore(Handle):
+    """The shared limits of a server that grants slices to gates which reach the store only through
+    it. Thread-safe.
+
+    The URL is ``sqlite:///absolute/path`` or ``postgresql://…``, as for a gate's store.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, url: str) -> None:
+        self._h = _c.aicp_rate_store_open(url)
+
+    def serve(self, message: Text) -> Optional[bytes]:
+        """Answers the part ``rates`` of a message of leases, the whole body as the gate sent it: a
+        JSON array, None when the message has no such part."""
+        return _c.aicp_rate_store_serve(self._h, message) or None

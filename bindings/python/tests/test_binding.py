@@ -147,6 +147,7 @@ ABUSE = """
         c.aicp_guard_session_new(None),
         c.aicp_budget_window_parse('1mo', None),
         c.aicp_ledger_open('sqlite::memory:', None),
+        c.aicp_rate_store_open('sqlite::memory:'),
         c.aicp_token_profile_find('gpt-4o'),
     ]
     handles.append(c.aicp_price_table_find(handles[5], 'm'))

@@ -230,6 +230,26 @@ def test_bad_rules_and_subjects_are_errors():
         aicp.Limiter().take(aicp.LimitRules(RULES), colour="red")
 
 
+def test_a_server_grants_slices_to_gates_without_a_store():
+    lease = {
+        "key": "cg==",
+        "kind": "requests",
+        "algorithm": "gcra",
+        "limit": 3,
+        "burst": 3,
+        "window_ns": 60_000_000_000,
+        "need": 2,
+        "timeout_ns": 1_000_000_000,
+    }
+    message = {"format": "aicp-leases/1", "node": "n", "boot": "b"}
+    with aicp.RateStore("sqlite::memory:") as store:
+        answer = json.loads(store.serve(json.dumps({**message, "rates": [lease, lease]})))
+        assert [grant["granted"] for grant in answer] == [2, 0]
+        assert store.serve(json.dumps(message)) is None
+        with pytest.raises(aicp.AicpError):
+            store.serve("{}")
+
+
 # -- guardrail -------------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ static uint64_t monotonic(void) {
 /* One process as a node: store, limiter, rules. Plain checks, as it also runs in forked children.
  */
 typedef struct node {
-    aicpi_rate_store *store;
+    aicp_rate_store *store;
     aicp_limiter *limiter;
     aicp_limit_rules *rules;
 } node;
@@ -45,7 +45,7 @@ static bool node_open(node *n, const test_store *at, const char *rules) {
 static void node_close(node *n) {
     aicp_limiter_free(n->limiter);
     aicp_limit_rules_free(n->rules);
-    aicpi_rate_store_free(n->store);
+    aicp_rate_store_free(n->store);
 }
 
 static aicp_status
@@ -333,7 +333,7 @@ TEST_BOTH_STORES(rate_store, cleaning_does_no_harm) {
 
 Test(rate_store, a_store_that_cannot_be_opened_is_an_error) {
     static const char URL[] = "sqlite:///no/such/folder/x.db";
-    aicpi_rate_store *store = NULL;
+    aicp_rate_store *store = NULL;
     aicp_error err = {0};
     cr_assert_neq(aicpi_rate_store_open(URL, sizeof URL - 1, "n", 1, NULL, &store, &err), AICP_OK);
     cr_assert_null(store);
