@@ -398,6 +398,38 @@ static bool wait_to_repeat(transfer *t, repeat what, uint64_t deadline_ms, uint3
     return true;
 }
 
+struct aicpi_net_stop {
+    aicp_allocator allocator;
+    CURLM *multi;
+    atomic_bool stopped;
+};
+
+/* As curl_easy_perform, but with an ear for the stop. */
+static CURLcode perform_stoppable(transfer *t, aicpi_net_stop *stop) {
+    CURLcode code = CURLE_OUT_OF_MEMORY;
+    int running = 1;
+    bool ok = curl_multi_add_handle(stop->multi, t->curl) == CURLM_OK;
+    bool added = ok;
+    while (ok && running > 0 && !aicpi_net_stopped(stop)) {
+        ok = curl_multi_perform(stop->multi, &running) == CURLM_OK;
+        if (ok && running > 0) {
+            ok = curl_multi_poll(stop->multi, NULL, 0, 1000, NULL) == CURLM_OK;
+        }
+    }
+    if (ok && running > 0) {
+        t->stopped = true;
+        code = CURLE_ABORTED_BY_CALLBACK;
+    }
+    int left = 0;
+    for (CURLMsg *m; (m = curl_multi_info_read(stop->multi, &left)) != NULL;) {
+        code = m->msg == CURLMSG_DONE ? m->data.result : code;
+    }
+    if (added) {
+        curl_multi_remove_handle(stop->multi, t->curl);
+    }
+    return code;
+}
+
 static CURLcode attempt(transfer *t, bool fresh, uint64_t deadline_ms) {
     uint64_t now = now_ms(t->client);
     aicpi_strbuf_clear(&t->response->body);
@@ -411,7 +443,8 @@ static CURLcode attempt(transfer *t, bool fresh, uint64_t deadline_ms) {
     t->response->attempts++;
     curl_easy_setopt(t->curl, CURLOPT_TIMEOUT_MS, (long)(deadline_ms - now));
     curl_easy_setopt(t->curl, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
-    CURLcode code = curl_easy_perform(t->curl);
+    aicpi_net_stop *stop = t->request->stop;
+    CURLcode code = stop ? perform_stoppable(t, stop) : curl_easy_perform(t->curl);
     long status = 0;
     curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
     t->response->status = (int32_t)status;
@@ -422,8 +455,8 @@ static aicp_status run(transfer *t, uint64_t deadline_ms, aicp_error *err) {
     const aicpi_net_request *q = t->request;
     char detail[CURL_ERROR_SIZE] = "";
     curl_easy_setopt(t->curl, CURLOPT_ERRORBUFFER, detail);
-    bool idempotent = is_idempotent(q->method);
-    bool fresh = !idempotent && !q->may_repeat;
+    bool idempotent = is_idempotent(q->method) && !q->stop;
+    bool fresh = !is_idempotent(q->method) && !q->may_repeat;
     uint32_t at_once = 0;
     for (;;) {
         CURLcode code = attempt(t, fresh, deadline_ms);
@@ -494,6 +527,43 @@ aicp_status aicpi_net_perform(
     curl_slist_free_all(headers);
     aicpi_free(&client->allocator, url);
     return status;
+}
+
+/* ---- stops ---------------------------------------------------------------------------------- */
+
+aicp_status
+aicpi_net_stop_new(const aicp_allocator *allocator, aicpi_net_stop **out, aicp_error *err) {
+    *out = NULL;
+    aicp_allocator a = aicpi_allocator(allocator);
+    aicpi_net_stop *s = aicpi_calloc(&a, 1, sizeof *s);
+    if (!s) {
+        return aicpi_nomem(err);
+    }
+    s->allocator = a;
+    s->multi = curl_multi_init();
+    if (!s->multi) {
+        aicpi_free(&a, s);
+        return aicpi_nomem(err);
+    }
+    *out = s;
+    return AICP_OK;
+}
+
+void aicpi_net_stop_free(aicpi_net_stop *stop) {
+    if (stop) {
+        aicp_allocator a = stop->allocator;
+        curl_multi_cleanup(stop->multi);
+        aicpi_free(&a, stop);
+    }
+}
+
+void aicpi_net_stop_now(aicpi_net_stop *stop) {
+    atomic_store(&stop->stopped, true);
+    curl_multi_wakeup(stop->multi);
+}
+
+bool aicpi_net_stopped(const aicpi_net_stop *stop) {
+    return atomic_load(&stop->stopped);
 }
 
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;

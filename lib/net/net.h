@@ -31,6 +31,10 @@ typedef struct aicpi_net_options {
     const char *ca_file; /* PEM bundle instead of the system's; NULL = the system's */
 } aicpi_net_options;
 
+/* Lets another thread end a request at once, whatever it waits for. For one request at a time; it
+ * keeps that request's connection for the next one. */
+typedef struct aicpi_net_stop aicpi_net_stop;
+
 typedef struct aicpi_net_header {
     aicpi_slice name;
     aicpi_slice value;
@@ -53,6 +57,7 @@ typedef struct aicpi_net_request {
     bool may_repeat;
     aicpi_net_chunk_fn on_chunk; /* NULL: the body is collected */
     void *user;
+    aicpi_net_stop *stop; /* NULL: it cannot be ended early. With one nothing is sent again */
 } aicpi_net_request;
 
 typedef struct aicpi_net_response {
@@ -70,6 +75,12 @@ aicpi_slice aicpi_net_response_header(const aicpi_net_response *r, const char *n
 aicp_status
 aicpi_net_client_new(const aicpi_net_options *options, aicpi_net_client **out, aicp_error *err);
 void aicpi_net_client_free(aicpi_net_client *client); /* NULL is fine */
+
+aicp_status aicpi_net_stop_new(const aicp_allocator *a, aicpi_net_stop **out, aicp_error *err);
+void aicpi_net_stop_free(aicpi_net_stop *stop); /* NULL is fine; not while a request uses it */
+/* Ends the request under way and every later one with ERR_CALLBACK. Any thread. */
+void aicpi_net_stop_now(aicpi_net_stop *stop);
+bool aicpi_net_stopped(const aicpi_net_stop *stop);
 
 /* Sends and waits. OK for every HTTP answer, whatever its status. Idempotent methods (GET, HEAD,
  * PUT, DELETE, OPTIONS) are sent again: at once on a fresh connection after a reset, and with

@@ -407,3 +407,50 @@ Test(net, survives_every_failing_allocation) {
     cr_assert_gt(test_every_allocation_failing(call_body, &f), 3);
     finish(&f);
 }
+
+/* ---- stops ---------------------------------------------------------------------------------- */
+
+static void *stop_soon(void *user) {
+    fixture *f = ((void **)user)[0];
+    while (http_server_requests(f->server) == 0) {
+        sched_yield();
+    }
+    aicpi_net_stop_now(((void **)user)[1]);
+    return NULL;
+}
+
+static aicp_status call_with(fixture *f, aicpi_net_stop *stop, aicp_error *err) {
+    aicpi_net_request q = {.method = "GET", .url = aicpi_slice_cstr(f->url), .stop = stop};
+    return aicpi_net_perform(f->client, &q, &f->response, err);
+}
+
+Test(net, another_thread_ends_a_request_at_once) {
+    fixture f;
+    make(&f, never, NULL);
+    aicpi_net_stop *stop = NULL;
+    cr_assert_eq(aicpi_net_stop_new(NULL, &stop, NULL), AICP_OK);
+    pthread_t thread;
+    void *both[] = {&f, stop};
+    cr_assert_eq(pthread_create(&thread, NULL, stop_soon, both), 0);
+    aicp_error err = {0};
+    cr_assert_eq(call_with(&f, stop, &err), AICP_ERR_CALLBACK, "%s", err.message);
+    pthread_join(thread, NULL);
+    cr_assert(aicpi_net_stopped(stop));
+    cr_assert_eq(call_with(&f, stop, NULL), AICP_ERR_CALLBACK, "and every later one");
+    cr_assert_eq(http_server_requests(f.server), 1);
+    aicpi_net_stop_free(stop);
+    finish(&f);
+}
+
+Test(net, a_request_that_can_be_stopped_keeps_its_connection) {
+    fixture f;
+    make(&f, echo, NULL);
+    aicpi_net_stop *stop = NULL;
+    cr_assert_eq(aicpi_net_stop_new(NULL, &stop, NULL), AICP_OK);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(call_with(&f, stop, NULL), AICP_OK);
+        cr_assert_str_eq(f.response.body.data, "GET /a?b=c  1");
+    }
+    aicpi_net_stop_free(stop);
+    finish(&f);
+}
