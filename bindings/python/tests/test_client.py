@@ -32,6 +32,9 @@ class Proxy(BaseHTTPRequestHandler):
             self.send(401, {"error": {"message": "who are you", "type": "auth_error", "param": "None", "code": "401"}})
         elif self.path == "/v1/models":
             self.send(200, {"data": [{"id": "gpt-4o"}, {"id": "small"}], "object": "list"})
+        elif self.path.startswith("/user/list?role=admin&"):
+            page = int(self.path.rsplit("page=", 1)[1])
+            self.send(200, {"users": [{"user_id": f"u{page}"}], "total_pages": 2})
         elif self.path.startswith("/team/list"):
             self.send(200, [{"team_id": "blue"}])
         else:
@@ -46,6 +49,9 @@ class Proxy(BaseHTTPRequestHandler):
             self.send(422, {"error": error})
         elif body.get("stream"):
             events = "".join(f"data: {json.dumps({'n': n})}\n\n" for n in range(3))
+            if self.path == "/v1/responses":
+                done = {"usage": {"input_tokens": 4, "output_tokens": 2, "cost": 1e-6}}
+                events += f"data: {json.dumps({'type': 'response.completed', 'response': done})}\n\n"
             self.send(200, (events + "data: [DONE]\n\n").encode(), kind="text/event-stream")
         else:
             self.send(200, {"seen": body}, x_litellm_response_cost="1.5e-06", x_litellm_call_id="c")
@@ -73,6 +79,17 @@ def test_answers_are_data(client):
     assert client.key_generate(team_id="blue")["team_id"] == "blue"
 
 
+def test_lists_are_filtered_and_come_whole(client):
+    assert client.user_find(role="admin", team=None) == [{"user_id": "u1"}, {"user_id": "u2"}]
+
+
+def test_calls_with_an_id_and_fields_send_both(client):
+    assert client.key_reset_spend("0f", reset_to=0) == {"seen": {"reset_to": 0}}
+    assert client.team_delete("blue") == {"seen": {"team_ids": ["blue"]}}
+    with pytest.raises(aicp.InvalidArgumentError):
+        client.team_info("")
+
+
 def test_a_chat_tells_its_cost(client):
     reply = client.chat({"model": "gpt-4o", "messages": []})
     assert reply.status == 200 and reply.cost_nano == 1_500
@@ -90,13 +107,20 @@ def test_errors_tell_what_the_proxy_said(client, url):
         client.call("GET", "/nowhere")
     with pytest.raises(aicp.LiteLLMError) as caught:
         aicp.LiteLLMClient(url, "sk-wrong").models()
-    assert caught.value.status == 401
+    assert caught.value.status == 401 and caught.value.relay == 401
 
 
 def test_streams_give_each_event(client):
     events = []
     client.chat_stream({"model": "gpt-4o", "messages": []}, events.append)
     assert events == [{"n": 0}, {"n": 1}, {"n": 2}]
+
+
+def test_streams_tell_their_usage(client):
+    reply = client.response_stream({"model": "gpt-4o", "input": "a"}, lambda event: None)
+    assert reply.usage == {"input_tokens": 4, "output_tokens": 2, "total_tokens": 6, "cached_tokens": -1, "cost_nano": 1000}
+    assert reply.cost_nano == 1000
+    assert client.chat({"model": "gpt-4o"}).usage is None
 
 
 def test_what_a_callback_raises_comes_out(client):
