@@ -2,7 +2,7 @@
 # the static one, and (through the static one) the unit tests, which may see hidden symbols.
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
-pkg_check_modules(AICP_DEPS REQUIRED IMPORTED_TARGET libcurl libpq sqlite3 libpcre2-8 libsodium)
+pkg_check_modules(AICP_DEPS REQUIRED IMPORTED_TARGET libcurl libpq sqlite3 libpcre2-8 libsodium hiredis)
 
 set(AICP_MODULES base net policy ratelimit guardrail cost sql litellm budget gate)
 set(AICP_SOURCES)

@@ -178,13 +178,67 @@ typedef struct aicp_lease_grant {
  * within a quarter of the limit. Concurrency: `need` 1 makes the slot `slot` if fewer than `limit`
  * live ones exist (the same id again renews it), `returned` 1 releases it (unknown = fine). Times
  * come from the store's clock and are relative. Called from any thread, several at once, with no
- * lock held. Errors: ERR_STORE, ERR_STORE_BUSY, ERR_TIMEOUT; the rule's on_store_failure applies.
+ * lock held. Errors: ERR_STORE, ERR_STORE_BUSY: nothing was done; ERR_TIMEOUT: it is not known
+ * whether, so that what was to be returned is not told again. The rule's on_store_failure applies.
  */
 typedef struct aicp_lease_source {
     void *user;
     aicp_status (*lease)(
         void *user, const aicp_lease_request *request, aicp_lease_grant *grant, aicp_error *err);
 } aicp_lease_source;
+#endif
+
+/* ---- shared limits in Redis ----------------------------------------------------------------- */
+
+#ifndef SWIG
+/** A lease source over one Redis server (5 or newer; not a cluster). *synchronised* */
+typedef struct aicp_redis_leases aicp_redis_leases;
+
+/** Options of aicp_redis_leases_open(). Zero fields mean the default. */
+typedef struct aicp_redis_leases_options {
+    size_t size;
+    const aicp_allocator *allocator;
+    const char *prefix;          /**< of all keys in Redis, NUL-terminated; default "aicp:rate:" */
+    uint64_t connect_timeout_ns; /**< for a connection and its log-in; default 1 s */
+    uint32_t connections;        /**< most connections, up to 64; default 4, made when needed */
+    uint32_t reserved;
+} aicp_redis_leases_options;
+
+/** Static initialiser. */
+#define AICP_REDIS_LEASES_OPTIONS_INIT                                                             \
+    { sizeof(aicp_redis_leases_options), NULL, NULL, 0, 0, 0 }
+/** Sets the defaults; `size` is sizeof(aicp_redis_leases_options). */
+AICP_API void aicp_redis_leases_options_init(aicp_redis_leases_options *options, size_t size);
+
+/**
+ * Opens the server at `redis://[[user]:password@]host[:port][/database]` (user and password
+ * percent-encoded; port 6379, database 0). A server that is away is no error: the rules'
+ * on_store_failure decides until it is back; connections are made again by themselves, with growing
+ * pauses. A server that refuses the password or the database is one.
+ *
+ * Each lease is one script, so one step, on the server's clock. Keys hold the prefix and a hash,
+ * and expire when they tell nothing any more. A server that evicts keys for want of memory forgets
+ * what was used: give it the policy `noeviction`. Limits are counted exactly up to 2^53; rounding
+ * of partly refilled buckets only ever refuses. hiredis ends the process when memory runs out.
+ *
+ * `url` and the options' texts are copied. `rediss://` (TLS) is ERR_UNSUPPORTED: the hiredis that
+ * the library is made with has no TLS. After a fork the child makes connections of its own and
+ * counts as a node of its own. Errors: ERR_INVALID, ERR_UNSUPPORTED, ERR_STORE (refused),
+ * ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_redis_leases_open(
+    const char *url,
+    size_t url_len,
+    const aicp_redis_leases_options *options,
+    aicp_redis_leases **out,
+    aicp_error *err);
+
+/** Closes the connections; NULL is fine. No limiter may use the source any more. */
+AICP_API void aicp_redis_leases_free(aicp_redis_leases *leases);
+
+/** Writes the source for aicp_limiter_options::source, valid as long as `leases`. */
+AICP_API void aicp_redis_leases_source(aicp_redis_leases *leases, aicp_lease_source *out)
+    AICP_NONNULL(1, 2);
 #endif
 
 /* ---- limiter -------------------------------------------------------------------------------- */

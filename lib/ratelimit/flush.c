@@ -66,8 +66,7 @@ static aicp_status send_rates(outbox *o, aicpi_limit_entry *e, bool all, aicp_er
     aicp_status status = send(o, &q, err);
     pthread_mutex_lock(&o->s->mutex);
     if (status != AICP_OK) {
-        x->returned += q.returned;
-        x->debt += q.debt;
+        aicpi_lease_untold(x, &q, status);
     }
     return status;
 }

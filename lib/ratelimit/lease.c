@@ -326,11 +326,16 @@ static void apply_grant(
     }
 }
 
-/* After a failed call: nothing was told, nothing granted. */
-static void take_back(aicpi_limit_work *w, aicpi_limit_item *item, const aicp_lease_request *q) {
-    aicpi_limit_lease *x = item->entry->lease;
-    x->returned += q->returned;
+void aicpi_lease_untold(aicpi_limit_lease *x, const aicp_lease_request *q, aicp_status status) {
+    x->returned += status == AICP_ERR_TIMEOUT ? 0 : q->returned;
     x->debt += q->debt;
+}
+
+/* After a failed call: nothing granted. */
+static void take_back(
+    aicpi_limit_work *w, aicpi_limit_item *item, const aicp_lease_request *q, aicp_status status) {
+    aicpi_limit_lease *x = item->entry->lease;
+    aicpi_lease_untold(x, q, status);
     if (x->returned != 0 || x->debt != 0) {
         aicpi_limit_mark_dirty(&w->limiter->shards[item->shard], item->entry);
     }
@@ -357,7 +362,7 @@ static void fetch_item(aicpi_limit_work *w, aicpi_limit_item *item) {
     if (status == AICP_OK) {
         apply_grant(w, item, &q, &g);
     } else {
-        take_back(w, item, &q);
+        take_back(w, item, &q, status);
         note_failure(l, w->now);
     }
     pthread_mutex_unlock(&s->mutex);

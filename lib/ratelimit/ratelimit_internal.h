@@ -374,6 +374,9 @@ uint64_t aicpi_lease_remaining(const aicpi_limit_item *item);
 /* Replaces `reserved` by `actual` tokens. Shard locked. */
 void aicpi_lease_settle(
     aicpi_limit_shard *s, aicpi_limit_entry *e, uint64_t reserved, uint64_t actual, uint64_t now);
+/* A call of the store failed: its debt is to be told again, and what it gave back unless the store
+ * may know of it; twice would be too much. Shard locked. */
+void aicpi_lease_untold(aicpi_limit_lease *x, const aicp_lease_request *q, aicp_status status);
 /* Unlocked: asks the store for all items with verdict ASK. Failures show in the next check. */
 void aicpi_lease_fetch(aicpi_limit_work *w);
 /* Whether the deadline of the take lies ahead. */

@@ -1,64 +1,11 @@
 /* Limits shared by real processes through a store. */
-#include "lib/gate/rate_store.h"
+#include "unit/rate_store/nodes.h"
 
-#include "unit/sql/stores.h"
-
-#include <criterion/criterion.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define SECOND UINT64_C(1000000000)
 #define PROCESSES 3
-
-static uint64_t monotonic(void) {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * SECOND + (uint64_t)ts.tv_nsec;
-}
-
-/* One process as a node: store, limiter, rules. Plain checks, as it also runs in forked children.
- */
-typedef struct node {
-    aicp_rate_store *store;
-    aicp_limiter *limiter;
-    aicp_limit_rules *rules;
-} node;
-
-static bool node_open(node *n, const test_store *at, const char *rules) {
-    aicp_error err = {0};
-    memset(n, 0, sizeof *n);
-    if (aicpi_rate_store_open(at->url, strlen(at->url), "n", 1, NULL, &n->store, &err) != AICP_OK) {
-        fprintf(stderr, "%s\n", err.message);
-        return false;
-    }
-    aicp_lease_source source = aicpi_rate_store_source(n->store);
-    aicp_limiter_options o = AICP_LIMITER_OPTIONS_INIT;
-    o.source = &source;
-    return aicp_limiter_new(&o, &n->limiter, &err) == AICP_OK &&
-           aicp_limit_rules_parse(rules, strlen(rules), NULL, &n->rules, &err) == AICP_OK;
-}
-
-static void node_close(node *n) {
-    aicp_limiter_free(n->limiter);
-    aicp_limit_rules_free(n->rules);
-    aicp_rate_store_free(n->store);
-}
-
-static aicp_status
-node_take(node *n, uint64_t tokens, uint64_t ttl, aicp_limit_ticket *t, aicp_limit_result *r) {
-    aicp_limit_value team = {AICP_LIMIT_TEAM, 0, "red", 3};
-    aicp_limit_request q = AICP_LIMIT_REQUEST_INIT;
-    q.values = &team;
-    q.value_count = 1;
-    q.tokens = tokens;
-    q.slot_ttl_ns = ttl;
-    q.deadline_ns = monotonic() + 30 * SECOND;
-    return aicp_limiter_take(n->limiter, n->rules, &q, t, r, NULL);
-}
 
 /* ---- children ------------------------------------------------------------------------------- */
 
@@ -68,7 +15,7 @@ typedef struct child {
     int to;   /* a byte allows one more take, 'q' ends the child */
 } child;
 
-static void child_main(const test_store *at, const char *rules, int in, int out) {
+static void child_main(const store_place *at, const char *rules, int in, int out) {
     node n;
     char byte = 0;
     bool ok = node_open(&n, at, rules);
@@ -82,7 +29,7 @@ static void child_main(const test_store *at, const char *rules, int in, int out)
     _exit(ok ? 0 : 1);
 }
 
-static child child_start(const test_store *at, const char *rules) {
+static child child_start(const store_place *at, const char *rules) {
     int in[2];
     int out[2];
     cr_assert_eq(pipe(in), 0);
@@ -136,7 +83,7 @@ static void child_end(child *c, int how) {
 
 /* ---- tests ---------------------------------------------------------------------------------- */
 
-TEST_BOTH_STORES(rate_store, processes_admit_exactly_an_exact_limit) {
+TEST_EACH_STORE(rate_store, processes_admit_exactly_an_exact_limit) {
     static const char RULES[] =
         "[{\"id\":\"r\",\"kind\":\"requests\",\"limit\":25,\"window\":\"366d\",\"per\":[\"team\"],"
         "\"shared\":true,\"exact\":true}]";
@@ -156,7 +103,7 @@ TEST_BOTH_STORES(rate_store, processes_admit_exactly_an_exact_limit) {
 }
 
 /* 5 % of 19 is less than one: a slice is the single request, so nothing is stranded. */
-TEST_BOTH_STORES(rate_store, processes_admit_exactly_a_small_limit) {
+TEST_EACH_STORE(rate_store, processes_admit_exactly_a_small_limit) {
     static const char RULES[] =
         "[{\"id\":\"r\",\"kind\":\"requests\",\"limit\":19,\"window\":\"366d\",\"shared\":true}]";
     child children[PROCESSES];
@@ -173,7 +120,7 @@ TEST_BOTH_STORES(rate_store, processes_admit_exactly_a_small_limit) {
     }
 }
 
-TEST_BOTH_STORES(rate_store, slices_admit_no_more_than_the_limit) {
+TEST_EACH_STORE(rate_store, slices_admit_no_more_than_the_limit) {
     static const char RULES[] =
         "[{\"id\":\"r\",\"kind\":\"requests\",\"limit\":2000,\"window\":\"366d\",\"shared\":true}]";
     child children[PROCESSES];
@@ -192,7 +139,7 @@ TEST_BOTH_STORES(rate_store, slices_admit_no_more_than_the_limit) {
     }
 }
 
-TEST_BOTH_STORES(rate_store, slices_spare_the_store) {
+TEST_EACH_STORE(rate_store, slices_spare_the_store) {
     static const char RULES[] =
         "[{\"id\":\"r\",\"kind\":\"requests\",\"limit\":100000,\"window\":3600,\"shared\":true}]";
     node n;
@@ -207,7 +154,7 @@ TEST_BOTH_STORES(rate_store, slices_spare_the_store) {
     node_close(&n);
 }
 
-TEST_BOTH_STORES(rate_store, what_is_settled_and_flushed_is_free_for_others) {
+TEST_EACH_STORE(rate_store, what_is_settled_and_flushed_is_free_for_others) {
     static const char RULES[] =
         "[{\"id\":\"t\",\"kind\":\"tokens\",\"limit\":100,\"window\":\"366d\",\"shared\":true,"
         "\"exact\":true}]";
@@ -248,7 +195,7 @@ static aicp_status take_when_free(node *n, aicp_limit_ticket *t) {
     return status;
 }
 
-TEST_BOTH_STORES(rate_store, slots_are_shared_and_a_dead_holder_loses_its_own) {
+TEST_EACH_STORE(rate_store, slots_are_shared_and_a_dead_holder_loses_its_own) {
     static const char RULES[] =
         "[{\"id\":\"c\",\"kind\":\"concurrency\",\"limit\":3,\"shared\":true,\"exact\":true}]";
     const uint64_t ttl = 2 * SECOND;
@@ -294,7 +241,7 @@ TEST_BOTH_STORES(rate_store, slots_are_shared_and_a_dead_holder_loses_its_own) {
     node_close(&n);
 }
 
-TEST_BOTH_STORES(rate_store, a_forked_child_gets_a_connection_of_its_own) {
+TEST_EACH_STORE(rate_store, a_forked_child_gets_a_connection_of_its_own) {
     static const char RULES[] =
         "[{\"id\":\"r\",\"kind\":\"requests\",\"limit\":4,\"window\":\"366d\",\"shared\":true}]";
     node n;
@@ -316,7 +263,7 @@ TEST_BOTH_STORES(rate_store, a_forked_child_gets_a_connection_of_its_own) {
 }
 
 /* More leases than between two cleanings. */
-TEST_BOTH_STORES(rate_store, cleaning_does_no_harm) {
+TEST_EACH_STORE(rate_store, cleaning_does_no_harm) {
     static const char RULES[] =
         "[{\"id\":\"r\",\"kind\":\"requests\",\"limit\":1500,\"window\":\"366d\",\"shared\":true,"
         "\"exact\":true}]";
