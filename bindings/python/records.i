@@ -137,7 +137,7 @@ TABLE(aicp_litellm_usage) = {
 #undef T
 #define T aicp_gate_options
 TABLE(aicp_gate_options) = {
-    F(T, flags), F(T, watch_ms), F(T, bundle_path), F(T, store_url), F(T, node),
+    F(T, flags), F(T, watch_ms), F(T, bundle_path), F(T, store_url), F(T, rates_url), F(T, node),
     F(T, events_path), FEND};
 #undef T
 

@@ -111,11 +111,13 @@ typedef struct aicp_gate_options {
     const aicp_clock *clock;         /**< NULL: the system's clocks */
     aicp_log_fn log;                 /**< NULL: no log */
     void *log_user;
+    const char *rates_url; /**< where shared limits are counted: "redis://…" (see
+                              aicp_redis_leases_open()) or a URL as store_url; NULL: store_url */
 #endif
 } aicp_gate_options;
 
 #define AICP_GATE_OPTIONS_INIT                                                                     \
-    { sizeof(aicp_gate_options), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
+    { sizeof(aicp_gate_options), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
 
 AICP_BEGIN_DECL
 

@@ -55,6 +55,7 @@ static aicp_status gate_new(const aicp_gate_options *o, aicp_gate **out, aicp_er
     *out = g;
     if (!keep_text(&a, o->bundle_path, &g->bundle_path) ||
         !keep_text(&a, o->store_url, &g->store_url) ||
+        !keep_text(&a, o->rates_url, &g->rates_url) ||
         !keep_text(&a, o->node ? o->node : host, &g->node) ||
         !keep_text(&a, o->events_path, &g->events_path)) {
         return aicpi_nomem(err);
@@ -120,6 +121,7 @@ void aicp_gate_free(aicp_gate *g) {
     aicp_allocator a = g->allocator;
     aicpi_free(&a, g->bundle_path);
     aicpi_free(&a, g->store_url);
+    aicpi_free(&a, g->rates_url);
     aicpi_free(&a, g->node);
     aicpi_free(&a, g->events_path);
     pthread_rwlock_destroy(&g->rules_lock);
@@ -134,6 +136,27 @@ void aicp_gate_free(aicp_gate *g) {
 }
 
 /* ---- store ---- */
+
+static aicp_status
+open_rates(aicp_gate *g, const char *url, aicp_lease_source *source, aicp_error *err) {
+    size_t len = strlen(url);
+    aicp_status status = AICP_OK;
+    if (strncmp(url, "redis", strlen("redis")) == 0) { /* also rediss://, which it refuses */
+        aicp_redis_leases_options o = AICP_REDIS_LEASES_OPTIONS_INIT;
+        o.allocator = &g->allocator;
+        status = aicp_redis_leases_open(url, len, &o, &g->redis_leases, err);
+        if (status == AICP_OK) {
+            aicp_redis_leases_source(g->redis_leases, source);
+        }
+        return status;
+    }
+    status = aicpi_rate_store_open(
+        url, len, g->node, strlen(g->node), &g->allocator, &g->rate_store, err);
+    if (status == AICP_OK) {
+        *source = aicpi_rate_store_source(g->rate_store);
+    }
+    return status;
+}
 
 aicp_status aicpi_gate_open_store(aicp_gate *g, aicp_error *err) {
     const char *url = g->store_url ? g->store_url : "sqlite::memory:";
@@ -156,13 +179,12 @@ aicp_status aicpi_gate_open_store(aicp_gate *g, aicp_error *err) {
     aicp_lease_source source;
     limiter.allocator = &g->allocator;
     limiter.clock = &g->clock;
-    if (g->store_url) {
-        status = aicpi_rate_store_open(
-            url, strlen(url), g->node, strlen(g->node), &g->allocator, &g->rate_store, err);
+    const char *rates = g->rates_url ? g->rates_url : g->store_url;
+    if (rates) {
+        status = open_rates(g, rates, &source, err);
         if (status != AICP_OK) {
             return status;
         }
-        source = aicpi_rate_store_source(g->rate_store);
         limiter.source = &source;
     }
     aicpi_owner_set(&g->owner, getpid());
@@ -170,7 +192,7 @@ aicp_status aicpi_gate_open_store(aicp_gate *g, aicp_error *err) {
 }
 
 void aicpi_gate_close_store(aicp_gate *g) {
-    if (g->limiter && g->rate_store) {
+    if (g->limiter) {
         aicp_error err = {0};
         if (aicp_limiter_flush(g->limiter, 1, STORE_OPEN_NS, &err) != AICP_OK) {
             aicpi_log_write(&g->log, AICP_LOG_WARN, "slices not given back: %s", err.message);
@@ -178,9 +200,11 @@ void aicpi_gate_close_store(aicp_gate *g) {
     }
     aicp_limiter_free(g->limiter);
     aicp_rate_store_free(g->rate_store);
+    aicp_redis_leases_free(g->redis_leases);
     aicp_ledger_free(g->ledger);
     g->limiter = NULL;
     g->rate_store = NULL;
+    g->redis_leases = NULL;
     g->ledger = NULL;
 }
 

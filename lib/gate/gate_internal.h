@@ -326,6 +326,7 @@ struct aicp_gate {
     uint32_t watch_ms;
     char *bundle_path;
     char *store_url;
+    char *rates_url;
     char *node;
     char *events_path;
     aicpi_owner owner; /* of store and thread */
@@ -346,7 +347,8 @@ struct aicp_gate {
     aicpi_arena accounts_arena;
 
     aicp_limiter *limiter;
-    aicp_rate_store *rate_store; /* NULL: limits of this process only */
+    aicp_rate_store *rate_store;     /* at most one of these two; none: limits of this */
+    aicp_redis_leases *redis_leases; /* process only */
     aicp_ledger *ledger;
 
     pthread_mutex_t pool_lock;

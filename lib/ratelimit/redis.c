@@ -12,7 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <hiredis/hiredis.h>
+#include <hiredis.h>
 #include <math.h>
 #include <poll.h>
 #include <stdio.h>

@@ -22,7 +22,7 @@ main() {
   fi
   # The tests have a state of their own, so that a development environment that runs here is left alone.
   STATE=$ROOT/.dev/test
-  unset LITELLM_URL LITELLM_MASTER_KEY OPENAI_API_KEY ANTHROPIC_API_KEY GEMINI_API_KEY AICP_STORE
+  unset LITELLM_URL LITELLM_MASTER_KEY OPENAI_API_KEY ANTHROPIC_API_KEY GEMINI_API_KEY AICP_STORE AICP_RATES
   export AICP_DEV_STATE=$STATE AICP_DEV_LITELLM_PORT=auto AICP_DEV_ECHO_PORT=auto AICP_DEV_DATABASE_PORT=auto
   mkdir -p "$STATE/logs"
   trap end_services EXIT

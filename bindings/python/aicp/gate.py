@@ -65,6 +65,7 @@ class Gate(Handle):
         bundle: Optional[Union[Path, Bundle]] = None,
         *,
         store: Optional[str] = None,
+        rates: Optional[str] = None,
         node: Optional[str] = None,
         events: Optional[Path] = None,
         background: bool = False,
@@ -74,6 +75,7 @@ class Gate(Handle):
         options = given(
             bundle_path=path,
             store_url=store,
+            rates_url=rates,
             node=node,
             events_path=os.fspath(events) if events is not None else None,
             flags=_c.AICP_GATE_BACKGROUND if background else None,

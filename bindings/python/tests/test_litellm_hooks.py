@@ -871,8 +871,9 @@ def test_settings_from_the_environment():
         "AICP_EVENTS": "/e",
         "AICP_FAIL_MODE": "Open",
         "AICP_WAIT_MS": "500",
+        "AICP_RATES": "redis://r",
     }
-    assert Settings.from_env(env) == Settings("/b", "sqlite:///x", "n", "/e", True, 0.5, 4)
+    assert Settings.from_env(env) == Settings("/b", "sqlite:///x", "n", "/e", True, 0.5, 4, "redis://r")
     assert Settings.from_env({}) == Settings()
 
 

@@ -140,6 +140,7 @@ def _open(settings: Settings) -> Gate:
     return Gate(
         settings.bundle,
         store=settings.store,
+        rates=settings.rates,
         node=settings.node,
         events=settings.events,
         background=True,

@@ -17,6 +17,7 @@ class Settings:
     ``AICP_BUNDLE``    folder of the bundle; watched for new versions                  needed
     ``AICP_STORE``     ``sqlite:///path`` or ``postgresql://…`` for budgets, shared    in memory
                        limits
+    ``AICP_RATES``     ``redis://…``: where shared limits are counted instead          the store
     ``AICP_NODE``      name of this process group in the store                         host name
     ``AICP_EVENTS``    file to which events are appended as JSON Lines                 none
     ``AICP_FAIL_MODE`` ``closed``: when the gate cannot decide, calls are refused      closed
@@ -35,6 +36,7 @@ class Settings:
     fail_open: bool = False
     wait_seconds: float = 2.0
     threads: int = 4
+    rates: Optional[str] = None
 
     @classmethod
     def from_env(cls, env: Optional[Mapping[str, str]] = None) -> "Settings":
@@ -46,6 +48,7 @@ class Settings:
         return cls(
             bundle=env.get("AICP_BUNDLE", ""),
             store=env.get("AICP_STORE") or None,
+            rates=env.get("AICP_RATES") or None,
             node=env.get("AICP_NODE") or None,
             events=env.get("AICP_EVENTS") or None,
             fail_open=mode == "open",
