@@ -5,8 +5,10 @@
  *     }
  *
  * Command line: --help (every setting, its variable, default and meaning), --version, --config FILE
- * (YAML), --check-config (reads everything, says every mistake with file and line, exits 0 or 2).
- * Order: command line, environment, file, default. Unknown names in the file are errors. */
+ * (YAML; also AICP_CONFIG), --set NAME=VALUE, --check-config (reads everything, says every mistake
+ * with file, line and column, shows what is in force, exits 0 or 2).
+ * Order: command line, environment, file, default. Unknown names in the file are errors; an empty
+ * variable counts as unset. */
 #ifndef AICPS_PROCESS_PROCESS_H
 #define AICPS_PROCESS_PROCESS_H
 
@@ -37,8 +39,10 @@ typedef struct aicps_setting {
     uint32_t flags;
     size_t offset;
     const char *preset; /* default as text; NULL = none */
-    int64_t min, max;
+    int64_t min, max;   /* INT, DURATION (ms), SIZE; length of TEXT and of LIST's items. Both 0: not
+                           negative, any length */
     const char *doc;
+    const char *choices; /* TEXT, LIST: "debug|info"; URL: schemes, "http|https". NULL = any */
 } aicps_setting;
 
 typedef struct aicps_process aicps_process;
@@ -46,13 +50,16 @@ typedef struct aicps_process aicps_process;
 typedef struct aicps_service {
     const char *name; /* "admin-api": service.name of traces, field of logs */
     const char *summary;
+    const char *port;     /* default of server.port; NULL = "8080" */
+    const char *port_env; /* "ADMIN_API_PORT": looked at before AICP_PORT and PORT; may be NULL */
     const aicps_setting *settings; /* the service's own; the common ones (address, port, log, otel,
                                       limits, shutdown) are added */
     size_t setting_count;
     size_t settings_size;
     /* Rules over several settings; message names them. Also run by --check-config. */
     aicp_status (*check)(const void *settings, aicp_error *err);
-    /* Opens what is needed and fills `http` (handler, user, hooks). */
+    /* Opens what is needed and fills `http` (handler, user, hooks; the rest is filled from the
+     * settings). Must not wait for other services: report them by aicps_ready_check. */
     aicp_status (*open)(
         aicps_process *process,
         const void *settings,
@@ -68,11 +75,16 @@ typedef struct aicps_service {
 /* Runs until SIGTERM or SIGINT (a second one ends at once); sd_notify READY/STOPPING/WATCHDOG when
  * NOTIFY_SOCKET is set. Returns the exit status: 0, 1 failed, 2 wrong usage or configuration. */
 int aicps_process_main(const aicps_service *service, int argc, char **argv);
+/* A process of that name without command line and server, for tests and tools: logs to stderr. */
+aicp_status aicps_process_new(const char *name, aicps_process **out, aicp_error *err);
+void aicps_process_free(aicps_process *process); /* NULL is fine */
 const char *aicps_process_name(const aicps_process *process);
 aicp_log_fn aicps_process_log_fn(aicps_process *process, void **user);
 
 /* ---- logs: one JSON object a line on stderr: time, level, service, message, request_id, trace_id,
- * span_id, and fields. Never a token, key or body. ---- */
+ * span_id (of the request that this thread handles) and fields. Never a token, key, query or body.
+ * A NULL process writes nothing. Every request gets a line by itself: handlers set request->route
+ * and request->who for it. ---- */
 typedef struct aicps_log_field {
     const char *name;
     const char *text; /* NULL: number */
@@ -119,6 +131,10 @@ typedef struct aicps_span {
     int32_t error;
     bool sampled;
 } aicps_span;
+/* The span of a request, of kind server; NULL outside of a process. It is ended by the process. */
+const aicps_span *aicps_request_span(const aicps_http_request *request);
+/* The request that this thread handles now, or NULL. */
+const aicps_http_request *aicps_request_current(void);
 void aicps_span_begin(
     aicps_process *p, aicps_span *span, const char *name, int32_t kind, aicpi_slice traceparent);
 void aicps_span_child(
@@ -128,9 +144,11 @@ void aicps_span_header(const aicps_span *span, char out[56]);
 void aicps_span_end(
     aicps_process *p, aicps_span *span, const aicps_log_field *attributes, size_t count);
 
-/* /health, /ready, /metrics are answered by the process before the service's handler; /ready runs
- * the checks (each at most 2 s, result cached 1 s): 200 or 503 {"status", "checks": {name: "ok" or
- * the reason}}. */
+/* /health, /healthz, /ready, /metrics are answered by the process before the service's handler, on
+ * the I/O thread, also while draining. Each check has a thread that runs it every second while
+ * /ready is asked, else every 5 s; /ready gives the last results, 200 or 503 {"status": "ready" |
+ * "not_ready" | "starting" | "draining", "checks": {name: "ok" or the reason}}. A check that has no
+ * answer after 2 s counts as failed. Register in `open`; the reason is seen by whoever may call. */
 void aicps_ready_check(
     aicps_process *p, const char *name, aicp_status (*fn)(void *user, aicp_error *err), void *user);
 
