@@ -43,7 +43,7 @@ log_request(aicps_process *p, const aicps_http_request *request, int32_t status,
     const aicps_span *span = aicps_request_span(request);
     aicps_log_field f[10];
     size_t n = 0;
-    uint64_t now = aicpi_monotonic_ns(NULL);
+    uint64_t now = aicps_now_ns();
     uint64_t took =
         request->started_ns && now > request->started_ns ? now - request->started_ns : 0;
     bool own = aicps_health_is_path(request->path);

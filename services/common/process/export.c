@@ -74,7 +74,7 @@ bool aicps_tracer_samples(const aicps_tracer *t, const aicps_span *span, bool ha
 }
 
 void aicps_tracer_put(aicps_tracer *t, const char *json, size_t len) {
-    char *copy = json ? aicpi_strndup(NULL, json, len) : NULL;
+    char *copy = json ? aicpi_strndup(AICPS_HEAP, json, len) : NULL;
     (void)pthread_mutex_lock(&t->mutex);
     bool room = copy && t->count < RING && !t->stop;
     if (room) {
@@ -86,7 +86,7 @@ void aicps_tracer_put(aicps_tracer *t, const char *json, size_t len) {
     (void)pthread_mutex_unlock(&t->mutex);
     if (!room) {
         atomic_fetch_add(&t->dropped, 1);
-        aicpi_free(NULL, copy);
+        aicpi_free(AICPS_HEAP, copy);
     }
 }
 
@@ -154,7 +154,7 @@ static size_t fill(aicps_tracer *t, aicpi_strbuf *body) {
 static void drop_first(aicps_tracer *t, size_t n) {
     (void)pthread_mutex_lock(&t->mutex);
     for (size_t i = 0; i < n; i++) {
-        aicpi_free(NULL, t->ring[t->head].json);
+        aicpi_free(AICPS_HEAP, t->ring[t->head].json);
         t->head = (t->head + 1) % RING;
         t->count--;
     }
@@ -180,12 +180,12 @@ static bool send_batch(aicps_tracer *t, size_t *sent) {
 
 /* Waits until there is a whole batch, the time is over, or the end has come. */
 static bool wait_for_work(aicps_tracer *t, uint64_t ms, bool early) {
-    uint64_t until = aicpi_monotonic_ns(NULL) + ms * 1000000;
+    uint64_t until = aicps_now_ns() + ms * 1000000;
     struct timespec at = {
         .tv_sec = (time_t)(until / (uint64_t)AICPI_SECOND_NS),
         .tv_nsec = (long)(until % (uint64_t)AICPI_SECOND_NS)};
     (void)pthread_mutex_lock(&t->mutex);
-    while (!t->stop && !(early && t->count >= BATCH) && aicpi_monotonic_ns(NULL) < until) {
+    while (!t->stop && !(early && t->count >= BATCH) && aicps_now_ns() < until) {
         (void)pthread_cond_timedwait(&t->wake, &t->mutex, &at);
     }
     bool go_on = !t->stop;
@@ -271,14 +271,14 @@ static void make_resource(aicps_tracer *t, const aicps_trace_options *o) {
     put_attribute(b, AICPI_SLICE("service.name"), aicpi_slice_cstr(o->service));
     aicpi_strbuf_putc(b, ',');
     put_attribute(b, AICPI_SLICE("service.version"), aicpi_slice_cstr(aicp_version()));
-    char *copy = o->resource ? aicpi_strndup(NULL, o->resource, strlen(o->resource)) : NULL;
+    char *copy = o->resource ? aicpi_strndup(AICPS_HEAP, o->resource, strlen(o->resource)) : NULL;
     for (char *list = copy; list && next_pair(&list, &name, &value);) {
         if (!aicpi_slice_is(name, "service.name") && !aicpi_slice_is(name, "service.version")) {
             aicpi_strbuf_putc(b, ',');
             put_attribute(b, name, value);
         }
     }
-    aicpi_free(NULL, copy);
+    aicpi_free(AICPS_HEAP, copy);
     aicpi_strbuf_printf(
         b,
         "]},\"scopeSpans\":[{\"scope\":{\"name\":\"libaicp\",\"version\":\"%s\"},\"spans\":[",
@@ -291,7 +291,7 @@ static bool make_headers(aicps_tracer *t, const aicps_trace_options *o) {
     if (!o->headers) {
         return true;
     }
-    t->header_text = aicpi_strndup(NULL, o->headers, strlen(o->headers));
+    t->header_text = aicpi_strndup(AICPS_HEAP, o->headers, strlen(o->headers));
     if (!t->header_text) {
         return false;
     }
@@ -306,7 +306,7 @@ static bool make_headers(aicps_tracer *t, const aicps_trace_options *o) {
 static aicp_status open_way(aicps_tracer *t, const aicps_trace_options *o, aicp_error *err) {
     aicpi_net_options net = {.timeout_ms = o->timeout_ms, .connect_timeout_ms = 2000};
     t->timeout_ms = o->timeout_ms;
-    t->url = aicpi_strndup(NULL, o->endpoint, strlen(o->endpoint));
+    t->url = aicpi_strndup(AICPS_HEAP, o->endpoint, strlen(o->endpoint));
     make_resource(t, o);
     if (!t->url || t->resource.failed || !make_headers(t, o)) {
         return aicpi_nomem(err);
@@ -326,7 +326,7 @@ static aicp_status open_way(aicps_tracer *t, const aicps_trace_options *o, aicp_
 aicp_status aicps_tracer_new(
     aicps_process *p, const aicps_trace_options *o, aicps_tracer **out, aicp_error *err) {
     *out = NULL;
-    aicps_tracer *t = aicpi_calloc(NULL, 1, sizeof *t);
+    aicps_tracer *t = aicpi_calloc(AICPS_HEAP, 1, sizeof *t);
     if (!t) {
         return aicpi_nomem(err);
     }
@@ -364,9 +364,9 @@ void aicps_tracer_free(aicps_tracer *t) {
     drop_first(t, t->count);
     aicpi_net_client_free(t->client);
     aicpi_strbuf_deinit(&t->resource);
-    aicpi_free(NULL, t->header_text);
-    aicpi_free(NULL, t->url);
+    aicpi_free(AICPS_HEAP, t->header_text);
+    aicpi_free(AICPS_HEAP, t->url);
     (void)pthread_cond_destroy(&t->wake);
     (void)pthread_mutex_destroy(&t->mutex);
-    aicpi_free(NULL, t);
+    aicpi_free(AICPS_HEAP, t);
 }

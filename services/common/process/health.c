@@ -37,7 +37,7 @@ struct aicps_health {
 };
 
 aicp_status aicps_health_new(aicps_process *p, aicps_health **out) {
-    aicps_health *h = aicpi_calloc(NULL, 1, sizeof *h);
+    aicps_health *h = aicpi_calloc(AICPS_HEAP, 1, sizeof *h);
     *out = h;
     if (!h) {
         return AICP_ERR_NOMEM;
@@ -57,7 +57,7 @@ void aicps_health_free(aicps_health *h) {
         aicps_health_stop(h);
         (void)pthread_cond_destroy(&h->wake);
         (void)pthread_mutex_destroy(&h->mutex);
-        aicpi_free(NULL, h);
+        aicpi_free(AICPS_HEAP, h);
     }
 }
 
@@ -90,7 +90,7 @@ static void run_check(check *c) {
     aicps_health *h = c->health;
     aicp_error err = {0};
     c->is_running = true;
-    c->started_ns = aicpi_monotonic_ns(NULL);
+    c->started_ns = aicps_now_ns();
     (void)pthread_mutex_unlock(&h->mutex);
     aicp_status status = c->fn(c->user, &err);
     (void)pthread_mutex_lock(&h->mutex);
@@ -111,10 +111,10 @@ static void *check_thread(void *user) {
     (void)pthread_mutex_lock(&h->mutex);
     while (!h->stop) {
         run_check(c);
-        uint64_t end = aicpi_monotonic_ns(NULL) + (uint64_t)AICPI_SECOND_NS;
+        uint64_t end = aicps_now_ns() + (uint64_t)AICPI_SECOND_NS;
         uint64_t slow_end = end + 4 * (uint64_t)AICPI_SECOND_NS;
         for (;;) {
-            uint64_t now = aicpi_monotonic_ns(NULL);
+            uint64_t now = aicps_now_ns();
             bool asked = h->asked_ns > 0 && now - h->asked_ns < ASKED_RECENTLY_NS;
             uint64_t until = asked ? end : slow_end;
             if (h->stop || now >= until) {
@@ -170,7 +170,7 @@ static void answer_ready(aicps_process *p, aicps_http_response *response) {
     aicpi_strbuf_init(&checks, NULL, (size_t)64 << 10);
     bool good = true;
     (void)pthread_mutex_lock(&h->mutex);
-    uint64_t now = aicpi_monotonic_ns(NULL);
+    uint64_t now = aicps_now_ns();
     if (h->asked_ns == 0 || now - h->asked_ns >= ASKED_RECENTLY_NS) {
         (void)pthread_cond_broadcast(&h->wake);
     }

@@ -46,7 +46,7 @@ static void write_all(int fd, const char *data, size_t len) {
 
 /* RFC 3339 with microseconds, always as long. */
 static void put_time(aicpi_strbuf *line, bool with_date) {
-    int64_t ns = aicpi_wall_ns(NULL);
+    int64_t ns = aicps_wall_ns();
     int64_t seconds = ns / AICPI_SECOND_NS;
     int64_t of_day = seconds % 86400;
     int64_t year = 0;

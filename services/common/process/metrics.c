@@ -73,7 +73,7 @@ static const double seconds[] = {
     10};
 
 aicps_registry *aicps_registry_new(void) {
-    aicps_registry *r = aicpi_calloc(NULL, 1, sizeof *r);
+    aicps_registry *r = aicpi_calloc(AICPS_HEAP, 1, sizeof *r);
     if (r) {
         (void)pthread_mutex_init(&r->mutex, NULL);
         aicpi_arena_init(&r->arena, NULL, 16384, (size_t)64 << 20);
@@ -86,7 +86,7 @@ void aicps_registry_free(aicps_registry *r) {
     if (r) {
         aicpi_arena_deinit(&r->arena);
         (void)pthread_mutex_destroy(&r->mutex);
-        aicpi_free(NULL, r);
+        aicpi_free(AICPS_HEAP, r);
     }
 }
 

@@ -41,9 +41,19 @@ typedef struct run {
     int done_fd; /* readable when the drain is over */
 } run;
 
+uint64_t aicps_now_ns(void) {
+    aicp_clock clock = aicpi_clock(NULL);
+    return aicpi_monotonic_ns(&clock);
+}
+
+int64_t aicps_wall_ns(void) {
+    aicp_clock clock = aicpi_clock(NULL);
+    return aicpi_wall_ns(&clock);
+}
+
 aicp_status aicps_process_new(const char *name, aicps_process **out, aicp_error *err) {
     *out = NULL;
-    aicps_process *p = aicpi_calloc(NULL, 1, sizeof *p);
+    aicps_process *p = aicpi_calloc(AICPS_HEAP, 1, sizeof *p);
     if (!p) {
         return aicpi_nomem(err);
     }
@@ -68,7 +78,7 @@ void aicps_process_free(aicps_process *p) {
         aicps_standard_free(p->standard);
         aicps_registry_free(p->registry);
         (void)pthread_mutex_destroy(&p->log_mutex);
-        aicpi_free(NULL, p);
+        aicpi_free(AICPS_HEAP, p);
     }
 }
 
@@ -173,7 +183,7 @@ static int print_help(const run *r) {
 
 static bool open_config(run *r, aicp_error *err) {
     const aicps_service *s = r->service;
-    r->settings = aicpi_calloc(NULL, 1, s->settings_size + 1);
+    r->settings = aicpi_calloc(AICPS_HEAP, 1, s->settings_size + 1);
     size_t count = aicps_common_table(s, r->common_table, r->port_env);
     aicps_table tables[2] = {
         {s->settings, s->setting_count, r->settings}, {r->common_table, count, &r->common}};
@@ -182,7 +192,7 @@ static bool open_config(run *r, aicp_error *err) {
     }
     aicp_status status = aicps_config_init(&r->config, NULL, tables, err);
     if (status != AICP_OK) {
-        aicpi_free(NULL, r->settings);
+        aicpi_free(AICPS_HEAP, r->settings);
     }
     return status == AICP_OK;
 }
@@ -317,9 +327,9 @@ static void *drain_thread(void *user) {
 /* Waits until `fd` is readable, at most `limit_ms` (0 = for ever), and feeds the watchdog. */
 static bool wait_for(int fd, uint64_t limit_ms) {
     uint64_t interval = aicps_notify_interval_ms();
-    uint64_t start = aicpi_monotonic_ns(NULL);
+    uint64_t start = aicps_now_ns();
     for (;;) {
-        uint64_t passed = (aicpi_monotonic_ns(NULL) - start) / 1000000;
+        uint64_t passed = (aicps_now_ns() - start) / 1000000;
         if (limit_ms > 0 && passed >= limit_ms) {
             return false;
         }
@@ -453,6 +463,6 @@ int aicps_process_main(const aicps_service *service, int argc, char **argv) {
         status = run_process(&r);
     }
     aicps_config_deinit(&r.config);
-    aicpi_free(NULL, r.settings);
+    aicpi_free(AICPS_HEAP, r.settings);
     return status;
 }

@@ -8,6 +8,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/* libc's heap: a process has no allocator of its own. */
+#define AICPS_HEAP ((const aicp_allocator[]){aicpi_allocator(NULL)})
+
+uint64_t aicps_now_ns(void); /* monotonic */
+int64_t aicps_wall_ns(void);
+
 /* Settings of every service. */
 typedef struct aicps_common {
     const char *address;

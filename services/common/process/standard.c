@@ -51,7 +51,7 @@ void aicps_standard_request(aicps_process *p, const aicps_http_request *request,
         aicps_standard_method(request->method),
         route,
         classes[class >= 1 && class <= 5 ? class : 0]};
-    uint64_t now = aicpi_monotonic_ns(NULL);
+    uint64_t now = aicps_now_ns();
     uint64_t took =
         request->started_ns && now > request->started_ns ? now - request->started_ns : 0;
     aicps_metric_add(s->requests, values, 1);
@@ -119,7 +119,7 @@ static void on_scrape(void *user) {
 }
 
 aicps_standard *aicps_standard_new(aicps_process *p) {
-    aicps_standard *s = aicpi_calloc(NULL, 1, sizeof *s);
+    aicps_standard *s = aicpi_calloc(AICPS_HEAP, 1, sizeof *s);
     if (!s) {
         return NULL;
     }
@@ -146,7 +146,7 @@ aicps_standard *aicps_standard_new(aicps_process *p) {
     s->spans = aicps_counter(p, "trace_spans_total", "result", "Spans handed to the collector.");
     aicps_metric *start = aicps_gauge(
         p, "process_start_time_seconds", NULL, "When the process started, in Unix time.");
-    aicps_metric_set(start, NULL, (double)aicpi_wall_ns(NULL) / (double)AICPI_SECOND_NS);
+    aicps_metric_set(start, NULL, (double)aicps_wall_ns() / (double)AICPI_SECOND_NS);
     aicps_metric *build =
         aicps_gauge(p, "build_info", "service,version", "Always 1; says what runs.");
     aicps_metric_set(build, (const char *[]){p->name, aicp_version()}, 1);
@@ -155,5 +155,5 @@ aicps_standard *aicps_standard_new(aicps_process *p) {
 }
 
 void aicps_standard_free(aicps_standard *s) {
-    aicpi_free(NULL, s);
+    aicpi_free(AICPS_HEAP, s);
 }

@@ -17,7 +17,7 @@ static void random_id(char *out, size_t bytes) {
 }
 
 static uint64_t wall(void) {
-    int64_t ns = aicpi_wall_ns(NULL);
+    int64_t ns = aicps_wall_ns();
     return ns > 0 ? (uint64_t)ns : 0;
 }
 

@@ -1,0 +1,1 @@
+#include "tests/unit/net/http_server.c"
