@@ -16,6 +16,7 @@
 #define DELAY_MS 2000
 #define PAUSE_MIN_MS 1000
 #define PAUSE_MAX_MS 60000
+#define FLUSH_MS 3000 /* for what is left at the end */
 #define HEADERS_MAX 16
 
 typedef struct item {
@@ -34,12 +35,14 @@ struct aicps_tracer {
     size_t header_count;
     aicpi_strbuf resource; /* the start of each body, up to the list of spans */
     aicpi_net_client *client;
+    aicpi_net_stop *end; /* of a request under way */
     uint64_t timeout_ms;
     pthread_t thread;
     bool has_thread;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     bool stop;
+    bool is_over; /* the thread has done its last work */
     item ring[RING];
     size_t head;
     size_t count;
@@ -106,7 +109,8 @@ static bool post(aicps_tracer *t, const char *body, size_t len, size_t spans) {
         .body = aicpi_slice_of(body, len),
         .timeout_ms = t->timeout_ms,
         .max_response = (size_t)64 << 10,
-        .may_repeat = true};
+        .may_repeat = true,
+        .stop = t->end};
     aicpi_net_response response;
     aicpi_net_response_init(&response, NULL);
     aicp_error err = {0};
@@ -178,12 +182,17 @@ static bool send_batch(aicps_tracer *t, size_t *sent) {
     return done;
 }
 
+static struct timespec after(uint64_t ms, uint64_t *until) {
+    *until = aicps_now_ns() + ms * 1000000;
+    return (struct timespec){
+        .tv_sec = (time_t)(*until / (uint64_t)AICPI_SECOND_NS),
+        .tv_nsec = (long)(*until % (uint64_t)AICPI_SECOND_NS)};
+}
+
 /* Waits until there is a whole batch, the time is over, or the end has come. */
 static bool wait_for_work(aicps_tracer *t, uint64_t ms, bool early) {
-    uint64_t until = aicps_now_ns() + ms * 1000000;
-    struct timespec at = {
-        .tv_sec = (time_t)(until / (uint64_t)AICPI_SECOND_NS),
-        .tv_nsec = (long)(until % (uint64_t)AICPI_SECOND_NS)};
+    uint64_t until = 0;
+    struct timespec at = after(ms, &until);
     (void)pthread_mutex_lock(&t->mutex);
     while (!t->stop && !(early && t->count >= BATCH) && aicps_now_ns() < until) {
         (void)pthread_cond_timedwait(&t->wake, &t->mutex, &at);
@@ -207,6 +216,10 @@ static void *send_thread(void *user) {
     }
     while (send_batch(t, &n) && n > 0) {
     }
+    (void)pthread_mutex_lock(&t->mutex);
+    t->is_over = true;
+    (void)pthread_cond_signal(&t->wake);
+    (void)pthread_mutex_unlock(&t->mutex);
     return NULL;
 }
 
@@ -216,7 +229,7 @@ static void *send_thread(void *user) {
 static size_t unescape(char *text, size_t len) {
     size_t out = 0;
     for (size_t i = 0; i < len; i++) {
-        int high = i + 2 < len + 0 && text[i] == '%' ? aicpi_hex_value(text[i + 1]) : -1;
+        int high = i + 2 < len && text[i] == '%' ? aicpi_hex_value(text[i + 1]) : -1;
         int low = high >= 0 ? aicpi_hex_value(text[i + 2]) : -1;
         if (low >= 0) {
             text[out++] = (char)(high * 16 + low);
@@ -312,6 +325,9 @@ static aicp_status open_way(aicps_tracer *t, const aicps_trace_options *o, aicp_
         return aicpi_nomem(err);
     }
     aicp_status status = aicpi_net_client_new(&net, &t->client, err);
+    if (status == AICP_OK) {
+        status = aicpi_net_stop_new(AICPS_HEAP, &t->end, err);
+    }
     if (status != AICP_OK) {
         return status;
     }
@@ -354,15 +370,22 @@ void aicps_tracer_free(aicps_tracer *t) {
     if (!t) {
         return;
     }
+    uint64_t until = 0;
+    struct timespec at = after(FLUSH_MS, &until);
     (void)pthread_mutex_lock(&t->mutex);
     t->stop = true;
     (void)pthread_cond_signal(&t->wake);
+    while (t->has_thread && !t->is_over && aicps_now_ns() < until) {
+        (void)pthread_cond_timedwait(&t->wake, &t->mutex, &at);
+    }
     (void)pthread_mutex_unlock(&t->mutex);
     if (t->has_thread) {
+        aicpi_net_stop_now(t->end);
         (void)pthread_join(t->thread, NULL);
     }
     drop_first(t, t->count);
     aicpi_net_client_free(t->client);
+    aicpi_net_stop_free(t->end);
     aicpi_strbuf_deinit(&t->resource);
     aicpi_free(AICPS_HEAP, t->header_text);
     aicpi_free(AICPS_HEAP, t->url);

@@ -319,6 +319,13 @@ static void *drain_thread(void *user) {
         r->service->stopping(r->state);
     }
     aicps_http_drain(r->server, (uint64_t)r->common.shutdown_timeout_ms);
+    aicps_http_stats left = {0};
+    aicps_http_stats_get(r->server, &left);
+    if (left.active + left.queued > 0) {
+        aicps_log_field f = {.name = "requests", .number = (int64_t)(left.active + left.queued)};
+        aicps_log(r->process, AICP_LOG_WARN, "time to stop is over, requests still run", &f, 1);
+    }
+    aicps_http_free(r->server); /* waits for their handlers */
     uint64_t one = 1;
     (void)!write(r->done_fd, &one, sizeof one);
     return NULL;
@@ -414,7 +421,6 @@ static int run_service(run *r) {
         _exit(EXIT_FAILED); /* their threads still use everything */
     }
     atomic_store(&r->process->listening, false);
-    aicps_http_free(r->server);
     aicps_health_stop(r->process->health);
     if (r->service->close) {
         r->service->close(r->state);

@@ -1,0 +1,254 @@
+#include "service_process.h"
+
+#include "services/common/process/process.h"
+
+#include "lib/base/error.h"
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- the service ---- */
+
+typedef struct settings {
+    const char *greeting;
+    const char *key;
+    const char *ready_file;
+} settings;
+
+static const aicps_setting table[] = {
+    {.name = "greeting",
+     .env = "GREETING",
+     .type = AICPS_SETTING_TEXT,
+     .offset = offsetof(settings, greeting),
+     .preset = "hello",
+     .doc = "What to say."},
+    {.name = "key",
+     .env = "TESTING_KEY",
+     .type = AICPS_SETTING_TEXT,
+     .flags = AICPS_SETTING_SECRET,
+     .offset = offsetof(settings, key)},
+    {.name = "ready_file",
+     .env = "READY_FILE",
+     .type = AICPS_SETTING_TEXT,
+     .offset = offsetof(settings, ready_file)},
+};
+
+static aicps_process *process;
+static int slow_gate; /* read end: /slow waits for a byte */
+
+static aicp_status check(const void *user, aicp_error *err) {
+    const settings *s = user;
+    return strcmp(s->greeting, "forbidden") == 0
+               ? aicpi_fail(err, AICP_ERR_INVALID, "greeting: must not be forbidden")
+               : AICP_OK;
+}
+
+static aicp_status is_ready(void *user, aicp_error *err) {
+    return access(user, F_OK) == 0 ? AICP_OK : aicpi_fail(err, AICP_ERR_IO, "the flag is \"gone\"");
+}
+
+static void say_hello(aicps_http_request *request, aicps_http_response *response) {
+    const aicps_span *span = aicps_request_span(request);
+    aicps_span call;
+    char header[56];
+    request->route = "/hello/{name}";
+    request->who = "ann";
+    aicps_log(process, AICP_LOG_INFO, "inside", NULL, 0);
+    aicps_span_child(process, span, &call, "POST litellm");
+    aicps_span_header(&call, header);
+    aicps_span_end(process, &call, NULL, 0);
+    aicps_http_add_header(response, "x-onward", header);
+    aicpi_strbuf_puts(&response->body, "{\"hello\":1}");
+}
+
+static void handle(void *user, aicps_http_request *request, aicps_http_response *response) {
+    char byte;
+    (void)user;
+    if (request->segment_count > 0 && aicpi_slice_is(request->segments[0], "hello")) {
+        say_hello(request, response);
+    } else if (request->segment_count > 0 && aicpi_slice_is(request->segments[0], "slow")) {
+        request->route = "/slow";
+        aicps_log(process, AICP_LOG_INFO, "slow begins", NULL, 0);
+        (void)!read(slow_gate, &byte, 1);
+        aicpi_strbuf_puts(&response->body, "{\"slow\":1}");
+    } else {
+        aicps_http_problem(response, request, 404, "not_found", "nothing is here");
+    }
+}
+
+static aicp_status open_service(
+    aicps_process *p, const void *user, aicps_http_options *http, void **state, aicp_error *err) {
+    const settings *s = user;
+    (void)err;
+    process = p;
+    http->handler = handle;
+    *state = p;
+    if (s->ready_file) {
+        aicps_ready_check(p, "flag", is_ready, (void *)(uintptr_t)s->ready_file);
+    }
+    return AICP_OK;
+}
+
+static void close_service(void *state) {
+    aicps_log(state, AICP_LOG_INFO, "close hook", NULL, 0);
+}
+
+static const aicps_service service = {
+    .name = "testing",
+    .summary = "A service for tests.",
+    .port_env = "TESTING_PORT",
+    .settings = table,
+    .setting_count = sizeof table / sizeof *table,
+    .settings_size = sizeof(settings),
+    .check = check,
+    .open = open_service,
+    .close = close_service};
+
+/* ---- its process ---- */
+
+int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+
+static void run(const child *c, const char *const *environment, const char *const *arguments) {
+    char *argv[16] = {(char *)"testing"};
+    int argc = 1;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    dup2(c->output, STDOUT_FILENO);
+    dup2(c->output, STDERR_FILENO);
+    clearenv();
+    for (; environment && *environment; environment += 2) {
+        setenv(environment[0], environment[1], 1);
+    }
+    for (; arguments && *arguments; arguments++) {
+        argv[argc++] = (char *)(uintptr_t)*arguments;
+    }
+    int status = aicps_process_main(&service, argc, argv);
+    if (__lsan_do_recoverable_leak_check && __lsan_do_recoverable_leak_check()) {
+        status = 99;
+    }
+    fflush(NULL);
+    _exit(status);
+}
+
+void child_run(child *c, const char *const *environment, const char *const *arguments) {
+    int output[2];
+    int gate[2];
+    memset(c, 0, sizeof *c);
+    cr_assert_eq(pipe(output), 0);
+    cr_assert_eq(pipe(gate), 0);
+    fflush(NULL);
+    c->pid = fork();
+    cr_assert_geq(c->pid, 0);
+    if (c->pid == 0) {
+        slow_gate = gate[0];
+        close(output[0]);
+        close(gate[1]);
+        c->output = output[1];
+        run(c, environment, arguments);
+    }
+    close(output[1]);
+    close(gate[0]);
+    c->output = output[0];
+    c->release = gate[1];
+}
+
+static bool read_more(child *c) {
+    ssize_t n = read(c->output, c->log + c->log_len, sizeof c->log - 1 - c->log_len);
+    c->log_len += n > 0 ? (size_t)n : 0;
+    c->log[c->log_len] = '\0';
+    return n > 0;
+}
+
+void child_wait_for(child *c, const char *text) {
+    while (!strstr(c->log, text)) {
+        cr_assert(read_more(c), "no %s in\n%s", text, c->log);
+    }
+}
+
+void child_start(child *c, const char *const *environment, const char *const *arguments) {
+    const char *with_port[14] = {"--set", "server.port=0"};
+    for (size_t n = 2; arguments && *arguments; n++) {
+        with_port[n] = *arguments++;
+    }
+    child_run(c, environment, with_port);
+    child_wait_for(c, "\"message\":\"listening\"");
+    const char *port = strstr(c->log, "\"port\":");
+    while (!strchr(port, '\n')) {
+        cr_assert(read_more(c));
+    }
+    c->port = (int)strtol(port + 7, NULL, 10);
+}
+
+void child_release(child *c) {
+    cr_assert_eq(write(c->release, "x", 1), 1);
+}
+
+int child_end(child *c) {
+    int status = 0;
+    while (read_more(c)) {
+    }
+    cr_assert_eq(waitpid(c->pid, &status, 0), c->pid);
+    close(c->output);
+    close(c->release);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+int child_stop(child *c, int signal_number) {
+    kill(c->pid, signal_number);
+    int status = child_end(c);
+    cr_assert_neq(status, 99, "leaks:\n%s", c->log);
+    return status;
+}
+
+/* ---- its client ---- */
+
+int request_send(const child *c, const char *line, const char *headers) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)c->port)};
+    char text[4000];
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    int n = snprintf(
+        text,
+        sizeof text,
+        "%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s%s\r\n",
+        line,
+        strncmp(line, "POST", 4) == 0 ? "Content-Length: 0\r\n" : "",
+        headers);
+    cr_assert_eq(write(fd, text, (size_t)n), n);
+    return fd;
+}
+
+answer request_read(int fd) {
+    static char text[65000];
+    answer a = {0};
+    size_t len = 0;
+    ssize_t n;
+    while ((n = read(fd, text + len, sizeof text - 1 - len)) > 0) {
+        len += (size_t)n;
+    }
+    text[len] = '\0';
+    close(fd);
+    const char *body = strstr(text, "\r\n\r\n");
+    cr_assert(body, "no answer: %s", text);
+    a.status = (int)strtol(text + 9, NULL, 10);
+    snprintf(a.head, sizeof a.head, "%.*s", (int)(body - text), text);
+    snprintf(a.body, sizeof a.body, "%.*s", (int)sizeof a.body - 1, body + 4);
+    return a;
+}
+
+answer request(const child *c, const char *line, const char *headers) {
+    return request_read(request_send(c, line, headers));
+}
+
+answer get(const child *c, const char *path) {
+    char line[300];
+    snprintf(line, sizeof line, "GET %s", path);
+    return request(c, line, "");
+}
