@@ -262,8 +262,8 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_litellm_model_unblock(
 AICP_API AICP_MUST_CHECK aicp_status aicp_litellm_key_generate(
     aicp_litellm *client, const char *data, size_t len, aicp_litellm_reply *reply, aicp_error *err);
 
-/** GET /key/info: of a key or its hash. A key is sent as its hash, so that it stays out of access
- * logs. */
+/** GET /key/info: of a key or its hash. A key is sent as its hash, so that it stays out of
+ * access logs. A deleted key is still told, with "status":"deleted". Never made: ERR_NOT_FOUND. */
 AICP_API AICP_MUST_CHECK aicp_status aicp_litellm_key_info(
     aicp_litellm *client, const char *data, size_t len, aicp_litellm_reply *reply, aicp_error *err);
 
@@ -286,8 +286,8 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_litellm_key_update(
 AICP_API AICP_MUST_CHECK aicp_status aicp_litellm_key_delete(
     aicp_litellm *client, const char *data, size_t len, aicp_litellm_reply *reply, aicp_error *err);
 
-/** POST /key/delete: body {"keys":[key or hash]} or {"key_aliases":[...]}; those that are unknown
- * are passed over as long as one is known. */
+/** POST /key/delete: body {"keys":[key or hash]} or {"key_aliases":[...]}; those that are
+ * unknown are passed over as long as one is known. The answer names what was asked for. */
 AICP_API AICP_MUST_CHECK aicp_status aicp_litellm_key_delete_many(
     aicp_litellm *client, const char *data, size_t len, aicp_litellm_reply *reply, aicp_error *err);
 
@@ -564,7 +564,7 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_litellm_config_list(
     aicp_litellm *client, const char *data, size_t len, aicp_litellm_reply *reply, aicp_error *err);
 
 /** POST /fallback: body {"model","fallback_models":[...]}. An unknown model: ERR_LITELLM_REQUEST
- * (400). */
+ * (400). Does not last where the configuration file sets fallbacks. */
 AICP_API AICP_MUST_CHECK aicp_status aicp_litellm_fallback_set(
     aicp_litellm *client, const char *data, size_t len, aicp_litellm_reply *reply, aicp_error *err);
 
@@ -572,7 +572,7 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_litellm_fallback_set(
 AICP_API AICP_MUST_CHECK aicp_status aicp_litellm_fallback_get(
     aicp_litellm *client, const char *data, size_t len, aicp_litellm_reply *reply, aicp_error *err);
 
-/** DELETE /fallback/{id}: of a model name. */
+/** DELETE /fallback/{id}: of a model name, when set by a call. Else ERR_NOT_FOUND. */
 AICP_API AICP_MUST_CHECK aicp_status aicp_litellm_fallback_delete(
     aicp_litellm *client, const char *data, size_t len, aicp_litellm_reply *reply, aicp_error *err);
 
@@ -580,7 +580,8 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_litellm_fallback_delete(
 AICP_API AICP_MUST_CHECK aicp_status
 aicp_litellm_cache_settings(aicp_litellm *client, aicp_litellm_reply *reply, aicp_error *err);
 
-/** POST /cache/settings: body {"cache_settings":{"type",...}}. */
+/** POST /cache/settings: body {"cache_settings":{"type",...}}. Turns the cache on; no call turns
+ * it off. */
 AICP_API AICP_MUST_CHECK aicp_status aicp_litellm_cache_settings_update(
     aicp_litellm *client, const char *data, size_t len, aicp_litellm_reply *reply, aicp_error *err);
 
