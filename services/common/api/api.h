@@ -44,6 +44,7 @@ enum {
     AICPS_INLINE = 1u << 4,   /* quick, never blocks: runs on the I/O thread */
     AICPS_NO_STORE = 1u << 5, /* works without the store; others get 503 while it is away */
     AICPS_DRAINING = 1u << 6, /* answered while shutting down and in maintenance */
+    AICPS_BODY_OPTIONAL = 1u << 7, /* no body is the same as {} */
 };
 
 /* One endpoint. Static tables. */
@@ -74,8 +75,9 @@ struct aicps_call {
     void *app;                 /* the service's state */
     const aicps_identity *who; /* NULL on public routes without credentials */
     struct json_object *body;  /* parsed object, or NULL; the frame puts it back */
-    aicpi_slice params[8];     /* path parameters in the order of the pattern */
+    aicpi_slice params[8];     /* path parameters in the order of the pattern, decoded, NUL-ended */
     size_t param_count;
+    struct aicps_call_own *own; /* the frame's */
 };
 
 typedef struct aicps_api_options {
@@ -84,6 +86,10 @@ typedef struct aicps_api_options {
     const char *store_url;
     const char *title; /* OpenAPI */
     const char *version;
+    const unsigned char *secret_key; /* AICPI_KEY_SIZE bytes, copied; NULL: no secret can be stored
+                                        (503) */
+    const char *const *cors_origins; /* "https://ui.example", NULL-terminated, borrowed; or NULL */
+    const aicp_clock *clock;         /* NULL = the system's */
     /* Gives the identity, or answers (401 with WWW-Authenticate, 503) and returns false. */
     bool (*authenticate)(aicps_call *call, const aicps_identity **who);
     /* May `who` do `action` on this type? `row` (may be NULL) is the object concerned, with its
@@ -104,6 +110,7 @@ void aicps_api_free(aicps_api *api);
 aicp_status
 aicps_api_add_routes(aicps_api *api, const aicps_route *routes, size_t count, aicp_error *err);
 /* Hooks for aicps_http_options: user = the api. */
+/* `request->worker` is what aicps_api_worker_open gave, or NULL on inline routes. */
 void aicps_api_handle(void *api, aicps_http_request *request, aicps_http_response *response);
 bool aicps_api_is_inline(void *api, aicpi_slice method, aicpi_slice path);
 size_t aicps_api_body_max(void *api, aicpi_slice method, aicpi_slice path);
@@ -130,5 +137,34 @@ void aicps_field_error(aicps_call *call, const char *field, const char *format, 
     __attribute__((format(printf, 3, 4)));
 bool aicps_has_field_errors(const aicps_call *call);
 void aicps_send_field_errors(aicps_call *call);
+
+/* ---- JSON ---- */
+
+/* Strict JSON text as a tree: refuses what lib/base/json.h refuses, and numbers that no double
+ * holds. Numbers with a fraction or exponent keep their text. `max_depth` 0 = 32. */
+aicp_status aicps_json_parse(
+    aicpi_arena *arena,
+    const char *data,
+    size_t len,
+    uint32_t max_depth,
+    struct json_object **out,
+    aicp_error *err);
+
+/* Fields of a row in the form of the API; another type or absence reads as empty, 0, false. */
+aicpi_slice aicps_text(struct json_object *row, const char *name);
+int64_t aicps_int(struct json_object *row, const char *name);
+bool aicps_bool(struct json_object *row, const char *name);
+int64_t aicps_nano(struct json_object *row, const char *name); /* DECIMAL and MONEY: 1e-9 */
+int64_t aicps_time(struct json_object *row, const char *name); /* wall ns */
+bool aicps_is_null(struct json_object *row, const char *name); /* null or absent */
+struct json_object *aicps_member(struct json_object *row, const char *name); /* borrowed, or NULL */
+
+/* Values in the form of the API; NULL when out of memory. */
+struct json_object *aicps_json_text(const char *text); /* NULL gives null */
+struct json_object *aicps_json_slice(aicpi_slice text);
+struct json_object *aicps_json_nano(int64_t nano); /* exact number */
+struct json_object *aicps_json_time(int64_t wall_ns);
+/* Sets a member (the reference is taken). */
+void aicps_set(struct json_object *row, const char *name, struct json_object *value);
 
 #endif

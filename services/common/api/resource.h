@@ -87,8 +87,11 @@ enum {
 enum {
     AICPS_RULES = 1u << 0, /* a change makes a new bundle */
     AICPS_NO_TIMES = 1u << 1,
-    AICPS_SOFT_DELETE = 1u << 2, /* DELETE sets is_active false */
-    AICPS_INT_ID = 1u << 3,      /* id is a BIGINT made by the service (audit, events) */
+    AICPS_SOFT_DELETE = 1u << 2,  /* DELETE sets is_active false */
+    AICPS_INT_ID = 1u << 3,       /* id is a BIGINT made by the service (audit, events) */
+    AICPS_NO_VERSION = 1u << 4,   /* no version column: logs, views; only for AICPS_READS */
+    AICPS_PATH_ID = 1u << 6,      /* ids may hold slashes: "openai/gpt-4o"; no routes below an id */
+    AICPS_ORGLESS_SEEN = 1u << 5, /* rows without organization are seen by everybody */
 };
 
 /* One change under way, inside its transaction (which may be repeated: begin from scratch). */
@@ -98,7 +101,9 @@ typedef struct aicps_change {
     const char *action;         /* "create", "update", "delete", or a verb's own */
     struct json_object *before; /* NULL for create */
     struct json_object *after;  /* what will be stored, all fields; NULL for delete. May be changed
-                                   by `check`. */
+                                   by `check`. After aicps_resource_store: as stored. */
+    aicpi_slice id;             /* of the row; a new one's is made before `check` */
+    struct aicps_change_own *own; /* the frame's */
 } aicps_change;
 
 /* Objects that live elsewhere (LiteLLM). Rows come as JSON objects with the fields' names. A source
@@ -131,8 +136,8 @@ struct aicps_resource {
     const aicps_field *fields; /* id and times are added by themselves */
     size_t field_count;
     const aicps_source *source;
-    /* Rules over several fields: adds field errors to the call or answers it; then it returns an
-     * error. Runs inside the transaction with the store at hand. */
+    /* Also for deletes (after is NULL). Rules over several fields: adds field errors to the call or
+     * answers it; then it returns an error. Runs inside the transaction with the store at hand. */
     aicp_status (*check)(aicps_change *change, aicp_error *err);
     /* After the row was written, same transaction: dependent rows. */
     aicp_status (*apply)(aicps_change *change, aicp_error *err);
@@ -155,9 +160,13 @@ aicp_status aicps_api_add_resource(aicps_api *api, const aicps_resource *resourc
 struct json_object *
 aicps_resource_load(aicps_call *call, const aicps_resource *resource, aicpi_slice id);
 /* Runs `fn` as one change: transaction, authorisation was done, audit entry with before and after,
- * bundle marked when AICPS_RULES. Sends errors. */
+ * bundle marked when AICPS_RULES; authorise is asked for the row. Sends errors and gives false;
+ * else
+ * `*answer` is the row as stored (to be put back), or NULL when it was deleted. `fn` may be run
+ * more than once: it starts from scratch. It sets change->after and calls aicps_resource_store, or
+ * writes other tables. */
 typedef aicp_status (*aicps_change_fn)(aicps_change *change, void *user, aicp_error *err);
-aicp_status aicps_resource_change(
+bool aicps_resource_change(
     aicps_call *call,
     const aicps_resource *resource,
     const char *action,
@@ -174,8 +183,27 @@ struct json_object *aicps_fields_read(
     size_t count,
     struct json_object *body,
     bool partial);
+/* Secrets at rest: "v1:" and hex of what lib/base/crypto seals. ERR_CRYPTO without a key, or when
+ * it was sealed with another one. */
+aicp_status
+aicps_secret_seal(aicps_api *api, aicpi_slice plain, aicpi_strbuf *out, aicp_error *err);
+aicp_status
+aicps_secret_unseal(aicps_api *api, aicpi_slice stored, aicpi_strbuf *out, aicp_error *err);
+/* SQL text built for this call, as a text that lib/sql can keep: the same pointer for the same text
+ * and worker. NULL: out of memory. For dynamic queries of special verbs; values by bind only. */
+const char *aicps_sql_text(aicps_call *call, const aicpi_strbuf *text);
 /* A list answer (filters, sort, paging, CSV) over rows made in memory. */
 void aicps_send_rows(aicps_call *call, const aicps_resource *resource, struct json_object *rows);
+
+/* ---- migrations ---- */
+
+/* Like aicpi_sql_migrate, for steps whose lines after "-- engine: sqlite" or "-- engine:
+ * postgresql" are for that engine only, up to the next such line ("-- engine: any"). The steps come
+ * out of SQL files by aicps_embed_migrations (services/embed.cmake). */
+aicp_status aicps_migrate(
+    aicpi_sql *db, const char *component, const char *const *steps, size_t count, aicp_error *err);
+/* The frame's own tables. Before the services' own. */
+aicp_status aicps_api_migrate(aicpi_sql *db, aicp_error *err);
 
 /* ---- audit ---- */
 

@@ -1,0 +1,13 @@
+# Writes ${OUT}: the bytes of ${FILES} as C arrays, and the list ${NAME} of them.
+set(text "#include <stddef.h>\n\nextern const char *const ${NAME}[];\nextern const size_t ${NAME}_count;\n")
+set(list "")
+set(count 0)
+foreach(file IN LISTS FILES)
+  file(READ ${file} bytes HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
+  string(APPEND text "static const char step_${count}[] = {${bytes}0};\n")
+  string(APPEND list "    step_${count},\n")
+  math(EXPR count "${count} + 1")
+endforeach()
+string(APPEND text "const char *const ${NAME}[] = {\n${list}    NULL,\n};\nconst size_t ${NAME}_count = ${count};\n")
+file(WRITE ${OUT} "${text}")
