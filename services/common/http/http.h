@@ -93,8 +93,8 @@ typedef struct aicps_http_options {
     uint64_t handler_timeout_ms;        /* gives deadline_ns; 0 = 60 s */
     const char *const *trusted_proxies; /* addresses or CIDR, NULL-terminated */
     aicps_http_handler handler;
-    /* Body cap for a request, looked at when its headers are in (uploads, callbacks); NULL:
-     * body_max */
+    /* Body cap for a request, looked at when its headers are in (uploads, callbacks); NULL or
+     * 0: body_max */
     size_t (*body_max_for)(void *user, aicpi_slice method, aicpi_slice path);
     /* True: the handler is quick and never blocks; it runs on the I/O thread. NULL: never. */
     bool (*is_inline)(void *user, aicpi_slice method, aicpi_slice path);

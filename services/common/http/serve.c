@@ -283,8 +283,9 @@ static enum MHD_Result begin(aicps_http_exchange *ex, const char *method) {
     if (!ex->head.chunked && ex->head.length == 0) {
         return MHD_YES; /* called again at once */
     }
-    ex->body_max = o->body_max_for ? o->body_max_for(o->user, ex->request.method, ex->request.path)
-                                   : o->body_max;
+    size_t own =
+        o->body_max_for ? o->body_max_for(o->user, ex->request.method, ex->request.path) : 0;
+    ex->body_max = own ? own : o->body_max;
     if (ex->head.length > ex->body_max) {
         if (ex->head.length > DISCARD_MAX || aicps_http_header(&ex->request, "expect").len) {
             return refuse(
