@@ -147,6 +147,18 @@ typedef struct aicp_ledger_options {
     void *log;
     void *log_user;
 #endif
+    /** Absolute path of the journal of unsent settlements, a SQLite file; NULL: none. While the
+     * store is away for longer than one try (at most 5 s, then every second) what is settled is
+     * written there, durably; aicp_ledger_open() with the same path books it, whichever process
+     * wrote it, each settlement once. Without `background` it is written by calls that find the
+     * store away. Processes of one machine may share the file. */
+    const char *journal_path;
+    size_t journal_path_len;
+    /** Finished reservations (and so their ids) stay in the store at least this long after their
+     * deadline; 7 days, never less than max(24 h, 2 * default_ttl_ns). The same for soft events
+     * and empty holds after the end of their window; adjustments stay 400 days, windows for ever.
+     * Old rows are deleted in small batches, along with looks at the store. */
+    uint64_t keep_ns;
 } aicp_ledger_options;
 
 #ifndef SWIG
@@ -154,7 +166,7 @@ typedef struct aicp_ledger_options {
 #define AICP_LEDGER_OPTIONS_INIT                                                                   \
     {                                                                                              \
         sizeof(aicp_ledger_options), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL,   \
-            NULL                                                                                   \
+            NULL, NULL, 0, 0                                                                       \
     }
 #endif
 

@@ -106,7 +106,9 @@ typedef struct aicp_gate_options {
                               limits; NULL: in memory, for one process */
     const char *node; /**< name of this host or process group in the store; NULL: the host's name */
     const char
-        *events_path; /**< JSON Lines file that events are appended to; NULL: aicp_gate_events() */
+        *events_path; /**< JSON Lines file that events are appended to; NULL: aicp_gate_events().
+                         When absolute, and the store is not a SQLite file, settlements that the
+                         store cannot be told are kept in `<events_path>.ledger` */
     const aicp_allocator *allocator; /**< NULL: the C library's heap */
     const aicp_clock *clock;         /**< NULL: the system's clocks */
     aicp_log_fn log;                 /**< NULL: no log */

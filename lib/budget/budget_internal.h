@@ -38,11 +38,12 @@ enum {
     FLAG_OVERRUN = 16,
     FLAG_STORED_MASK = 31,
     /* Of memory only. */
-    FLAG_STORED = 256,  /* the store has rows of it */
-    FLAG_RECOVER = 512, /* its hold is not ours: settle by looking at the rows */
-    FLAG_DIRTY = 1024,  /* in the list of unsent records */
-    FLAG_DONE = 2048,   /* in the list of remembered records */
-    FLAG_BUSY = 4096,   /* a pass has it */
+    FLAG_STORED = 256,     /* the store has rows of it */
+    FLAG_RECOVER = 512,    /* its hold is not ours: settle by looking at the rows */
+    FLAG_DIRTY = 1024,     /* in the list of unsent records */
+    FLAG_DONE = 2048,      /* in the list of remembered records */
+    FLAG_BUSY = 4096,      /* a pass has it */
+    FLAG_JOURNALED = 8192, /* the journal has it as it is */
 };
 
 typedef struct aicpi_budget_account aicpi_budget_account;
@@ -301,7 +302,13 @@ struct aicpi_budget_core {
     uint64_t flush_at; /* when it is to send what is dirty; real time */
     bool flusher_runs;
     pthread_t flusher;
-    aicpi_sql *db; /* the leader's */
+    aicpi_sql *db;      /* the leader's */
+    aicpi_sql *journal; /* the leader's; NULL without */
+    char *journal_path;
+    size_t journal_path_len;
+    size_t journaled;  /* records with FLAG_JOURNALED */
+    bool journal_used; /* it may have rows of this node */
+    uint64_t prune_at; /* monotonic */
     char node[AICPI_BUDGET_NODE_SIZE];
     bool registered;
     bool fenced; /* another node declared us dead */
@@ -376,6 +383,7 @@ void aicpi_budget_dirty(aicpi_budget_core *c, aicpi_budget_record *r);
 void aicpi_budget_clean(aicpi_budget_core *c, aicpi_budget_record *r);
 void aicpi_budget_post(aicpi_budget_core *c, aicpi_budget_record *r, int64_t actual);
 void aicpi_budget_void(aicpi_budget_core *c, aicpi_budget_record *r, int32_t state);
+void aicpi_budget_unjournal(aicpi_budget_core *c, aicpi_budget_record *r);
 size_t aicpi_budget_expire(aicpi_budget_core *c, uint64_t now);
 void aicpi_budget_rebirth(aicpi_budget_core *c);
 
@@ -532,6 +540,19 @@ typedef struct aicpi_budget_recovery {
     void *user;
 } aicpi_budget_recovery;
 aicp_status aicpi_budget_recover(aicpi_sql *db, aicpi_budget_recovery *r, aicp_error *err);
+
+/* journal.c */
+/* Opens the journal, if there is to be one, and tells the store what it holds. */
+aicp_status aicpi_budget_journal_open(aicpi_budget_core *c, aicp_error *err);
+/* Keeps the unsent settlements. Needs the lead and the lock; gives the lock up meanwhile. */
+void aicpi_budget_journal_write(aicpi_budget_core *c);
+/* Empties it once all that it holds has been sent. Needs the lead and the lock, as above. */
+void aicpi_budget_journal_clear(aicpi_budget_core *c);
+
+/* prune.c */
+/* Deletes some old rows when it is time to. Needs the lock, not the lead. */
+aicp_status
+aicpi_budget_prune(aicpi_budget_core *c, uint64_t now, uint64_t deadline, aicp_error *err);
 
 /* reap.c */
 aicp_status

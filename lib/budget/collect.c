@@ -512,6 +512,7 @@ static void apply_rows(aicpi_budget_core *c, bool committed) {
         } else {
             r->flags |= row->state == ROW_PENDING || row->state == ROW_POSTED ? FLAG_STORED : 0;
             r->outcome = row->outcome;
+            aicpi_budget_unjournal(c, r);
             c->metrics.duplicates += row->conflict;
             if (row->flags & FLAG_RECOVER && row->state == ROW_POSTED) {
                 r->flags &= ~FLAG_RECOVER;

@@ -120,7 +120,8 @@ static aicp_status settle_doubt(aicpi_budget_core *c, uint64_t deadline, aicp_er
 }
 
 /* Collect, transact, apply. Needs the lead and the lock; gives the lock up meanwhile. */
-static aicp_status pass(aicpi_budget_core *c, uint64_t deadline, bool maintain, aicp_error *err) {
+static aicp_status
+pass_once(aicpi_budget_core *c, uint64_t deadline, bool maintain, aicp_error *err) {
     uint64_t most = aicpi_budget_mono(c) + AICPI_BUDGET_PASS_NS;
     deadline = deadline < most ? deadline : most;
     aicp_status s = c->pass.doubt ? settle_doubt(c, deadline, err) : AICP_OK;
@@ -152,6 +153,17 @@ static aicp_status pass(aicpi_budget_core *c, uint64_t deadline, bool maintain, 
     }
     c->fenced = c->fenced || s == AICP_ERR_STATE;
     aicpi_budget_apply(c, s == AICP_OK, s, err);
+    return s;
+}
+
+/* A pass, with the journal of what it could not tell the store. */
+static aicp_status pass(aicpi_budget_core *c, uint64_t deadline, bool maintain, aicp_error *err) {
+    aicp_status s = pass_once(c, deadline, maintain, err);
+    if (s == AICP_OK) {
+        aicpi_budget_journal_clear(c);
+    } else if (c->store_down) {
+        aicpi_budget_journal_write(c);
+    }
     return s;
 }
 
@@ -389,5 +401,6 @@ aicpi_budget_refresh(aicpi_budget_core *c, uint64_t deadline, bool always, aicp_
     }
     aicpi_budget_follow(c);
     size_t reaped = 0;
-    return dead ? aicpi_budget_reap(c, deadline, &reaped, err) : s;
+    s = dead ? aicpi_budget_reap(c, deadline, &reaped, err) : s;
+    return s == AICP_OK ? aicpi_budget_prune(c, now, deadline, err) : s;
 }

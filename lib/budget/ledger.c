@@ -16,7 +16,11 @@
 #define SECOND (uint64_t) AICPI_SECOND_NS
 #define CLOSE_NS (5 * SECOND)
 #define CLOSE_ROUNDS 3
+#define AWAY_NS SECOND /* how long one pass tries while the store is known to be away */
+#define PATH_MOST 1024
 #define RETRY_NS (SECOND / 4) /* the flusher's pause while the store is away */
+#define KEEP_NS (7 * 24 * 3600 * SECOND)
+#define KEEP_MOST (INT64_MAX / 4)
 #define TTL_MOST (24 * 3600 * SECOND)
 
 enum { MARK_FORKED = 0, MARK_READY = 1, MARK_OPENING = 2 };
@@ -109,14 +113,15 @@ static void *flusher(void *user) {
         uint64_t real = real_ns();
         bool refresh = real >= refresh_at;
         (void)aicpi_budget_expire(c, now);
+        uint64_t until = now + (c->store_down ? AWAY_NS : CLOSE_NS);
         aicp_status s = AICP_OK;
         if (refresh) {
             refresh_at = real + c->options.refresh_ns;
-            s = aicpi_budget_refresh(c, now + CLOSE_NS, false, NULL);
+            s = aicpi_budget_refresh(c, until, false, NULL);
         }
         bool late = refresh || real >= c->flush_at || c->dirty.count >= c->options.batch;
         if (s == AICP_OK && !c->stopping && (c->hungry > 0 || (c->dirty.count > 0 && late))) {
-            s = aicpi_budget_flush(c, now + CLOSE_NS, false, NULL);
+            s = aicpi_budget_flush(c, until, false, NULL);
         }
         if (c->stopping) {
             break;
@@ -166,6 +171,9 @@ static void set_defaults(aicp_ledger_options *o) {
     o->unsent_max = o->unsent_max ? o->unsent_max : 1000000;
     o->remember = o->remember ? o->remember : 65536;
     o->slice_divisor = o->slice_divisor ? o->slice_divisor : 100;
+    uint64_t least = 2 * o->default_ttl_ns > TTL_MOST ? 2 * o->default_ttl_ns : TTL_MOST;
+    o->keep_ns = o->keep_ns ? o->keep_ns : KEEP_NS;
+    o->keep_ns = o->keep_ns > least ? o->keep_ns : least;
 }
 
 static aicp_status check_options(const aicp_ledger_options *o, aicp_error *err) {
@@ -174,6 +182,13 @@ static aicp_status check_options(const aicp_ledger_options *o, aicp_error *err) 
     }
     if (o->default_ttl_ns > TTL_MOST || o->hold_ttl_ns > TTL_MOST) {
         return aicpi_fail(err, AICP_ERR_RANGE, "default_ttl_ns and hold_ttl_ns: at most 24 hours");
+    }
+    if (o->keep_ns > KEEP_MOST) {
+        return aicpi_fail(err, AICP_ERR_RANGE, "keep_ns is too long");
+    }
+    if (o->journal_path_len > 0 &&
+        (!o->journal_path || o->journal_path[0] != '/' || o->journal_path_len > PATH_MOST)) {
+        return aicpi_fail(err, AICP_ERR_INVALID, "journal_path must be an absolute path");
     }
     if (o->node_len > 0 && (!o->node || o->node_len > 40)) {
         return aicpi_fail(err, AICP_ERR_INVALID, "node must have at most 40 bytes");
@@ -211,6 +226,8 @@ static void core_free(aicpi_budget_core *c) {
     }
     aicp_allocator a = c->allocator;
     aicpi_sql_free(c->db);
+    aicpi_sql_free(c->journal);
+    aicpi_free(&a, c->journal_path);
     aicpi_budget_pass_deinit(c);
     aicpi_budget_accounts_free(c);
     aicpi_budget_table_deinit(&c->table);
@@ -268,7 +285,14 @@ static aicp_status core_new(
     c->url = aicpi_strndup(&a, url.data, url.len);
     c->url_len = url.len;
     c->events = aicpi_calloc(&a, AICPI_BUDGET_EVENTS, sizeof *c->events);
-    aicp_status s = c->url && c->events ? open_store(c, err) : aicpi_nomem(err);
+    if (options->journal_path_len > 0) {
+        c->journal_path = aicpi_strndup(&a, options->journal_path, options->journal_path_len);
+        c->journal_path_len = options->journal_path_len;
+    }
+    c->options.journal_path = c->journal_path; /* for the child of a fork */
+    bool kept = c->url && c->events && (c->journal_path || c->journal_path_len == 0);
+    aicp_status s = kept ? open_store(c, err) : aicpi_nomem(err);
+    s = s == AICP_OK ? aicpi_budget_journal_open(c, err) : s;
     s = s == AICP_OK ? start_flusher(c, err) : s;
     if (s != AICP_OK) {
         core_free(c);
@@ -351,6 +375,7 @@ static bool reopen(aicp_ledger *l, aicp_error *err) {
     aicpi_budget_core *old = atomic_load(&l->core);
     aicpi_budget_core *c = NULL;
     aicpi_sql_abandon(old->db);
+    aicpi_sql_abandon(old->journal);
     if (core_new(&old->options, old->name, aicpi_slice_of(old->url, old->url_len), &c, err) !=
         AICP_OK) {
         atomic_store(l->mark, MARK_FORKED);
@@ -446,8 +471,10 @@ void aicp_ledger_free(aicp_ledger *ledger) {
             aicpi_log_write(
                 &c->log,
                 AICP_LOG_ERROR,
-                "%zu settlements and this node's holds could not be sent: %s",
-                c->dirty.count,
+                "%zu settlements (%zu of them in the journal) and this node's holds could not be"
+                " sent: %s",
+                c->dirty.count + c->busy,
+                c->journaled,
                 err.message);
         }
         pthread_mutex_unlock(&c->lock);

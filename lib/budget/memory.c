@@ -136,6 +136,14 @@ void aicpi_budget_clean(aicpi_budget_core *c, aicpi_budget_record *r) {
     }
 }
 
+/* What the journal says of the record is sent, or no longer true. */
+void aicpi_budget_unjournal(aicpi_budget_core *c, aicpi_budget_record *r) {
+    if (r->flags & FLAG_JOURNALED) {
+        r->flags &= ~FLAG_JOURNALED;
+        c->journaled--;
+    }
+}
+
 /* ---- moves of money ---- */
 
 static int64_t least(int64_t x, int64_t y) {
@@ -185,6 +193,7 @@ static void post_pending(aicpi_budget_core *c, aicpi_budget_record *r, int64_t a
 
 /* Posts a pending, expired or estimated record. */
 void aicpi_budget_post(aicpi_budget_core *c, aicpi_budget_record *r, int64_t actual) {
+    aicpi_budget_unjournal(c, r);
     if (r->state == ROW_PENDING) {
         post_pending(c, r, actual);
         aicpi_budget_heap_remove(&c->table, r);

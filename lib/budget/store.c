@@ -46,6 +46,8 @@ const char *const aicpi_budget_schema[] = {
     " account TEXT NOT NULL, seq BIGINT NOT NULL, threshold TEXT NOT NULL,"
     " spent BIGINT NOT NULL, limit_nano BIGINT NOT NULL, at_ns BIGINT NOT NULL,"
     " node TEXT NOT NULL, PRIMARY KEY (account, seq, threshold))",
+    "CREATE INDEX aicp_budget_reservation_old ON aicp_budget_reservation (deadline_ns)"
+    " WHERE state <> 0",
 };
 const size_t aicpi_budget_schema_count = sizeof aicpi_budget_schema / sizeof *aicpi_budget_schema;
 

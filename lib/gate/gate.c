@@ -26,6 +26,22 @@ void aicp_gate_options_init(aicp_gate_options *options, size_t size) {
     }
 }
 
+/* Beside the events, where the gate may write: <events_path>.ledger. */
+static aicp_status
+journal_path(const aicp_gate *g, char *path, size_t size, size_t *len, aicp_error *err) {
+    bool local = g->store_url && strncmp(g->store_url, "sqlite:", strlen("sqlite:")) == 0;
+    *len = 0;
+    if (!g->events_path || g->events_path[0] != '/' || !g->store_url || local) {
+        return AICP_OK;
+    }
+    int n = snprintf(path, size, "%s.ledger", g->events_path);
+    if (n < 0 || (size_t)n >= size) {
+        return aicpi_fail(err, AICP_ERR_LIMIT, "events_path is too long");
+    }
+    *len = (size_t)n;
+    return AICP_OK;
+}
+
 static bool keep_text(const aicp_allocator *a, const char *text, char **out) {
     *out = text ? aicpi_strndup(a, text, strlen(text)) : NULL;
     return !text || *out;
@@ -171,7 +187,12 @@ aicp_status aicpi_gate_open_store(aicp_gate *g, aicp_error *err) {
     ledger.clock = &g->clock;
     ledger.log = g->log.fn;
     ledger.log_user = g->log.user;
-    aicp_status status = aicp_ledger_open(url, strlen(url), &ledger, &g->ledger, err);
+    char journal[1024];
+    ledger.journal_path = journal;
+    aicp_status status = journal_path(g, journal, sizeof journal, &ledger.journal_path_len, err);
+    if (status == AICP_OK) {
+        status = aicp_ledger_open(url, strlen(url), &ledger, &g->ledger, err);
+    }
     if (status != AICP_OK) {
         return status;
     }

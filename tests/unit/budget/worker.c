@@ -26,6 +26,8 @@ static aicp_ledger *open_as_worker(const char *url, uint64_t hold_ttl_ns) {
     aicp_ledger_options o = AICP_LEDGER_OPTIONS_INIT;
     o.background = 1;
     o.hold_ttl_ns = hold_ttl_ns;
+    o.journal_path = getenv("AICP_TEST_WORKER_JOURNAL");
+    o.journal_path_len = o.journal_path ? strlen(o.journal_path) : 0;
     if (aicp_ledger_open(url, strlen(url), &o, &l, &err) != AICP_OK) {
         fprintf(stderr, "worker: %s\n", err.message);
         _exit(2);
@@ -83,6 +85,31 @@ static void hold_and_wait(aicp_ledger *l, int count) {
     }
 }
 
+/* Reserves; at the signal settles all; then waits to be killed. */
+static void settle_when_told(aicp_ledger *l, int count, const sigset_t *told) {
+    char id[32];
+    int number = 0;
+    for (int i = 0; i < count; i++) {
+        if (try_one(l, i, id, sizeof id) != AICP_OK ||
+            (i % 2 && aicp_ledger_mark_dispatched(l, id, strlen(id), -1, NULL) != AICP_OK)) {
+            _exit(6);
+        }
+        say(SAID_ADMITTED);
+    }
+    say(SAID_READY);
+    (void)sigwait(told, &number);
+    for (int i = 0; i < count; i++) {
+        (void)snprintf(id, sizeof id, "%d-%d", (int)getpid(), i);
+        if (settle(l, id, USD) != AICP_OK) {
+            _exit(7);
+        }
+    }
+    say(SAID_END);
+    for (;;) {
+        (void)pause();
+    }
+}
+
 /* Runs before Criterion: a worker never reaches its main function. */
 __attribute__((constructor)) static void be_worker(void) {
     const char *what = getenv("AICP_TEST_WORKER");
@@ -92,9 +119,15 @@ __attribute__((constructor)) static void be_worker(void) {
     if (!what || !url || !count || !ttl) {
         return;
     }
+    sigset_t told;
+    (void)sigemptyset(&told);
+    (void)sigaddset(&told, SIGUSR1);
+    (void)pthread_sigmask(SIG_BLOCK, &told, NULL);
     aicp_ledger *l = open_as_worker(url, strtoull(ttl, NULL, 10) * UINT64_C(1000000));
     if (!strcmp(what, "spend")) {
         spend(l, (int)strtol(count, NULL, 10));
+    } else if (!strcmp(what, "settle")) {
+        settle_when_told(l, (int)strtol(count, NULL, 10), &told);
     } else {
         hold_and_wait(l, (int)strtol(count, NULL, 10));
     }
