@@ -175,29 +175,39 @@ void aicps_http_answer_refuse(
     aicps_http_problem(&ex->response, &ex->request, status, type, "%s", text);
 }
 
-void aicps_http_answer_raw(int fd, int32_t status, const char *type, const char *text) {
-    char body[512], head[256];
-    int body_len = snprintf(
-        body,
-        sizeof body,
+size_t aicps_http_problem_text(
+    char *out, size_t size, int32_t status, const char *type, const char *text) {
+    int len = snprintf(
+        out,
+        size,
         "{\"detail\":\"%s\",\"type\":\"%s\",\"title\":\"%s\",\"status\":%d,\"errors\":[]}",
         text,
         type,
         title_of(status),
         (int)status);
+    return len < 0 ? 0 : (size_t)len < size ? (size_t)len : size - 1;
+}
+
+void aicps_http_answer_raw(int fd, int32_t status, const char *type, const char *text) {
+    char body[512], head[256], waste[16384];
+    size_t body_len = aicps_http_problem_text(body, sizeof body, status, type, text);
     int head_len = snprintf(
         head,
         sizeof head,
-        "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+        "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
         "Connection: close\r\n\r\n",
         (int)status,
         title_of(status),
         body_len);
-    struct iovec parts[2] = {{head, (size_t)head_len}, {body, (size_t)body_len}};
+    struct iovec parts[2] = {{head, (size_t)head_len}, {body, body_len}};
     struct msghdr message;
     memset(&message, 0, sizeof message);
     message.msg_iov = parts;
     message.msg_iovlen = 2;
     /* Best effort: who does not take a few hundred bytes now is cut off without them. */
     (void)sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)shutdown(fd, SHUT_WR);
+    /* Closing with unread bytes would reset the connection and might take the answer with it. */
+    for (int i = 0; i < 64 && recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0; i++) {
+    }
 }

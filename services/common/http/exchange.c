@@ -34,7 +34,7 @@ aicps_http_exchange *aicps_http_exchange_get(aicps_http_server *server) {
             return NULL;
         }
     }
-    aicpi_ref_init(&ex->refs);
+    atomic_store(&ex->refs, 1);
     ex->next = NULL;
     ex->mhd = NULL;
     ex->connection = NULL;
@@ -87,7 +87,7 @@ static void report(aicps_http_exchange *ex) {
 
 void aicps_http_exchange_put(aicps_http_exchange *ex) {
     aicps_http_server *server = ex->server;
-    if (!aicpi_ref_put(&ex->refs)) {
+    if (atomic_fetch_sub(&ex->refs, 1) != 1) {
         return;
     }
     bool counted = ex->counted;

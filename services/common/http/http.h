@@ -7,11 +7,13 @@
  *     accept -> headers (total deadline) -> body (total deadline, cap) -> queue -> worker: handler
  *            -> answer, whole or streamed
  *
- * What the server refuses by itself (400, 408, 411, 413, 414, 431, 501, 503), with the error body
- * of aicps_http_problem: Content-Length together with Transfer-Encoding, differing or malformed
- * lengths, bad header names and values, bare LF, control characters in the target, header
- * sections and bodies over their caps, slow headers and bodies, percent-encoding that is not valid,
- * NUL and encoded slashes in a path segment are kept as data ("%2F" stays inside its segment).
+ * What the server refuses by itself (400, 408, 413, 414, 431, 501, 503, 505), with the error body
+ * of aicps_http_problem, and then closes the connection: Content-Length together with
+ * Transfer-Encoding, repeated or malformed lengths, codings other than chunked, bad header names
+ * and values, bare LF, folded lines, NUL, a missing or repeated Host, control characters in the
+ * target, percent-encoding that is not valid, "%00", header sections and bodies over their caps,
+ * slow headers and bodies. An encoded slash is data: "%2F" stays inside its segment. Nothing is
+ * read behind a chunked body: its answer closes the connection.
  */
 #ifndef AICPS_HTTP_HTTP_H
 #define AICPS_HTTP_HTTP_H
@@ -36,7 +38,8 @@ typedef struct aicps_http_pair {
 #define AICPS_HTTP_SEGMENTS_MAX 32
 #define AICPS_HTTP_REQUEST_ID_SIZE 65
 
-/* All memory is the request's arena; valid until the handler returns for good. */
+/* Valid until the handler returns for good. `arena` is the handler's own and is emptied before each
+ * run. */
 typedef struct aicps_http_request {
     aicpi_arena *arena;
     aicpi_slice method;
@@ -98,7 +101,8 @@ typedef struct aicps_http_options {
     size_t (*body_max_for)(void *user, aicpi_slice method, aicpi_slice path);
     /* True: the handler is quick and never blocks; it runs on the I/O thread. NULL: never. */
     bool (*is_inline)(void *user, aicpi_slice method, aicpi_slice path);
-    /* Called once an answer has left or was given up; for logs and metrics. */
+    /* Called once an answer has left or was given up; for logs and metrics. For what was refused
+     * before its head was understood, method, path and headers may be empty. */
     void (*on_done)(void *user, const aicps_http_request *request, int32_t status, uint64_t bytes);
     void *(*worker_open)(void *user); /* per worker thread; may be NULL */
     void (*worker_close)(void *user, void *worker);
@@ -112,9 +116,12 @@ typedef struct aicps_http_options {
 aicp_status
 aicps_http_start(const aicps_http_options *options, aicps_http_server **out, aicp_error *err);
 uint16_t aicps_http_port(const aicps_http_server *server);
-/* Stops accepting; new requests on open connections get 503 except what `is_inline` answers; waits
- * until running ones end or `grace_ms` is over. Safe from any thread that is not a worker. */
+/* Stops accepting; new requests on open connections get 503 except what `is_inline` answers; long
+ * polls run once more and get 503 when they want to wait on; waits until all answers have left or
+ * `grace_ms` is over. May be called again. Safe from any thread that is not a worker. */
 void aicps_http_drain(aicps_http_server *server, uint64_t grace_ms);
+/* Waits for the handlers that run (aicps_http_write refuses from now on); what is queued gets 503.
+ */
 void aicps_http_free(aicps_http_server *server);
 
 typedef struct aicps_http_stats {
@@ -133,8 +140,9 @@ aicpi_slice aicps_http_query(const aicps_http_request *request, const char *name
 bool aicps_http_add_header(aicps_http_response *response, const char *name, const char *value);
 
 /* Streams: sends `data` as the next part of a chunked answer; status, type and headers are fixed by
- * the first call. Blocks while the client is slow (bounded buffer). False: the client is gone or
- * too slow (deadline); stop. */
+ * the first call. Blocks while the client is slow (64 KiB are buffered), but not longer than
+ * body_timeout_ms. False: the client is gone or too slow, the server ends, or the request is HEAD;
+ * stop. In an inline handler, which must not block, it collects a whole answer. */
 bool aicps_http_write(aicps_http_response *response, const char *data, size_t len);
 
 /* Long poll: after the handler returns, nothing is sent; it runs again (request->resumed) when

@@ -41,7 +41,8 @@ typedef struct aicps_http_connection {
     _Atomic uint64_t watch; /* phase in the low three bits, deadline above them */
     uint64_t idle_bytes;    /* watchdog's: bytes received when it first saw the connection idle */
     uint64_t idle_since;    /* watchdog's: `watch` that idle_bytes belongs to */
-    bool fresh;             /* no request yet */
+    aicps_http_exchange *current; /* I/O thread's: the request being read or answered */
+    bool fresh;                   /* no request yet */
     bool peer_trusted;
     aicps_http_ip peer;
     char peer_text[AICPS_HTTP_IP_TEXT];
@@ -73,7 +74,7 @@ struct aicps_http_exchange {
     struct MHD_Connection *mhd;
     aicps_http_connection *connection;
     aicps_http_exchange *next; /* in the queue, the wait list or the free list */
-    aicpi_ref refs;            /* I/O thread, and the worker of a stream */
+    _Atomic int refs;          /* I/O thread, and the worker of a stream */
     int step;
     int32_t refusal; /* status to answer after discarding */
     const char *refusal_type;
@@ -167,8 +168,14 @@ void aicps_http_answer_reset(aicps_http_exchange *ex);
 /* Turns the answer into MHD's; NULL for want of memory. */
 struct MHD_Response *aicps_http_answer_build(aicps_http_exchange *ex);
 struct MHD_Response *aicps_http_answer_stream(aicps_http_exchange *ex);
+/* The error body without a request; returns its length, at most size - 1. */
+size_t
+aicps_http_problem_text(char *out, size_t size, int32_t status, const char *type, const char *text);
 /* Writes a whole refusal by hand into a socket on which nothing else is being written. */
 void aicps_http_answer_raw(int fd, int32_t status, const char *type, const char *text);
+
+/* refusal.c: libmicrohttpd's MHD_queue_response. */
+bool aicps_http_queue(struct MHD_Connection *mhd, unsigned status, struct MHD_Response *response);
 
 /* stream.c */
 bool aicps_http_stream_open(aicps_http_stream *stream, const aicp_allocator *a);
@@ -206,6 +213,7 @@ void aicps_http_wait_flush(aicps_http_server *server);
 /* watch.c */
 aicp_status aicps_http_watch_start(aicps_http_server *server, aicp_error *err);
 void aicps_http_watch_stop(aicps_http_server *server);
+bool aicps_http_watch_killed(aicps_http_connection *c);
 /* Moves a connection on; false: the watchdog has closed it. deadline_ns 0 = none. */
 bool aicps_http_watch_set(aicps_http_connection *c, unsigned phase, uint64_t deadline_ns);
 

@@ -116,16 +116,17 @@ static bool equal_caseless(aicpi_slice s, const char *lower) {
     return true;
 }
 
+/* Lengths beyond all caps are as good as one another. */
 static bool length_parse(aicpi_slice text, uint64_t *out) {
     uint64_t n = 0;
-    if (text.len == 0 || text.len > 18) {
+    if (text.len == 0) {
         return false;
     }
     for (size_t i = 0; i < text.len; i++) {
         if (text.data[i] < '0' || text.data[i] > '9') {
             return false;
         }
-        n = n * 10 + (uint64_t)(text.data[i] - '0');
+        n = n > UINT64_MAX / 10 - 1 ? UINT64_MAX / 10 : n * 10 + (uint64_t)(text.data[i] - '0');
     }
     *out = n;
     return true;

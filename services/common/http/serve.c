@@ -111,6 +111,8 @@ static void *on_target(void *user, const char *uri, struct MHD_Connection *mhd) 
             c, AICPS_HTTP_HEAD, ex->request.started_ns + server->options.header_timeout_ms * MS);
     }
     c->fresh = false;
+    c->current = ex;
+    ex->request.target = ex->target;
     return ex;
 }
 
@@ -129,9 +131,9 @@ static enum MHD_Result queue_answer(aicps_http_exchange *ex) {
     if (!response) {
         return MHD_NO;
     }
-    enum MHD_Result result = MHD_queue_response(ex->mhd, (unsigned)ex->response.status, response);
+    bool ok = aicps_http_queue(ex->mhd, (unsigned)ex->response.status, response);
     MHD_destroy_response(response);
-    return result;
+    return ok ? MHD_YES : MHD_NO;
 }
 
 static enum MHD_Result
@@ -279,6 +281,8 @@ static enum MHD_Result begin(aicps_http_exchange *ex, const char *method) {
     if (why.status) {
         return refuse(ex, why.status, why.type, why.text);
     }
+    /* libmicrohttpd ends chunk lines at a bare LF, too: nothing is read behind such a body. */
+    ex->close = ex->head.chunked;
     ex->inlined = o->is_inline && o->is_inline(o->user, ex->request.method, ex->request.path);
     if (!ex->head.chunked && ex->head.length == 0) {
         return MHD_YES; /* called again at once */
@@ -369,6 +373,11 @@ static void on_completed(
     if (ex->stream.on) {
         aicps_http_stream_gone(ex);
     }
+    if (aicps_http_watch_killed(ex->connection) && ex->step < AICPS_HTTP_STEP_RUNNING) {
+        ex->step = AICPS_HTTP_STEP_ANSWER;
+        ex->response.status = 408;
+    }
+    ex->connection->current = NULL;
     (void)aicps_http_watch_set(
         ex->connection, AICPS_HTTP_IDLE, aicps_http_now() + server->options.idle_timeout_ms * MS);
     ex->connection = NULL;

@@ -3,6 +3,7 @@
 
 #include <microhttpd.h>
 #include <string.h>
+#include <sys/socket.h>
 
 bool aicps_http_stream_open(aicps_http_stream *stream, const aicp_allocator *a) {
     aicpi_strbuf_init(&stream->data, a, AICPS_HTTP_STREAM_BUFFER);
@@ -90,7 +91,9 @@ static bool wait_for_room(aicps_http_exchange *ex) {
         }
         if (!aicps_http_cond_wait(&stream->room, &stream->lock, until) &&
             stream->data.len - stream->sent == AICPS_HTTP_STREAM_BUFFER) {
+            /* MHD has not let go of the request, so that the socket is still its own. */
             stream->gone = true;
+            (void)shutdown(ex->connection->fd, SHUT_RDWR);
             return false;
         }
     }
@@ -101,7 +104,7 @@ static bool begin(aicps_http_exchange *ex) {
     if (!ex->stream_response) {
         return false;
     }
-    aicpi_ref_get(&ex->refs);
+    atomic_fetch_add(&ex->refs, 1);
     ex->stream.on = true;
     aicps_http_hand_back(ex);
     return true;

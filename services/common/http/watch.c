@@ -10,6 +10,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+bool aicps_http_watch_killed(aicps_http_connection *c) {
+    return (atomic_load(&c->watch) & AICPS_HTTP_PHASES) == AICPS_HTTP_KILLED;
+}
+
 bool aicps_http_watch_set(aicps_http_connection *c, unsigned phase, uint64_t deadline_ns) {
     uint64_t before = atomic_load(&c->watch);
     uint64_t after = (deadline_ns & ~(uint64_t)AICPS_HTTP_PHASES) | phase;

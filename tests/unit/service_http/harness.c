@@ -99,7 +99,7 @@ static void handle(void *user, aicps_http_request *req, aicps_http_response *res
         stream(h, res, false);
     } else if (aicpi_slice_is(first, "endless")) {
         stream(h, res, true);
-    } else if (aicpi_slice_is(first, "poll")) {
+    } else if (aicpi_slice_is(first, "poll") || aicpi_slice_is(first, "inline-poll")) {
         poll_topic(h, req, res);
     } else if (aicpi_slice_is(first, "empty")) {
         res->status = 204;
