@@ -24,11 +24,12 @@
  * Where a function takes `data` and says "body", that is a JSON object that is sent as it is.
  * "Filters" are a flat JSON object, or NULL for none, whose members become the query: numbers,
  * texts, true and false; lists are joined with commas; null is left out. A "list in pages" is
- * fetched page after page and becomes one JSON array; records that are made or deleted meanwhile
- * may be missing or come twice. When the filters name a "page", only that one is fetched and the
- * body is LiteLLM's own page, with its counts. More than can be listed whole (10,000 pages, the
- * client's `max_response`, or a count that LiteLLM itself has capped) is ERR_LIMIT, never a shorter
- * list.
+ * fetched page after page, each within the client's timeout, and becomes one JSON array; records
+ * that are made or deleted meanwhile may be missing or come twice. A "size" or "page_size" in the
+ * filters, whichever the call knows, changes the pages' size, else 100. When the filters name a
+ * "page", only that one is fetched and the body is LiteLLM's own page, with its counts. More than
+ * can be listed whole (10,000 pages, the client's `max_response`, or a count that LiteLLM itself
+ * has capped) is ERR_LIMIT, never a shorter list.
  */
 #ifndef AICP_LITELLM_H
 #define AICP_LITELLM_H
@@ -48,7 +49,7 @@ typedef struct aicp_litellm_options {
 #else
     const void *allocator;
 #endif
-    uint64_t timeout_ms;         /**< whole call with retries; default 30,000 */
+    uint64_t timeout_ms;         /**< whole call, or page of a list, with retries; default 30,000 */
     uint64_t chat_timeout_ms;    /**< whole chat call, streamed or not; default 600,000 */
     uint64_t connect_timeout_ms; /**< default 5,000 */
     uint64_t max_response;       /**< most bytes of an answer; default 64 MiB */

@@ -221,7 +221,7 @@ static aicp_status send_row(
         status = aicpi_litellm_filters(path, &reply->arena, g->text, err);
     }
     if (status == AICP_OK && (path->failed || body->failed)) {
-        status = aicpi_nomem(err);
+        status = aicpi_litellm_overflow(path->failed ? path : body, r->path, err);
     }
     if (status != AICP_OK) {
         return status;

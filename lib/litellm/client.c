@@ -165,7 +165,7 @@ aicp_status aicpi_litellm_send(
     aicpi_strbuf_append(&url, client->url, client->url_len);
     aicpi_strbuf_append(&url, request->path.data, request->path.len);
     aicp_status status =
-        url.failed ? aicpi_nomem(err)
+        url.failed ? aicpi_litellm_overflow(&url, "LiteLLM", err)
                    : send_to(client, request, aicpi_slice_of(url.data, url.len), reply, err);
     aicpi_strbuf_deinit(&url);
     return status;

@@ -64,14 +64,17 @@ typedef struct aicpi_litellm_event {
     aicpi_slice error; /* JSON for the reader of error bodies; no data = no error */
 } aicpi_litellm_event;
 
-/* Looks at the data of an event of any kind of stream. What is no JSON object is no error. */
-void aicpi_litellm_event_read(
+/* Looks at the data of an event of any kind of stream. What is no JSON object is no error.
+ * ERR_NOMEM. */
+aicp_status aicpi_litellm_event_read(
     aicpi_arena *arena, aicpi_slice data, aicp_litellm_usage *usage, aicpi_litellm_event *out);
 
 /* ---- queries and pages ---------------------------------------------------------------------- */
 
 #define AICPI_LITELLM_PATH_MAX 65536
 
+/* The failure of a buffer of a request: ERR_LIMIT or ERR_NOMEM. */
+aicp_status aicpi_litellm_overflow(const aicpi_strbuf *b, const char *path, aicp_error *err);
 /* Appends "?name=value" or "&name=value", escaped. */
 void aicpi_litellm_parameter(aicpi_strbuf *path, aicpi_slice name, aicpi_slice value);
 /* Appends the members of a flat JSON object; null is left out, lists are joined with commas.

@@ -8,6 +8,11 @@
 
 /* ---- queries -------------------------------------------------------------------------------- */
 
+aicp_status aicpi_litellm_overflow(const aicpi_strbuf *b, const char *path, aicp_error *err) {
+    return b->full ? aicpi_fail(err, AICP_ERR_LIMIT, "the request to %s is too long", path)
+                   : aicpi_nomem(err);
+}
+
 void aicpi_litellm_parameter(aicpi_strbuf *path, aicpi_slice name, aicpi_slice value) {
     bool first = path->len == 0 || !memchr(path->data, '?', path->len);
     aicpi_strbuf_putc(path, first ? '?' : '&');
@@ -153,7 +158,7 @@ aicp_status aicpi_litellm_page_read(
 static aicp_status
 get(aicp_litellm *c, const aicpi_strbuf *path, aicp_litellm_reply *reply, aicp_error *err) {
     if (path->failed) {
-        return aicpi_nomem(err);
+        return aicpi_litellm_overflow(path, "the list", err);
     }
     aicpi_litellm_request q = {.method = "GET", .path = aicpi_slice_of(path->data, path->len)};
     return aicpi_litellm_send(c, &q, reply, err);
@@ -166,10 +171,10 @@ static aicp_status check_bounds(
     const aicpi_litellm_page *page,
     const aicpi_strbuf *all,
     aicp_error *err) {
-    if (all->failed) {
+    if (all->failed && !all->full) {
         return aicpi_nomem(err);
     }
-    if (page->capped || page->pages > MAX_PAGES || all->len > c->max_response) {
+    if (all->full || page->capped || page->pages > MAX_PAGES || all->len > c->max_response) {
         return aicpi_fail(
             err, AICP_ERR_LIMIT, "%s: more records than can be listed, use filters", what->path);
     }

@@ -90,7 +90,11 @@ aicp_status aicpi_sse_feed(aicpi_sse *s, const char *data, size_t len, aicp_erro
     if (s->stopped) {
         return aicpi_fail(err, AICP_ERR_CALLBACK, "stream stopped by the caller");
     }
-    if (s->line.failed || s->data.failed) {
+    bool full = s->line.full || s->data.full;
+    if ((s->line.failed || s->data.failed) && !full) {
+        return aicpi_nomem(err);
+    }
+    if (full) {
         return aicpi_fail(
             err, AICP_ERR_LIMIT, "event of more than %zu bytes in a stream", AICPI_SSE_MAX_EVENT);
     }

@@ -10,8 +10,8 @@ typedef struct stream {
     aicp_litellm_reply *reply;
     bool done;          /* "[DONE]" came, or what ends a stream without it */
     bool failed;        /* an error event came, the reply tells it */
-    aicp_status status; /* of a failure of ours */
-    aicp_error *err;
+    aicp_status status; /* of a failure of ours, with its error: the connection tells another */
+    aicp_error err;
 } stream;
 
 static bool on_event(void *user, aicpi_slice data) {
@@ -26,11 +26,15 @@ static bool on_event(void *user, aicpi_slice data) {
         return true;
     }
     aicpi_arena_reset(&reply->arena);
-    aicpi_litellm_event_read(&reply->arena, data, &reply->usage, &event);
+    s->status = aicpi_litellm_event_read(&reply->arena, data, &reply->usage, &event);
+    if (s->status != AICP_OK) {
+        aicpi_nomem(&s->err);
+        return false;
+    }
     reply->has_usage = reply->has_usage || event.usage;
     if (event.error.data) {
         s->failed = true;
-        s->status = aicpi_litellm_reply_fail(reply, event.error, s->err);
+        s->status = aicpi_litellm_reply_fail(reply, event.error, &s->err);
         return true;
     }
     s->done = event.last;
@@ -42,41 +46,47 @@ static bool on_event(void *user, aicpi_slice data) {
 
 static bool on_chunk(void *user, const char *data, size_t len) {
     stream *s = user;
-    aicp_status fed = aicpi_sse_feed(&s->sse, data, len, s->failed ? NULL : s->err);
-    if (!s->failed) {
+    aicp_error err;
+    aicp_status fed = aicpi_sse_feed(&s->sse, data, len, &err);
+    if (fed != AICP_OK && s->status == AICP_OK) {
         s->status = fed;
+        s->err = err;
     }
     return fed == AICP_OK;
 }
 
-/* An error status whose body is an event stream: the error stands in its first event. */
-static aicp_status reread_as_stream(stream *s, aicp_status status) {
+/* Whether the body of an error answer is an event stream: the error stands in its first event. */
+static bool is_stream(const aicp_litellm_reply *reply) {
     static const char PREFIX[] = "data:";
+    const aicpi_strbuf *body = &reply->response.body;
+    return reply->failed && body->len > sizeof PREFIX &&
+           memcmp(body->data, PREFIX, sizeof PREFIX - 1) == 0;
+}
+
+static aicp_status reread_as_stream(stream *s) {
     const aicpi_strbuf *body = &s->reply->response.body;
-    if (s->reply->response.status < 400 || body->len < sizeof PREFIX ||
-        memcmp(body->data, PREFIX, sizeof PREFIX - 1) != 0) {
-        return status;
-    }
     aicp_status fed = aicpi_sse_feed(&s->sse, body->data, body->len, NULL);
     if (fed == AICP_OK && s->failed) {
         return s->status;
     }
     /* The texts of the reply lay in the memory that the events took. */
-    return aicpi_litellm_reply_fail(s->reply, aicpi_slice_of(body->data, body->len), s->err);
+    return aicpi_litellm_reply_fail(s->reply, aicpi_slice_of(body->data, body->len), &s->err);
 }
 
-static aicp_status finish_stream(stream *s, aicp_status status) {
-    if (s->failed) {
-        return s->status;
+static aicp_status finish_stream(stream *s, aicp_status status, aicp_error *err) {
+    if (s->failed || (status == AICP_ERR_CALLBACK && s->status != AICP_OK)) {
+        status = s->status;
+    } else if (status != AICP_OK && is_stream(s->reply)) {
+        status = reread_as_stream(s);
+    } else if (status == AICP_OK && !s->done) {
+        return aicpi_fail(err, AICP_ERR_IO, "the stream ended before its last event");
+    } else {
+        return status;
     }
-    if (status == AICP_ERR_CALLBACK && s->status != AICP_OK) {
-        return s->status; /* ours is more exact: too long, or stopped */
+    if (err) {
+        *err = s->err;
     }
-    if (status != AICP_OK) {
-        return reread_as_stream(s, status);
-    }
-    return s->done ? AICP_OK
-                   : aicpi_fail(s->err, AICP_ERR_IO, "the stream ended before its last event");
+    return status;
 }
 
 aicp_status aicp_litellm_stream(
@@ -92,7 +102,7 @@ aicp_status aicp_litellm_stream(
         return aicpi_fail(
             err, AICP_ERR_INVALID, "stream needs client, path, body, callback and reply");
     }
-    stream s = {.fn = fn, .user = user, .reply = reply, .err = err};
+    stream s = {.fn = fn, .user = user, .reply = reply};
     reply->usage = (aicp_litellm_usage)AICP_LITELLM_USAGE_INIT;
     aicpi_sse_init(&s.sse, &client->allocator, on_event, &s);
     aicpi_litellm_request q = {
@@ -104,7 +114,7 @@ aicp_status aicp_litellm_stream(
         .user = &s,
     };
     aicp_status status = aicpi_litellm_send(client, &q, reply, err);
-    status = finish_stream(&s, status);
+    status = finish_stream(&s, status, err);
     aicpi_sse_deinit(&s.sse);
     return status;
 }

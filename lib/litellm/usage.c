@@ -106,12 +106,14 @@ static void read_carried(aicpi_json *r, parts *p) {
     }
 }
 
-static bool read_parts(aicpi_arena *arena, aicpi_slice data, parts *p) {
+/* ERR_PARSE: no JSON object. */
+static aicp_status read_parts(aicpi_arena *arena, aicpi_slice data, parts *p) {
     aicpi_json r;
     aicpi_slice name;
     aicpi_json_init(&r, arena, data.data, data.len, 0);
     if (aicpi_json_peek(&r) != AICPI_JSON_OBJECT || !aicpi_json_object(&r)) {
-        return false;
+        aicp_status status = aicpi_json_finish(&r, NULL);
+        return status == AICP_ERR_NOMEM ? status : AICP_ERR_PARSE;
     }
     while (aicpi_json_member(&r, &name)) {
         aicpi_json_type kind = aicpi_json_peek(&r);
@@ -124,15 +126,16 @@ static bool read_parts(aicpi_arena *arena, aicpi_slice data, parts *p) {
             read_member(&r, name, p, &p->error);
         }
     }
-    return aicpi_json_finish(&r, NULL) == AICP_OK;
+    return aicpi_json_finish(&r, NULL);
 }
 
-void aicpi_litellm_event_read(
+aicp_status aicpi_litellm_event_read(
     aicpi_arena *arena, aicpi_slice data, aicp_litellm_usage *usage, aicpi_litellm_event *out) {
     parts p = {.usage = *usage};
     *out = (aicpi_litellm_event){.usage = false};
-    if (!read_parts(arena, data, &p)) {
-        return;
+    aicp_status status = read_parts(arena, data, &p);
+    if (status != AICP_OK) {
+        return status == AICP_ERR_NOMEM ? status : AICP_OK;
     }
     if (p.has_usage) {
         *usage = p.usage;
@@ -144,16 +147,22 @@ void aicpi_litellm_event_read(
     } else {
         out->error = p.carried;
     }
+    return AICP_OK;
 }
 
 /* ---- of an answer --------------------------------------------------------------------------- */
 
-static bool read_whole(aicp_litellm_reply *reply, aicp_litellm_usage *usage) {
+static aicp_status
+read_whole(aicp_litellm_reply *reply, aicp_litellm_usage *usage, aicp_error *err) {
     aicpi_litellm_event event;
     aicpi_strbuf *body = &reply->response.body;
     aicpi_slice data = aicpi_slice_of(body->len ? body->data : "", body->len);
-    aicpi_litellm_event_read(&reply->arena, data, usage, &event);
-    return event.usage;
+    if (aicpi_litellm_event_read(&reply->arena, data, usage, &event) != AICP_OK) {
+        return aicpi_nomem(err);
+    }
+    return event.usage
+               ? AICP_OK
+               : aicpi_fail(err, AICP_ERR_NOT_FOUND, "the answer does not say what was used");
 }
 
 aicp_status
@@ -162,8 +171,9 @@ aicp_litellm_reply_usage(aicp_litellm_reply *reply, aicp_litellm_usage *usage, a
         return aicpi_fail(err, AICP_ERR_INVALID, "usage needs a reply and a place for the counts");
     }
     aicp_litellm_usage told = reply->has_usage ? reply->usage : NO_USAGE;
-    if (!reply->has_usage && !read_whole(reply, &told)) {
-        return aicpi_fail(err, AICP_ERR_NOT_FOUND, "the answer does not say what was used");
+    aicp_status status = reply->has_usage ? AICP_OK : read_whole(reply, &told, err);
+    if (status != AICP_OK) {
+        return status;
     }
     if (told.total_tokens < 0 && told.input_tokens >= 0 && told.output_tokens >= 0) {
         told.total_tokens = told.input_tokens + told.output_tokens;

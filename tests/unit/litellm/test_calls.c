@@ -225,6 +225,12 @@ Test(litellm_filters, that_are_none_are_refused) {
         cr_assert_eq(
             aicp_litellm_key_find(f.client, CASES[i], len, f.reply, NULL), status, "%s", CASES[i]);
     }
+    static char longer[70000] = "{\"a\":\"";
+    memset(longer + 6, 'x', sizeof longer - 9);
+    memcpy(longer + sizeof longer - 3, "\"}", 3);
+    cr_assert_eq(filter(&f, longer, NULL), AICP_ERR_LIMIT);
+    cr_assert_eq(
+        aicp_litellm_key_find(f.client, longer, strlen(longer), f.reply, NULL), AICP_ERR_LIMIT);
     cr_assert_eq(http_server_requests(f.server), 0);
     finish(&f);
 }

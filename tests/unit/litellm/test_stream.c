@@ -1,4 +1,5 @@
 #include "unit/litellm/fixture.h"
+#include "unit/support.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -340,4 +341,49 @@ Test(litellm_stream, stopping_closes_the_connection) {
     cr_assert_eq(ended, 1);
     aicp_litellm_reply_free(f.reply);
     aicp_litellm_free(f.client);
+}
+
+/* ---- failing allocations -------------------------------------------------------------------- */
+
+static void both_streams(void *user, const http_request *q, http_connection *c) {
+    (void)user;
+    http_puts(c, STREAM_HEAD);
+    send_chunk(c, "data: {\"a\\n\":[1]}\n\n");
+    send_chunk(c, strcmp(q->target, "/bad") == 0 ? BROKEN[0].stream : TOLD[0].stream);
+    http_puts(c, "0\r\n\r\n");
+}
+
+static bool stream_body(void *user, const aicp_allocator *a) {
+    const char *url = user;
+    aicp_litellm_options o = AICP_LITELLM_OPTIONS_INIT;
+    aicp_litellm_usage usage = AICP_LITELLM_USAGE_INIT;
+    o.allocator = a;
+    aicp_litellm *client = NULL;
+    aicp_litellm_reply *reply = NULL;
+    aicp_status status = aicp_litellm_open(url, strlen(url), "key-1", 5, &o, &client, NULL);
+    if (status == AICP_OK) {
+        status = aicp_litellm_reply_new(a, &reply, NULL);
+    }
+    static const char *const PATHS[] = {"/good", "/bad"};
+    for (size_t i = 0; status == AICP_OK && i < 2; i++) {
+        events e = {.stop_after = -1};
+        aicp_error err = {0};
+        status = aicp_litellm_stream(client, PATHS[i], "{}", 2, collect, &e, reply, &err);
+        cr_assert(i == 0 || status != AICP_OK, "an error must not pass for an event");
+        cr_assert_eq(err.code, status, "%d for %d: %s", err.code, status, err.message);
+        if (status == AICP_OK) {
+            cr_assert_eq(aicp_litellm_reply_usage(reply, &usage, NULL), AICP_OK);
+        }
+    }
+    aicp_litellm_reply_free(reply);
+    aicp_litellm_free(client);
+    return true;
+}
+
+Test(litellm_stream, survives_every_failing_allocation) {
+    http_server *server = http_server_start(both_streams, NULL);
+    char url[64];
+    snprintf(url, sizeof url, "http://127.0.0.1:%d", http_server_port(server));
+    cr_assert_gt(test_every_allocation_failing(stream_body, url), 5);
+    http_server_stop(server);
 }
