@@ -3,14 +3,21 @@
 #include "lib/base/text.h"
 
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
-/* sodium_init may be called by many threads and again; it fails only when the system has no
- * randomness, and then nothing that follows would be safe. */
+/* sodium_init fails only when the system has no randomness, and then nothing that follows would be
+ * safe. Each call takes a lock, which a child would find taken for ever when another thread was
+ * inside at the fork: so it is called only until it has succeeded. */
 static void ready(void) {
+    static atomic_bool done;
+    if (atomic_load_explicit(&done, memory_order_acquire)) {
+        return;
+    }
     if (sodium_init() < 0) {
         abort();
     }
+    atomic_store_explicit(&done, true, memory_order_release);
 }
 
 void aicpi_random(void *out, size_t len) {
