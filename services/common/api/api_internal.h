@@ -230,10 +230,13 @@ typedef struct aicps_query {
     bool after; /* a cursor was given */
     aicps_value from[AICPS_SORTS_MAX + 1];
     bool csv;
+    bool format_given;
+    int64_t limit_max;
     aicpi_slice facets; /* fields= */
 } aicps_query;
 
-/* Reads the query string; sends 422 and gives false for anything unknown or wrong. */
+/* Reads the query string; sends 422 and gives false for anything unknown or wrong. `limit` and
+ * `limit_max` stand in `out` before. */
 bool aicps_query_read(aicps_call *call, const aicps_plan *plan, bool facets, aicps_query *out);
 /* Value of a field in a row, as filters and cursors know it. */
 aicps_value aicps_value_of(const aicps_column *c, struct json_object *value);
@@ -257,6 +260,8 @@ int32_t aicps_where_bind(
     const aicps_query *query,
     bool keyset,
     aicpi_sql_stmt *q);
+/* The place behind a row, for the next page of an export; its texts live in `arena`. */
+bool aicps_query_continue(aicpi_arena *arena, aicps_query *query, struct json_object *row);
 /* The rows of one page (at most `limit`). */
 aicp_status aicps_page_read(
     aicps_call *call,
@@ -273,6 +278,37 @@ aicp_status aicps_count_read(
     int64_t *count,
     aicp_error *err);
 
+/* idempotency.c */
+typedef struct aicps_idempotency {
+    aicpi_slice key; /* no data: none was given */
+    aicpi_slice caller;
+    char hash[2 * AICPI_SHA256_SIZE + 1];
+    bool replayed;
+    struct json_object *answer; /* of the first time; NULL: it had none */
+    const char *etag;
+} aicps_idempotency;
+/* False: a bad key, answered. */
+bool aicps_idempotency_read(aicps_call *call, aicps_idempotency *out);
+/* Takes the key, or finds what it was used for: then it is answered, or `replayed`. In a
+ * transaction, or on its own. */
+aicp_status aicps_idempotency_take(aicps_call *call, aicps_idempotency *i, aicp_error *err);
+aicp_status aicps_idempotency_finish(
+    aicps_call *call,
+    const aicps_idempotency *i,
+    struct json_object *answer,
+    const char *etag,
+    aicp_error *err);
+void aicps_idempotency_give_up(aicps_call *call, const aicps_idempotency *i);
+
+/* csv.c */
+void aicps_export_rows(
+    aicps_call *call, const aicps_plan *plan, aicps_query *query, const char *file, bool csv);
+void aicps_export_array(
+    aicps_call *call,
+    const aicps_plan *plan,
+    struct json_object *const *rows,
+    size_t count,
+    const char *file);
 /* list.c */
 void aicps_list_handle(aicps_call *call);
 void aicps_facets_handle(aicps_call *call);

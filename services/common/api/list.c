@@ -125,8 +125,13 @@ aicp_status aicps_rows_decorate(
 
 void aicps_list_handle(aicps_call *call) {
     const aicps_plan *plan = aicps_plan_of(call, call->route->data);
-    aicps_query query;
+    aicps_query query = {0};
     if (!aicps_query_read(call, plan, false, &query) || !aicps_parent_exists(call, plan)) {
+        return;
+    }
+    if (query.csv) {
+        query.limit = query.limit_given ? query.limit : INT64_MAX;
+        aicps_export_rows(call, plan, &query, plan->resource->type, true);
         return;
     }
     list_rows(call, plan, &query);
@@ -191,7 +196,7 @@ facet_fields(aicps_call *call, const aicps_plan *plan, aicpi_slice text, const a
 void aicps_facets_handle(aicps_call *call) {
     const aicps_plan *plan = aicps_plan_of(call, call->route->data);
     const aicps_column *fields[FACETS_MAX];
-    aicps_query query;
+    aicps_query query = {0};
     if (!aicps_query_read(call, plan, true, &query) || !aicps_parent_exists(call, plan)) {
         return;
     }

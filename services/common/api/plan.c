@@ -65,7 +65,7 @@ static aicp_status make_columns(aicps_plan *p, aicp_error *err) {
     for (size_t i = 0; i < r->field_count && s == AICP_OK; i++) {
         s = add_column(p, &r->fields[i], err);
     }
-    bool times = !(r->flags & AICPS_NO_TIMES) && !r->source;
+    bool times = !(r->flags & AICPS_NO_TIMES) && r->table;
     if (s == AICP_OK && times && !field_named(r, "created_at")) {
         s = add_column(p, &CREATED, err);
     }
@@ -181,7 +181,8 @@ static aicp_status make_sql(aicps_plan *p, aicp_error *err) {
 static aicp_status check_table(aicps_plan *p, aicp_error *err) {
     const aicps_resource *r = p->resource;
     const char *wrong = NULL;
-    if (!r->path || !r->type || !r->title || (!r->table == !r->source)) {
+    if (!r->path || !r->type || !r->title || (r->table && r->source) ||
+        (r->verbs && !r->table && !r->source)) {
         wrong = "path, type, title and either table or source are needed";
     } else if (r->table && !is_name(r->table)) {
         wrong = "bad table name";
@@ -276,7 +277,7 @@ aicps_plan_new(aicps_api *api, const aicps_resource *resource, aicps_plan **out,
         s = find_parent(p, err);
     }
     int32_t next = (int32_t)p->select_count;
-    p->version_index = resource->flags & AICPS_NO_VERSION ? -1 : next++;
+    p->version_index = resource->flags & AICPS_NO_VERSION || !resource->table ? -1 : next++;
     p->org_index = resource->org ? next++ : -1;
     p->team_index = resource->team ? next++ : -1;
     if (s == AICP_OK && resource->table) {

@@ -138,6 +138,23 @@ const char *aicps_cursor_make(aicps_call *call, const aicps_query *query, struct
     return out;
 }
 
+bool aicps_query_continue(aicpi_arena *arena, aicps_query *query, struct json_object *row) {
+    query->after = true;
+    query->offset = 0;
+    for (size_t i = 0; i < query->sort_count; i++) {
+        const aicps_column *c = query->sorts[i].column;
+        aicps_value v = aicps_value_of(c, aicps_member(row, c->field.name));
+        if (!v.null && !v.is_number) {
+            v.text.data = aicpi_arena_strndup(arena, v.text.data, v.text.len);
+            if (!v.text.data) {
+                return false;
+            }
+        }
+        query->from[i] = v;
+    }
+    return true;
+}
+
 static bool cursor_value(const aicps_column *c, struct json_object *in, aicps_value *out) {
     bool text =
         c->field.type == AICPS_TEXT || c->field.type == AICPS_ENUM || c->field.type == AICPS_ID;
@@ -358,13 +375,14 @@ static bool read_common(
         }
         out->facets = p->value;
     } else if (aicpi_slice_is(n, "limit")) {
-        out->limit_given = read_number(call, p, 1, AICPS_LIST_MAX, &out->limit);
+        out->limit_given = read_number(call, p, 1, out->limit_max, &out->limit);
     } else if (aicpi_slice_is(n, "offset")) {
         (void)read_number(call, p, 0, 1000000000, &out->offset);
     } else if (aicpi_slice_is(n, "cursor")) {
         *cursor = p->value;
     } else if (aicpi_slice_is(n, "format")) {
         out->csv = aicpi_slice_is(p->value, "csv");
+        out->format_given = true;
         if (!out->csv && !aicpi_slice_is(p->value, "json")) {
             aicps_query_error(call, "format", "must be json or csv");
         }
@@ -418,7 +436,10 @@ static void read_pair(
 }
 
 bool aicps_query_read(aicps_call *call, const aicps_plan *plan, bool facets, aicps_query *out) {
-    *out = (aicps_query){.limit = AICPS_LIST_DEFAULT};
+    *out = (aicps_query){
+        .limit = out->limit ? out->limit : AICPS_LIST_DEFAULT,
+        .limit_max = out->limit_max ? out->limit_max : AICPS_LIST_MAX,
+    };
     aicpi_slice cursor = {NULL, 0};
     for (size_t i = 0; i < call->req->query_count; i++) {
         read_pair(call, plan, i, facets, out, &cursor);

@@ -192,8 +192,21 @@ aicps_secret_unseal(aicps_api *api, aicpi_slice stored, aicpi_strbuf *out, aicp_
 /* SQL text built for this call, as a text that lib/sql can keep: the same pointer for the same text
  * and worker. NULL: out of memory. For dynamic queries of special verbs; values by bind only. */
 const char *aicps_sql_text(aicps_call *call, const aicpi_strbuf *text);
-/* A list answer (filters, sort, paging, CSV) over rows made in memory. */
+/* Route handler's whole answer: all rows that the query asks for, streamed in constant memory, as
+ * an attachment `file`.csv or `file`.json ("format", default csv); filters, sort and q as on the
+ * list, "limit" with this default and maximum. */
+void aicps_send_export(
+    aicps_call *call,
+    const aicps_resource *resource,
+    const char *file,
+    int64_t limit_default,
+    int64_t limit_max);
+/* A list answer (filters, sort, paging, CSV) over rows made in memory, for a registered resource
+ * (verbs 0 and neither table nor source is fine). The reference is taken. */
 void aicps_send_rows(aicps_call *call, const aicps_resource *resource, struct json_object *rows);
+
+/* Forgets Idempotency-Keys of more than 24 hours; to be called now and then. */
+aicp_status aicps_idempotency_expire(aicpi_sql *db, aicp_error *err);
 
 /* ---- migrations ---- */
 
@@ -227,12 +240,16 @@ aicp_status aicps_audit_intend(
     aicps_call *call, const aicps_audit_entry *entry, int64_t *intent, aicp_error *err);
 aicp_status aicps_audit_conclude(
     aicps_call *call, int64_t intent, const aicps_audit_entry *entry, aicp_error *err);
+/* Intents made before that wall time (ns). */
 aicp_status aicps_audit_recover(aicpi_sql *db, int64_t older_than_ns, aicp_error *err);
 /* Chains the entries that are not chained yet, by sequence: hash = SHA-256(previous hash, canonical
  * entry). One sealer at a time over all replicas. `*sealed` counts. */
 aicp_status aicps_audit_seal(aicpi_sql *db, uint64_t *sealed, aicp_error *err);
 /* Recomputes the chain; `*bad` is the first wrong sequence or 0. */
 aicp_status aicps_audit_verify(aicpi_sql *db, uint64_t *checked, int64_t *bad, aicp_error *err);
+
+/* GET /api/v1/audit-logs, its facets and its entries: for aicps_api_add_resource. */
+extern const aicps_resource aicps_audit_resource;
 
 /* Number of the newest rules; a commit that changes rules adds one. For the bundle's builder. */
 aicp_status aicps_rules_revision(aicpi_sql *db, int64_t *revision, aicp_error *err);

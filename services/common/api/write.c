@@ -24,6 +24,7 @@ typedef struct change_run {
     aicps_change change;
     change_own own;
     struct json_object *answer;
+    aicps_idempotency once;
 } change_run;
 
 static void clear_change(change_run *run) {
@@ -45,10 +46,14 @@ static void clear_change(change_run *run) {
 
 /* ---- ETag ---- */
 
+static void etag_text(int64_t version, char out[32]) {
+    (void)snprintf(out, 32, "\"%lld\"", (long long)version);
+}
+
 static void add_etag(aicps_call *call, const aicps_plan *plan, int64_t version) {
     char text[32];
     if (plan->version_index >= 0) {
-        (void)snprintf(text, sizeof text, "\"%lld\"", (long long)version);
+        etag_text(version, text);
         (void)aicps_http_add_header(call->res, "ETag", text);
     }
 }
@@ -401,7 +406,17 @@ static aicp_status attempt(aicpi_sql *db, void *user, aicp_error *err) {
     (void)db;
     aicps_problem_reset(run->call);
     clear_change(run);
-    aicp_status s = run->id.data ? load_before(run, err) : AICP_OK;
+    aicp_status s = aicps_idempotency_take(run->call, &run->once, err);
+    if (s == AICP_OK && run->once.replayed) {
+        run->answer = json_object_get(run->once.answer);
+        return AICP_OK;
+    }
+    if (s == AICP_OK && run->call->own->answered) {
+        return answered(err);
+    }
+    if (s == AICP_OK && run->id.data) {
+        s = load_before(run, err);
+    }
     if (s == AICP_OK) {
         s = run->fn(&run->change, run->user, err);
     }
@@ -413,6 +428,12 @@ static aicp_status attempt(aicpi_sql *db, void *user, aicp_error *err) {
     }
     if (s == AICP_OK && run->plan->resource->flags & AICPS_RULES) {
         s = aicps_rules_touch(run->call->db, err);
+    }
+    if (s == AICP_OK) {
+        char etag[32];
+        etag_text(run->own.row.version, etag);
+        s = aicps_idempotency_finish(
+            run->call, &run->once, run->change.after, run->own.stored ? etag : NULL, err);
     }
     return s;
 }
@@ -455,20 +476,16 @@ static bool run_change(change_run *run) {
     if (!run->answer) {
         run->answer = json_object_get(run->change.after);
     }
-    if (run->answer && run->change.after && run->plan->resource->decorate) {
+    if (run->answer && run->plan->resource->decorate) {
         s = run->plan->resource->decorate(run->call, &run->answer, 1, &err);
         if (s != AICP_OK && !run->call->own->answered) {
             aicps_send_status(run->call, s, &err);
         }
     }
-    if (run->plan->resource->committed) {
+    if (run->plan->resource->committed && !run->once.replayed) {
         run->plan->resource->committed(&run->change, run->answer);
     }
     return !run->call->own->answered;
-}
-
-static void end_change(change_run *run) {
-    clear_change(run);
 }
 
 bool aicps_resource_change(
@@ -482,16 +499,22 @@ bool aicps_resource_change(
     const aicps_plan *plan = aicps_plan_of(call, resource);
     change_run run = {
         .call = call, .plan = plan, .action = action, .id = id, .fn = fn, .user = user};
-    bool ok = run_change(&run);
+    bool ok = aicps_idempotency_read(call, &run.once) && run_change(&run);
     if (ok) {
-        if (run.own.stored) {
+        if (run.once.replayed) {
+            (void)aicps_http_add_header(call->res, "Idempotency-Replayed", "true");
+            if (run.once.etag) {
+                (void)aicps_http_add_header(call->res, "ETag", run.once.etag);
+            }
+        } else if (run.own.stored) {
             add_etag(call, plan, run.own.row.version);
         }
         *answer = json_object_get(run.answer);
     } else {
         *answer = NULL;
     }
-    end_change(&run);
+    clear_change(&run);
+    json_object_put(run.once.answer);
     return ok;
 }
 

@@ -145,6 +145,9 @@ bool aicps_http_add_header(aicps_http_response *response, const char *name, cons
  * stop. In an inline handler, which must not block, it collects a whole answer. */
 bool aicps_http_write(aicps_http_response *response, const char *data, size_t len);
 
+/* Breaks a streamed answer off without its end, so that the client sees that it is not whole. */
+void aicps_http_abort(aicps_http_response *response);
+
 /* Long poll: after the handler returns, nothing is sent; it runs again (request->resumed) when
  * aicps_http_notify(topic) is called or at `until_ns` (monotonic). Takes no worker meanwhile. A
  * notification between the handler's look and its return is not lost: pass the topic's `ticket`

@@ -146,6 +146,16 @@ bool aicps_http_write(aicps_http_response *response, const char *data, size_t le
     return ok;
 }
 
+void aicps_http_abort(aicps_http_response *response) {
+    aicps_http_exchange *ex = response->exchange;
+    pthread_mutex_lock(&ex->stream.lock);
+    if (ex->stream.on) {
+        ex->stream.gone = true;
+        unpark(ex);
+    }
+    pthread_mutex_unlock(&ex->stream.lock);
+}
+
 void aicps_http_stream_end(aicps_http_exchange *ex) {
     pthread_mutex_lock(&ex->stream.lock);
     ex->stream.ended = true;
