@@ -23,7 +23,8 @@
 #define AICPS_TEXT_MAX 1024 /* characters, when a field says nothing */
 #define AICPS_JSON_TEXT_MAX ((size_t)1 << 18)
 #define AICPS_MASK "********"
-#define AICPS_ID_MAX 512    /* bytes */
+#define AICPS_ID_MAX 512 /* bytes */
+#define AICPS_FACET_VALUES 100
 #define AICPS_SQL_TEXTS 256 /* texts made for filters, per worker, before it reopens its store */
 
 /* ---- plans ---- */
@@ -131,6 +132,7 @@ void aicps_methods_text(uint32_t methods, char *out);
 void aicps_query_error(aicps_call *call, const char *parameter, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void aicps_send_forbidden(aicps_call *call, const char *action, const char *resource_type);
+void aicps_log(aicps_call *call, int32_t level, const char *message);
 /* Forgets an error answer, for an attempt of a transaction that begins again. */
 void aicps_problem_reset(aicps_call *call);
 
@@ -146,6 +148,8 @@ const aicps_column *aicps_plan_column(const aicps_plan *plan, const char *name, 
 bool aicps_row_read(
     aicps_call *call, const aicps_plan *plan, aicpi_sql_stmt *q, aicps_row *out, aicp_error *err);
 void aicps_row_free(aicps_row *row);
+/* "<name>_decimal": the exact text beside an amount. */
+void aicps_decimal_add(struct json_object *row, const char *name, struct json_object *value);
 struct json_object *
 aicps_value_read(aicps_call *call, const aicps_column *c, aicpi_sql_stmt *q, int32_t index);
 /* Binds the API's form of a value. ERR_INVALID when it does not have the field's type. */
@@ -315,7 +319,39 @@ void aicps_facets_handle(aicps_call *call);
 void aicps_send_total(aicps_call *call, int64_t total);
 aicp_status aicps_rows_decorate(
     aicps_call *call, const aicps_plan *plan, aicps_row *rows, size_t count, aicp_error *err);
+void aicps_send_next(aicps_call *call, const char *cursor); /* NULL: none */
+/* source.c */
+void aicps_source_list(aicps_call *call, const aicps_plan *plan, aicps_query *query);
+void aicps_source_facets(
+    aicps_call *call,
+    const aicps_plan *plan,
+    aicps_query *query,
+    const aicps_column *const *fields,
+    size_t field_count);
+aicp_status aicps_source_load(
+    aicps_call *call,
+    const aicps_plan *plan,
+    aicpi_slice id,
+    struct json_object **row,
+    aicp_error *err);
+/* False: an error is sent. `given`: the checked body, or NULL. */
+bool aicps_source_change(
+    aicps_call *call,
+    const aicps_plan *plan,
+    const char *action,
+    aicpi_slice id,
+    struct json_object *given,
+    struct json_object **answer);
 /* write.c */
+struct aicps_change_own {
+    const aicps_plan *plan;
+    aicps_row row;               /* as it was, locked; then as stored */
+    struct json_object *secrets; /* names of secrets that get a new value */
+    bool stored;
+};
+typedef struct aicps_change_own aicps_change_own;
+/* References, the resource's own rules, unique fields; errors are sent. */
+aicp_status aicps_change_check(aicps_change *change, aicp_error *err);
 void aicps_get_handle(aicps_call *call);
 void aicps_create_handle(aicps_call *call);
 void aicps_update_handle(aicps_call *call);

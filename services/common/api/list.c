@@ -5,7 +5,6 @@
 
 #define COUNT_MOST 100000
 #define FACETS_MAX 8
-#define FACET_VALUES 100
 
 static void append_encoded(aicpi_strbuf *b, aicpi_slice text) {
     for (size_t i = 0; i < text.len; i++) {
@@ -19,8 +18,11 @@ static void append_encoded(aicpi_strbuf *b, aicpi_slice text) {
 }
 
 /* Link: the same list with the cursor of the next page. */
-static void add_next(aicps_call *call, const char *cursor) {
+void aicps_send_next(aicps_call *call, const char *cursor) {
     aicpi_strbuf b;
+    if (!cursor) {
+        return;
+    }
     aicpi_strbuf_init(&b, &call->api->allocator, (size_t)1 << 15);
     aicpi_strbuf_putc(&b, '<');
     aicpi_strbuf_append(&b, call->req->path.data, call->req->path.len);
@@ -70,9 +72,8 @@ static aicp_status total_of(
 
 static void
 send_page(aicps_call *call, const aicps_query *query, aicps_row *rows, size_t count, bool more) {
-    const char *cursor = more ? aicps_cursor_make(call, query, rows[count - 1].json) : NULL;
-    if (cursor) {
-        add_next(call, cursor);
+    if (more) {
+        aicps_send_next(call, aicps_cursor_make(call, query, rows[count - 1].json));
     }
     struct json_object *list = json_object_new_array();
     for (size_t i = 0; i < count; i++) {
@@ -129,6 +130,10 @@ void aicps_list_handle(aicps_call *call) {
     if (!aicps_query_read(call, plan, false, &query) || !aicps_parent_exists(call, plan)) {
         return;
     }
+    if (plan->resource->source) {
+        aicps_source_list(call, plan, &query);
+        return;
+    }
     if (query.csv) {
         query.limit = query.limit_given ? query.limit : INT64_MAX;
         aicps_export_rows(call, plan, &query, plan->resource->type, true);
@@ -152,7 +157,7 @@ static aicp_status read_facet(
     aicpi_strbuf_printf(&b, "SELECT %s, COUNT(*) FROM %s", c->field.column, plan->resource->table);
     aicps_where_text(call, plan, query, false, &b);
     aicpi_strbuf_printf(
-        &b, " GROUP BY %s ORDER BY 2 DESC, 1 LIMIT %d", c->field.column, FACET_VALUES);
+        &b, " GROUP BY %s ORDER BY 2 DESC, 1 LIMIT %d", c->field.column, AICPS_FACET_VALUES);
     const char *text = aicps_sql_text(call, &b);
     aicpi_strbuf_deinit(&b);
     aicp_status s = text ? aicpi_sql_prepare(call->db, text, &q, err) : aicpi_nomem(err);
@@ -201,6 +206,10 @@ void aicps_facets_handle(aicps_call *call) {
         return;
     }
     size_t n = facet_fields(call, plan, query.facets, fields);
+    if (n > 0 && plan->resource->source) {
+        aicps_source_facets(call, plan, &query, fields, n);
+        return;
+    }
     aicp_error err = {0};
     aicp_status s = AICP_OK;
     struct json_object *out = json_object_new_object();

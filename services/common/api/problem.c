@@ -98,19 +98,19 @@ void aicps_send_error(aicps_call *call, int32_t status, const char *type, const 
     send_problem(call, status, type, shown(text), NULL);
 }
 
-static void log_failure(aicps_call *call, aicp_status status, const char *message) {
+void aicps_log(aicps_call *call, int32_t level, const char *message) {
     const aicps_api_options *o = &call->api->options;
     if (o->log) {
         char line[MESSAGE_MAX];
-        (void)snprintf(
-            line,
-            sizeof line,
-            "request %s: %s: %s",
-            call->req->id,
-            aicp_status_name(status),
-            message);
-        o->log(o->log_user, AICP_LOG_ERROR, "api", line);
+        (void)snprintf(line, sizeof line, "request %s: %s", call->req->id, message);
+        o->log(o->log_user, level, "api", line);
     }
+}
+
+static void log_failure(aicps_call *call, aicp_status status, const char *message) {
+    char line[MESSAGE_MAX];
+    (void)snprintf(line, sizeof line, "%s: %s", aicp_status_name(status), message);
+    aicps_log(call, AICP_LOG_ERROR, line);
 }
 
 void aicps_send_status(aicps_call *call, aicp_status status, const aicp_error *err) {

@@ -102,6 +102,8 @@ typedef struct aicps_change {
     struct json_object *before; /* NULL for create */
     struct json_object *after;  /* what will be stored, all fields; NULL for delete. May be changed
                                    by `check`. After aicps_resource_store: as stored. */
+    struct json_object *given;  /* with a source: the checked body, only what the caller gave (an
+                                   update's explicit nulls too); else NULL */
     aicpi_slice id;             /* of the row; a new one's is made before `check` */
     struct aicps_change_own *own; /* the frame's */
 } aicps_change;
@@ -116,6 +118,7 @@ typedef struct aicps_source {
                          aicpi_slice id,
                          struct json_object **answer,
                          aicp_error *err);
+    /* `get` may be NULL: then it is looked for in the list. */
 } aicps_source;
 
 struct aicps_resource {

@@ -45,8 +45,7 @@ static const char *text_or_null(aicps_call *call, aicpi_sql_stmt *q, int32_t ind
     return aicpi_arena_strndup(call->arena, t.data, t.len);
 }
 
-/* "<name>_decimal": the exact text beside an amount. */
-static void add_decimal(struct json_object *row, const char *name, struct json_object *value) {
+void aicps_decimal_add(struct json_object *row, const char *name, struct json_object *value) {
     char key[96];
     (void)snprintf(key, sizeof key, "%s_decimal", name);
     const char *text = value ? json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN) : NULL;
@@ -65,7 +64,7 @@ bool aicps_row_read(
         struct json_object *v = c->index < 0 ? NULL : aicps_value_read(call, c, q, c->index);
         aicps_set(out->json, c->field.name, v);
         if (c->field.type == AICPS_MONEY && c->index >= 0) {
-            add_decimal(out->json, c->field.name, v);
+            aicps_decimal_add(out->json, c->field.name, v);
         }
     }
     if (plan->version_index >= 0) {

@@ -7,13 +7,6 @@
 
 #define SQL_MAX ((size_t)1 << 14)
 
-typedef struct aicps_change_own {
-    const aicps_plan *plan;
-    aicps_row row;               /* as it was, locked; then as stored */
-    struct json_object *secrets; /* names of secrets that get a new value */
-    bool stored;
-} change_own;
-
 typedef struct change_run {
     aicps_call *call;
     const aicps_plan *plan;
@@ -22,7 +15,7 @@ typedef struct change_run {
     aicps_change_fn fn;
     void *user;
     aicps_change change;
-    change_own own;
+    aicps_change_own own;
     struct json_object *answer;
     aicps_idempotency once;
 } change_run;
@@ -34,7 +27,7 @@ static void clear_change(change_run *run) {
     json_object_put(run->answer);
     aicps_row_free(&run->own.row);
     run->answer = NULL;
-    run->own = (change_own){.plan = run->plan};
+    run->own = (aicps_change_own){.plan = run->plan};
     run->change = (aicps_change){
         .call = run->call,
         .resource = run->plan->resource,
@@ -237,7 +230,7 @@ static aicp_status check_ref(aicps_change *change, const aicps_column *c, aicp_e
     return s;
 }
 
-static aicp_status check_all(aicps_change *change, aicp_error *err) {
+aicp_status aicps_change_check(aicps_change *change, aicp_error *err) {
     const aicps_plan *plan = change->own->plan;
     aicp_status s = AICP_OK;
     for (size_t i = 0; change->after && i < plan->column_count && s == AICP_OK; i++) {
@@ -255,7 +248,7 @@ static aicp_status check_all(aicps_change *change, aicp_error *err) {
         return answered(err);
     }
     for (size_t i = 0; change->after && i < plan->column_count && s == AICP_OK; i++) {
-        if (plan->columns[i].field.flags & AICPS_UNIQUE) {
+        if (plan->resource->table && plan->columns[i].field.flags & AICPS_UNIQUE) {
             s = check_unique(change, &plan->columns[i], err);
         }
     }
@@ -299,7 +292,7 @@ bind_columns(aicps_change *change, aicpi_sql_stmt *q, bool update, int32_t *at, 
 }
 
 aicp_status aicps_resource_store(aicps_change *change, aicp_error *err) {
-    change_own *own = change->own;
+    aicps_change_own *own = change->own;
     const aicps_plan *plan = own->plan;
     aicpi_sql_stmt *q = NULL;
     bool update = change->before != NULL;
@@ -524,12 +517,21 @@ static aicpi_slice id_param(const aicps_call *call) {
     return call->params[call->param_count - 1];
 }
 
+static aicp_status
+load(aicps_call *call, const aicps_plan *plan, aicpi_slice id, aicps_row *row, aicp_error *err) {
+    if (!plan->resource->source) {
+        return aicps_row_load(call, plan, id, false, row, err);
+    }
+    *row = (aicps_row){0};
+    return aicps_source_load(call, plan, id, &row->json, err);
+}
+
 struct json_object *
 aicps_resource_load(aicps_call *call, const aicps_resource *resource, aicpi_slice id) {
     const aicps_plan *plan = aicps_plan_of(call, resource);
     aicps_row row;
     aicp_error err = {0};
-    aicp_status s = aicps_row_load(call, plan, id, false, &row, &err);
+    aicp_status s = load(call, plan, id, &row, &err);
     if (s == AICP_OK) {
         s = aicps_rows_decorate(call, plan, &row, 1, &err);
     }
@@ -550,9 +552,11 @@ void aicps_get_handle(aicps_call *call) {
     if (!aicps_parent_exists(call, plan)) {
         return;
     }
-    aicp_status s = aicps_row_load(call, plan, id_param(call), false, &row, &err);
+    aicp_status s = load(call, plan, id_param(call), &row, &err);
     if (s != AICP_OK) {
-        aicps_send_status(call, s, &err);
+        if (!call->own->answered) {
+            aicps_send_status(call, s, &err);
+        }
         return;
     }
     if (allowed(call, call->route->action, plan, row.json)) {
@@ -617,7 +621,7 @@ static aicp_status create_row(aicps_change *change, void *user, aicp_error *err)
         (!stays_seen(change) || !allowed(change->call, change->action, plan, change->after))) {
         return answered(err);
     }
-    s = s == AICP_OK ? check_all(change, err) : s;
+    s = s == AICP_OK ? aicps_change_check(change, err) : s;
     s = s == AICP_OK ? aicps_resource_store(change, err) : s;
     return s == AICP_OK && plan->resource->apply ? plan->resource->apply(change, err) : s;
 }
@@ -637,7 +641,7 @@ static aicp_status update_row(aicps_change *change, void *user, aicp_error *err)
     if (!stays_seen(change)) {
         return answered(err);
     }
-    aicp_status s = check_all(change, err);
+    aicp_status s = aicps_change_check(change, err);
     s = s == AICP_OK ? aicps_resource_store(change, err) : s;
     return s == AICP_OK && plan->resource->apply ? plan->resource->apply(change, err) : s;
 }
@@ -645,7 +649,7 @@ static aicp_status update_row(aicps_change *change, void *user, aicp_error *err)
 static aicp_status delete_row(aicps_change *change, void *user, aicp_error *err) {
     const aicps_plan *plan = change->own->plan;
     (void)user;
-    aicp_status s = check_all(change, err);
+    aicp_status s = aicps_change_check(change, err);
     if (s == AICP_OK && plan->resource->flags & AICPS_SOFT_DELETE) {
         if (json_object_deep_copy(change->before, &change->after, NULL) != 0) {
             return aicpi_nomem(err);
@@ -658,7 +662,18 @@ static aicp_status delete_row(aicps_change *change, void *user, aicp_error *err)
     return s == AICP_OK && plan->resource->apply ? plan->resource->apply(change, err) : s;
 }
 
-/* Reads the body; false: errors are sent. */
+/* The other system has defaults of its own: what was neither given nor has one of ours is left out. */
+static void leave_out(const aicps_plan *plan, struct json_object *body, struct json_object *given) {
+    for (size_t i = 0; i < plan->column_count; i++) {
+        const aicps_field *f = &plan->columns[i].field;
+        if (!aicps_member(body, f->name) && !json_object_object_get_ex(given, f->name, NULL) &&
+            !(f->alias && json_object_object_get_ex(given, f->alias, NULL))) {
+            json_object_object_del(body, f->name);
+        }
+    }
+}
+
+/* Reads the body; NULL: errors are sent. */
 static struct json_object *body_of(aicps_call *call, const aicps_plan *plan, bool partial) {
     if (partial && json_object_object_length(call->body) == 0) {
         aicps_send_error(call, 400, "nothing_to_update", "No fields to update");
@@ -667,6 +682,9 @@ static struct json_object *body_of(aicps_call *call, const aicps_plan *plan, boo
     struct json_object *body =
         aicps_body_read(call, plan->columns, plan->column_count, call->body, partial);
     if (!aicps_has_field_errors(call)) {
+        if (plan->resource->source) {
+            leave_out(plan, body, call->body);
+        }
         return body;
     }
     json_object_put(body);
@@ -674,15 +692,34 @@ static struct json_object *body_of(aicps_call *call, const aicps_plan *plan, boo
     return NULL;
 }
 
+/* Runs a verb over the table or the source. */
+static bool change(
+    aicps_call *call,
+    const aicps_plan *plan,
+    aicps_change_fn fn,
+    aicpi_slice id,
+    struct json_object *body,
+    struct json_object **answer) {
+    const char *action = call->route->action;
+    *answer = NULL;
+    if (!aicps_parent_exists(call, plan)) {
+        return false;
+    }
+    if (plan->resource->source) {
+        return aicps_source_change(call, plan, action, id, body, answer);
+    }
+    return aicps_resource_change(call, plan->resource, action, id, fn, body, answer);
+}
+
 void aicps_create_handle(aicps_call *call) {
     const aicps_plan *plan = aicps_plan_of(call, call->route->data);
     struct json_object *answer = NULL;
     struct json_object *body = body_of(call, plan, false);
-    if (body && aicps_parent_exists(call, plan) &&
-        aicps_resource_change(
-            call, plan->resource, "create", aicpi_slice_of(NULL, 0), create_row, body, &answer)) {
+    if (body && change(call, plan, create_row, aicpi_slice_of(NULL, 0), body, &answer)) {
         aicps_send_json(call, 200, answer);
+        answer = NULL;
     }
+    json_object_put(answer);
     json_object_put(body);
 }
 
@@ -690,11 +727,11 @@ void aicps_update_handle(aicps_call *call) {
     const aicps_plan *plan = aicps_plan_of(call, call->route->data);
     struct json_object *answer = NULL;
     struct json_object *body = body_of(call, plan, true);
-    if (body && aicps_parent_exists(call, plan) &&
-        aicps_resource_change(
-            call, plan->resource, "update", id_param(call), update_row, body, &answer)) {
+    if (body && change(call, plan, update_row, id_param(call), body, &answer)) {
         aicps_send_json(call, 200, answer);
+        answer = NULL;
     }
+    json_object_put(answer);
     json_object_put(body);
 }
 
@@ -702,9 +739,7 @@ void aicps_delete_handle(aicps_call *call) {
     const aicps_plan *plan = aicps_plan_of(call, call->route->data);
     const char *status = plan->resource->delete_status;
     struct json_object *answer = NULL;
-    if (aicps_parent_exists(call, plan) &&
-        aicps_resource_change(
-            call, plan->resource, "delete", id_param(call), delete_row, NULL, &answer)) {
+    if (change(call, plan, delete_row, id_param(call), NULL, &answer)) {
         struct json_object *o = json_object_new_object();
         aicps_set(o, "status", aicps_json_text(status ? status : "deleted"));
         aicps_send_json(call, 200, o);
