@@ -5,47 +5,8 @@
 
 #include <stdatomic.h>
 
-/* 64 x 64 -> 128 bit product folded to 64 bits, the mixing step of the wyhash family. */
-uint64_t aicpi_hash_mix(uint64_t x, uint64_t y) {
-    aicpi_uint128 p = (aicpi_uint128)x * y;
-    return (uint64_t)p ^ (uint64_t)(p >> 64);
-}
-
-static uint64_t read64(const unsigned char *p) {
-    uint64_t v = 0;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-static uint64_t read32(const unsigned char *p) {
-    uint32_t v = 0;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-#define K0 UINT64_C(0x9E3779B97F4A7C15)
-#define K1 UINT64_C(0xD1B54A32D192ED03)
-#define K2 UINT64_C(0x8CB92BA72F3D8DD7)
-
 uint64_t aicpi_hash(uint64_t seed, const void *data, size_t len) {
-    const unsigned char *p = data;
-    uint64_t h = seed ^ aicpi_hash_mix(seed ^ K0, (uint64_t)len ^ K1);
-    size_t left = len;
-    for (; left > 16; left -= 16, p += 16) {
-        h = aicpi_hash_mix(read64(p) ^ K1, read64(p + 8) ^ h);
-    }
-    uint64_t a = 0;
-    uint64_t b = 0;
-    if (left >= 8) {
-        a = read64(p);
-        b = read64(p + left - 8);
-    } else if (left >= 4) {
-        a = read32(p);
-        b = read32(p + left - 4);
-    } else if (left > 0) {
-        a = ((uint64_t)p[0] << 16) | ((uint64_t)p[left >> 1] << 8) | p[left - 1];
-    }
-    return aicpi_hash_mix(K2 ^ (uint64_t)len, aicpi_hash_mix(a ^ K1, b ^ h));
+    return aicpi_hash_inline(seed, data, len);
 }
 
 uint64_t aicpi_hash_seed(void) {

@@ -62,9 +62,9 @@ static aicp_status send_rates(outbox *o, aicpi_limit_entry *e, bool all, aicp_er
     q.ttl_ns = o->now < x->expires ? x->expires - o->now : 0;
     x->returned = 0;
     x->debt = 0;
-    pthread_mutex_unlock(&o->s->mutex);
+    aicpi_limit_mutex_unlock(&o->s->lock);
     aicp_status status = send(o, &q, err);
-    pthread_mutex_lock(&o->s->mutex);
+    aicpi_limit_mutex_lock(&o->s->lock);
     if (status != AICP_OK) {
         aicpi_lease_untold(x, &q, status);
     }
@@ -83,9 +83,9 @@ static aicp_status send_slot(outbox *o, aicpi_limit_entry *e, uint32_t place, ai
     } else {
         e->slots->items[place].renew = false;
     }
-    pthread_mutex_unlock(&o->s->mutex);
+    aicpi_limit_mutex_unlock(&o->s->lock);
     aicp_status status = send(o, &q, err);
-    pthread_mutex_lock(&o->s->mutex);
+    aicpi_limit_mutex_lock(&o->s->lock);
     aicpi_limit_slot *again = aicpi_limit_slots_get(e->slots, place, slot.id);
     if (again && status == AICP_OK) {
         again->store_deadline = slot.deadline;
@@ -186,12 +186,12 @@ aicp_limiter_flush(aicp_limiter *limiter, int32_t all, uint64_t timeout_ns, aicp
     aicp_status status = AICP_OK;
     for (uint32_t i = 0; status == AICP_OK && i < limiter->shard_count; i++) {
         o.s = &limiter->shards[i];
-        pthread_mutex_lock(&o.s->mutex);
+        aicpi_limit_mutex_lock(&o.s->lock);
         status = flush_dirty(&o, err);
         if (status == AICP_OK && all) {
             status = flush_slices(&o, err);
         }
-        pthread_mutex_unlock(&o.s->mutex);
+        aicpi_limit_mutex_unlock(&o.s->lock);
     }
     aicpi_strbuf_deinit(&key);
     return status;

@@ -2,35 +2,23 @@
  * half changed; nothing slow happens under a shard's lock. */
 #include "lib/ratelimit/ratelimit_internal.h"
 
-/* The thread sanitizer admits at most 64 locks held at a time. */
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define HOLD_SHARDS false
-#endif
-#elif defined(__SANITIZE_THREAD__)
-#define HOLD_SHARDS false
-#endif
-#ifndef HOLD_SHARDS
-#define HOLD_SHARDS true
-#endif
-
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the list of limiters */
 static aicp_limiter *first;
 
 static void before_fork(void) {
     pthread_mutex_lock(&lock);
-    for (aicp_limiter *l = first; l && HOLD_SHARDS; l = l->next) {
+    for (aicp_limiter *l = first; l; l = l->next) {
         for (uint32_t i = 0; i < l->shard_count; i++) {
-            pthread_mutex_lock(&l->shards[i].mutex);
+            aicpi_limit_mutex_lock(&l->shards[i].lock);
         }
     }
 }
 
 static void after_fork(void) {
-    for (aicp_limiter *l = first; l && HOLD_SHARDS; l = l->next) {
+    for (aicp_limiter *l = first; l; l = l->next) {
         for (uint32_t i = 0; i < l->shard_count; i++) {
-            pthread_mutex_unlock(&l->shards[i].mutex);
+            aicpi_limit_mutex_unlock(&l->shards[i].lock);
         }
     }
     pthread_mutex_unlock(&lock);
@@ -86,12 +74,12 @@ static void leave_entry(aicpi_limit_entry *e) {
 void aicpi_limiter_leave_parent(aicp_limiter *l) {
     for (uint32_t i = 0; l->has_source && i < l->shard_count; i++) {
         aicpi_limit_shard *s = &l->shards[i];
-        pthread_mutex_lock(&s->mutex);
+        aicpi_limit_mutex_lock(&s->lock);
         for (uint32_t k = 0; k < s->next_entry; k++) {
             leave_entry(aicpi_limit_entry_at(s, k));
         }
         s->dirty = 0;
         aicpi_limit_touch_idle(s);
-        pthread_mutex_unlock(&s->mutex);
+        aicpi_limit_mutex_unlock(&s->lock);
     }
 }

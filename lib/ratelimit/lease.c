@@ -349,23 +349,23 @@ static void fetch_item(aicpi_limit_work *w, aicpi_limit_item *item) {
         return; /* the next check ends in ERR_WOULD_BLOCK */
     }
     aicp_lease_request q;
-    pthread_mutex_lock(&s->mutex);
+    aicpi_limit_mutex_lock(&s->lock);
     prepare(w, item, &q);
-    pthread_mutex_unlock(&s->mutex);
+    aicpi_limit_mutex_unlock(&s->lock);
     if (q.need == 0) {
         return; /* another thread's slice came meanwhile and is enough */
     }
     q.timeout_ns = w->deadline_ns - now;
     aicp_lease_grant g;
     aicp_status status = call_store(l, &q, &g, NULL);
-    pthread_mutex_lock(&s->mutex);
+    aicpi_limit_mutex_lock(&s->lock);
     if (status == AICP_OK) {
         apply_grant(w, item, &q, &g);
     } else {
         take_back(w, item, &q, status);
         note_failure(l, w->now);
     }
-    pthread_mutex_unlock(&s->mutex);
+    aicpi_limit_mutex_unlock(&s->lock);
 }
 
 void aicpi_lease_fetch(aicpi_limit_work *w) {

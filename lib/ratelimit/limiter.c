@@ -1,5 +1,5 @@
 /* The limiter's life, its counters and the look without charging. */
-#include "lib/ratelimit/ratelimit_internal.h"
+#include "lib/ratelimit/keys.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
@@ -28,20 +28,6 @@ void aicp_limit_result_init(aicp_limit_result *result, size_t size) {
     }
 }
 
-/* Charging takes tens of nanoseconds: to spin a little is better than to sleep. */
-static bool init_mutex(pthread_mutex_t *mutex) {
-    pthread_mutexattr_t attributes;
-    if (pthread_mutexattr_init(&attributes) != 0) {
-        return false;
-    }
-#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
-    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
-#endif
-    bool ok = pthread_mutex_init(mutex, &attributes) == 0;
-    pthread_mutexattr_destroy(&attributes);
-    return ok;
-}
-
 /* Shards start on a cache line of their own; the allocator promises less. */
 static bool make_shards(aicp_limiter *l) {
     size_t line = _Alignof(aicpi_limit_shard);
@@ -53,15 +39,6 @@ static bool make_shards(aicp_limiter *l) {
     uintptr_t address = (uintptr_t)l->shards_raw;
     l->shards =
         (aicpi_limit_shard *)(void *)((char *)l->shards_raw + (line - address % line) % line);
-    for (uint32_t i = 0; i < l->shard_count; i++) {
-        if (!init_mutex(&l->shards[i].mutex)) {
-            while (i-- > 0) {
-                pthread_mutex_destroy(&l->shards[i].mutex);
-            }
-            aicpi_free(&l->allocator, l->shards_raw);
-            return false;
-        }
-    }
     return true;
 }
 
@@ -145,14 +122,14 @@ aicp_limiter_stats_get(aicp_limiter *limiter, aicp_limiter_stats *stats, aicp_er
     aicp_limiter_stats own = {.size = stats->size};
     for (uint32_t i = 0; i < limiter->shard_count; i++) {
         aicpi_limit_shard *s = &limiter->shards[i];
-        pthread_mutex_lock(&s->mutex);
+        aicpi_limit_mutex_lock(&s->lock);
         own.keys += s->count;
         own.allowed += s->allowed;
         own.denied += s->denied;
         own.overflowed += s->overflowed;
         own.evicted += s->evicted;
         own.clock_back += s->clock_back;
-        pthread_mutex_unlock(&s->mutex);
+        aicpi_limit_mutex_unlock(&s->lock);
     }
     own.store_calls = atomic_load_explicit(&limiter->store_calls, memory_order_relaxed);
     own.store_failures = atomic_load_explicit(&limiter->store_failures, memory_order_relaxed);
@@ -165,7 +142,7 @@ static void peek_entry(aicpi_limit_work *w, aicpi_limit_item *item, aicp_limit_s
     const aicpi_limit_rule *rule = item->rule;
     aicpi_limit_shard *s = &w->limiter->shards[item->shard];
     *state = (aicp_limit_state){(int32_t)rule->index, rule->kind, rule->params.limit, 0, 0};
-    pthread_mutex_lock(&s->mutex);
+    aicpi_limit_mutex_lock(&s->lock);
     item->entry = aicpi_limit_find(s, &item->key);
     bool shared = rule->shared && w->limiter->has_source;
     item->mode =
@@ -184,7 +161,7 @@ static void peek_entry(aicpi_limit_work *w, aicpi_limit_item *item, aicp_limit_s
         }
     }
     aicpi_limit_numbers(item, w->now, &state->remaining, &state->reset_ns);
-    pthread_mutex_unlock(&s->mutex);
+    aicpi_limit_mutex_unlock(&s->lock);
     item->entry = NULL;
 }
 

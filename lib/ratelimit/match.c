@@ -17,9 +17,8 @@ static bool is_known_tag(const aicpi_limit_subject *subject, aicpi_slice tag) {
     return false;
 }
 
-/* Values that are not simply one of a dimension: absent ones, tags, errors. Kept out of line, so
- * that the usual loop stays short. */
-__attribute__((noinline)) static aicp_status
+/* Values that are not simply one of a dimension: absent ones, tags, errors. */
+static aicp_status
 add_special(aicpi_limit_subject *subject, const aicp_limit_value *v, aicp_error *err) {
     if (v->dimension < 0 || v->dimension >= AICP_LIMIT_DIMENSIONS || (!v->data && v->len)) {
         return aicpi_fail(
@@ -48,19 +47,16 @@ add_special(aicpi_limit_subject *subject, const aicp_limit_value *v, aicp_error 
     return AICP_OK;
 }
 
-aicp_status aicpi_limit_subject_init(
+aicp_status aicpi_limit_subject_add(
     aicpi_limit_subject *subject, const aicp_limit_request *request, aicp_error *err) {
-    uint32_t present = 0;
     subject->present = 0;
-    subject->tag_count = 0;
     for (size_t i = 0; i < request->value_count; i++) {
         const aicp_limit_value *v = &request->values[i];
         uint32_t dimension = (uint32_t)v->dimension;
-        bool plain = dimension < AICP_LIMIT_TAG && v->len - 1 < AICP_LIMIT_MAX_VALUE && v->data &&
-                     (present & (1U << dimension)) == 0;
-        if (plain) {
-            subject->values[dimension] = aicpi_slice_of(v->data, v->len);
-            present |= 1U << dimension;
+        if (dimension < AICP_LIMIT_TAG && v->len - 1 < AICP_LIMIT_MAX_VALUE && v->data &&
+            (subject->present & (1U << dimension)) == 0) {
+            subject->values[dimension] = v;
+            subject->present |= 1U << dimension;
             continue;
         }
         aicp_status status = add_special(subject, v, err);
@@ -68,7 +64,6 @@ aicp_status aicpi_limit_subject_init(
             return status;
         }
     }
-    subject->present |= present;
     return AICP_OK;
 }
 
@@ -83,8 +78,8 @@ static bool pattern_matches(const aicpi_limit_pattern *pattern, aicpi_slice valu
 static bool
 pattern_matches_subject(const aicpi_limit_pattern *pattern, const aicpi_limit_subject *subject) {
     if (pattern->dimension != AICP_LIMIT_TAG) {
-        return (subject->present & (1U << pattern->dimension)) &&
-               pattern_matches(pattern, subject->values[pattern->dimension]);
+        const aicp_limit_value *value = subject->values[pattern->dimension];
+        return pattern_matches(pattern, aicpi_slice_of(value->data, value->len));
     }
     for (size_t i = 0; i < subject->tag_count; i++) {
         if (pattern_matches(pattern, subject->tags[i])) {
@@ -94,10 +89,7 @@ pattern_matches_subject(const aicpi_limit_pattern *pattern, const aicpi_limit_su
     return false;
 }
 
-bool aicpi_limit_rule_matches(const aicpi_limit_rule *rule, const aicpi_limit_subject *subject) {
-    if ((rule->per & ~subject->present) != 0) {
-        return false;
-    }
+bool aicpi_limit_patterns_match(const aicpi_limit_rule *rule, const aicpi_limit_subject *subject) {
     /* Patterns of one dimension stand together: any of them, in every dimension named. */
     for (size_t i = 0; i < rule->pattern_count;) {
         int32_t dimension = rule->patterns[i].dimension;
@@ -181,7 +173,7 @@ add_posting(aicp_limit_rules *rules, int32_t dimension, aicpi_slice value, uint3
 }
 
 static bool add_rule(aicp_limit_rules *rules, uint32_t place) {
-    const aicpi_limit_rule *rule = &rules->rules[rules->order[place]];
+    const aicpi_limit_rule *rule = rules->order[place];
     int32_t dimension = selecting_dimension(rule);
     if (dimension < 0) {
         rules->index->others[rules->index->other_count++] = place;
@@ -261,7 +253,7 @@ static void find_value(
     uint32_t next = slot ? (uint32_t)slot->value.u64 : 0;
     for (; next != 0; next = index->postings[next - 1].next) {
         uint32_t place = index->postings[next - 1].place;
-        if (aicpi_limit_rule_matches(&rules->rules[rules->order[place]], subject)) {
+        if (aicpi_limit_rule_matches(rules->order[place], subject)) {
             add_candidate(c, place);
         }
     }
@@ -279,14 +271,15 @@ aicp_status aicpi_limit_index_find(
         if ((subject->present & (1U << d)) == 0) {
             continue;
         }
-        find_value(rules, subject, d, subject->values[d], &c);
+        const aicp_limit_value *value = subject->values[d];
+        find_value(rules, subject, d, aicpi_slice_of(value->data, value->len), &c);
     }
     for (size_t i = 0; i < subject->tag_count; i++) {
         find_value(rules, subject, AICP_LIMIT_TAG, subject->tags[i], &c);
     }
     for (size_t i = 0; i < rules->index->other_count; i++) {
         uint32_t place = rules->index->others[i];
-        if (aicpi_limit_rule_matches(&rules->rules[rules->order[place]], subject)) {
+        if (aicpi_limit_rule_matches(rules->order[place], subject)) {
             add_candidate(&c, place);
         }
     }

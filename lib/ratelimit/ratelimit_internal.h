@@ -13,6 +13,7 @@
 #include "lib/base/hash.h"
 #include "lib/base/slice.h"
 #include "lib/base/thread.h"
+#include "lib/ratelimit/lock.h"
 
 #define AICPI_LIMIT_MAX_LIMIT INT64_C(1000000000000000) /* 1e15 */
 #define AICPI_LIMIT_MAX_BURST 1000                      /* burst_multiplier */
@@ -86,7 +87,9 @@ typedef struct aicpi_limit_rule {
     bool exact;
     bool overflow_allow;
     int32_t on_store_failure;
-    uint32_t per; /* bit set of dimensions; the same as a list: */
+    uint64_t most;  /* that one take may ask for: burst; no bound when all is blocked */
+    uint32_t needs; /* bit set of dimensions that a request must have: of `per` and patterns */
+    uint32_t per;   /* bit set of dimensions; the same as a list: */
     uint8_t per_list[AICP_LIMIT_DIMENSIONS];
     uint8_t per_count;
     aicpi_limit_pattern *patterns; /* sorted by dimension */
@@ -104,7 +107,7 @@ struct aicp_limit_rules {
     struct aicpi_arena *arena; /* all texts and arrays */
     aicpi_limit_rule *rules;   /* order of the text */
     size_t count;
-    uint32_t *order; /* limited rules: concurrency, requests, tokens; narrow first */
+    const aicpi_limit_rule **order; /* limited rules: concurrency, requests, tokens; narrow first */
     size_t order_count;
     /* Rules that demand an exact value of some dimension, by that value; position in `order`. Only
      * made for long lists. */
@@ -113,16 +116,24 @@ struct aicp_limit_rules {
 
 /* What a request says about itself, by dimension. */
 typedef struct aicpi_limit_subject {
-    uint32_t present; /* bit set of dimensions; of `values` only these are set */
-    aicpi_slice values[AICP_LIMIT_DIMENSIONS]; /* the tag is not in here */
+    uint32_t present;                   /* bit set of dimensions; of `values` only these are set */
+    const aicp_limit_value *values[16]; /* by dimension; the tag is not in here */
     aicpi_slice tags[AICP_LIMIT_MAX_CHARGES];
     size_t tag_count;
 } aicpi_limit_subject;
 
-aicp_status aicpi_limit_subject_init(
+/* The general way of aicpi_limit_subject_init() in keys.h: tags, absent values, errors. */
+aicp_status aicpi_limit_subject_add(
     aicpi_limit_subject *subject, const aicp_limit_request *request, aicp_error *err);
 const char *aicpi_limit_dimension_name(int32_t dimension);
-bool aicpi_limit_rule_matches(const aicpi_limit_rule *rule, const aicpi_limit_subject *subject);
+/* Whether all of `match` holds. */
+bool aicpi_limit_patterns_match(const aicpi_limit_rule *rule, const aicpi_limit_subject *subject);
+
+static inline bool
+aicpi_limit_rule_matches(const aicpi_limit_rule *rule, const aicpi_limit_subject *subject) {
+    return (rule->needs & ~subject->present) == 0 &&
+           (rule->pattern_count == 0 || aicpi_limit_patterns_match(rule, subject));
+}
 
 #define AICPI_LIMIT_CANDIDATES 256
 /* Positions in `order` of the rules that may match, ascending; ERR_LIMIT when there are more than
@@ -218,7 +229,7 @@ typedef struct aicpi_limit_table_slot {
 } aicpi_limit_table_slot;
 
 typedef struct aicpi_limit_shard {
-    pthread_mutex_t mutex;
+    aicpi_limit_mutex lock;
     aicpi_limit_table_slot *table;
     uint32_t mask;
     uint32_t count; /* keys */
@@ -277,14 +288,7 @@ typedef struct aicpi_limit_key {
     size_t len; /* of the canonical form */
 } aicpi_limit_key;
 
-void aicpi_limit_key_init(
-    aicpi_limit_key *key,
-    const aicpi_limit_rule *rule,
-    const aicpi_limit_subject *subject,
-    aicpi_slice tag);
-
-/* All with the shard locked. */
-aicpi_limit_entry *aicpi_limit_find(const aicpi_limit_shard *s, const aicpi_limit_key *key);
+/* All with the shard locked. keys.h has the finding. */
 /* Finds or makes. NULL: *full says whether for lack of an idle key to drop, else out of memory. */
 aicpi_limit_entry *aicpi_limit_put(
     aicp_limiter *l, aicpi_limit_shard *s, const aicpi_limit_key *key, uint64_t now, bool *full);
@@ -339,6 +343,7 @@ typedef struct aicpi_limit_work {
     aicpi_limit_item items[AICP_LIMIT_MAX_CHARGES];
     uint32_t shards[AICP_LIMIT_MAX_CHARGES]; /* distinct, ascending */
     size_t shard_count;
+    bool impossible; /* some amount is 0, or more than its rule can ever admit */
     aicpi_limit_subject subject;
 } aicpi_limit_work;
 
@@ -350,8 +355,6 @@ void aicpi_limit_work_init(
     aicp_limiter *l,
     const aicp_limit_rules *rules,
     const aicp_limit_request *request);
-void aicpi_limit_lock(aicpi_limit_work *w);
-void aicpi_limit_unlock(aicpi_limit_work *w);
 
 /* Brings a key to `now` under these parameters; returns `now`, or the later time that the key has
  * seen already. Shard locked. */

@@ -424,6 +424,7 @@ static bool set_params(parser *p, const draft *d, aicpi_limit_rule *rule) {
         }
     }
     rule->params = (aicpi_limit_params){limit, burst, d->window_ns};
+    rule->most = limit ? burst : UINT64_MAX;
     return true;
 }
 
@@ -468,6 +469,10 @@ static bool finish_rule(parser *p, const draft *d) {
     }
     rule.patterns = d->patterns;
     rule.pattern_count = d->pattern_count;
+    rule.needs = d->per;
+    for (size_t i = 0; i < d->pattern_count; i++) {
+        rule.needs |= 1U << d->patterns[i].dimension;
+    }
     if (rules->count >= p->max_rules) {
         return aicpi_json_fail(
             &p->json, AICP_ERR_LIMIT, d->offset, "more than %zu rules", p->max_rules);
@@ -537,8 +542,7 @@ static int compare_pointers(const void *a, const void *b) {
 static aicp_status make_order(aicp_limit_rules *rules, aicp_error *err) {
     const aicpi_limit_rule **sorted =
         aicpi_arena_alloc(rules->arena, (rules->count + 1) * sizeof *sorted);
-    rules->order = aicpi_arena_alloc(rules->arena, (rules->count + 1) * sizeof *rules->order);
-    if (!sorted || !rules->order) {
+    if (!sorted) {
         return aicpi_nomem(err);
     }
     for (size_t i = 0; i < rules->count; i++) {
@@ -547,9 +551,7 @@ static aicp_status make_order(aicp_limit_rules *rules, aicp_error *err) {
         }
     }
     qsort(sorted, rules->order_count, sizeof *sorted, compare_pointers);
-    for (size_t i = 0; i < rules->order_count; i++) {
-        rules->order[i] = sorted[i]->index;
-    }
+    rules->order = sorted;
     return AICP_OK;
 }
 

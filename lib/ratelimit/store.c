@@ -2,69 +2,21 @@
  * lives (so that a ticket's place and generation are always safe to look at), found through an open
  * hash table of small words. Keys without information are dropped when room is needed; a busy key
  * never is. */
-#include "lib/ratelimit/ratelimit_internal.h"
+#include "lib/ratelimit/keys.h"
 
 #define TABLE_START 64
 #define EVICT_AT_ONCE 16 /* when full */
 #define SWEEP_FROM 256   /* keys in a shard before inserts look for idle ones */
 #define SWEEP_STEP 2
 
-static uint32_t tag_of(uint64_t hash) {
-    return (uint32_t)(hash >> 32);
-}
-
-/* The low bits chose the shard already. */
-static uint32_t home_of(const aicpi_limit_shard *s, uint64_t hash) {
-    return (uint32_t)(hash >> 20) & s->mask;
-}
-
 /* ---- canonical keys: the rule's prefix; dimension, length and bytes of each value -------------
  */
-
-static aicpi_slice value_of(const aicpi_limit_key *key, uint8_t dimension) {
-    return dimension == AICP_LIMIT_TAG ? key->tag : key->subject->values[dimension];
-}
-
-void aicpi_limit_key_init(
-    aicpi_limit_key *key,
-    const aicpi_limit_rule *rule,
-    const aicpi_limit_subject *subject,
-    aicpi_slice tag) {
-    key->rule = rule;
-    key->subject = subject;
-    key->tag = tag;
-    key->hash = rule->prefix_hash;
-    key->len = rule->prefix_len;
-    for (uint8_t i = 0; i < rule->per_count; i++) {
-        aicpi_slice value = value_of(key, rule->per_list[i]);
-        key->hash = aicpi_hash(key->hash, value.data, value.len);
-        key->len += value.len + 3;
-    }
-}
-
-static bool key_equals(const aicpi_limit_entry *e, const aicpi_limit_key *key) {
-    const aicpi_limit_rule *rule = key->rule;
-    if (e->key_len != key->len || memcmp(e->key, rule->prefix, rule->prefix_len) != 0) {
-        return false;
-    }
-    const char *at = e->key + rule->prefix_len;
-    for (uint8_t i = 0; i < rule->per_count; i++) {
-        aicpi_slice value = value_of(key, rule->per_list[i]);
-        size_t len = (size_t)(unsigned char)at[1] | (size_t)(unsigned char)at[2] << 8;
-        if (at[0] != (char)rule->per_list[i] || len != value.len ||
-            memcmp(at + 3, value.data, len) != 0) {
-            return false;
-        }
-        at += len + 3;
-    }
-    return true;
-}
 
 static void key_write(const aicpi_limit_key *key, char *out) {
     memcpy(out, key->rule->prefix, key->rule->prefix_len);
     out += key->rule->prefix_len;
     for (uint8_t i = 0; i < key->rule->per_count; i++) {
-        aicpi_slice value = value_of(key, key->rule->per_list[i]);
+        aicpi_slice value = aicpi_limit_key_value(key, key->rule->per_list[i]);
         out[0] = (char)key->rule->per_list[i];
         out[1] = (char)(value.len & 0xFF);
         out[2] = (char)(value.len >> 8);
@@ -75,32 +27,12 @@ static void key_write(const aicpi_limit_key *key, char *out) {
 
 /* ---- the table ------------------------------------------------------------------------------ */
 
-aicpi_limit_entry *aicpi_limit_find(const aicpi_limit_shard *s, const aicpi_limit_key *key) {
-    if (!s->table) {
-        return NULL;
-    }
-    uint32_t tag = tag_of(key->hash);
-    for (uint32_t at = home_of(s, key->hash);; at = (at + 1) & s->mask) {
-        aicpi_limit_table_slot slot = s->table[at];
-        if (slot.index == 0) {
-            return NULL;
-        }
-        if (slot.tag != tag) {
-            continue;
-        }
-        aicpi_limit_entry *e = aicpi_limit_entry_at(s, slot.index - 1);
-        if (e->hash == key->hash && key_equals(e, key)) {
-            return e;
-        }
-    }
-}
-
 static void table_insert(aicpi_limit_shard *s, uint64_t hash, uint32_t index) {
-    uint32_t at = home_of(s, hash);
+    uint32_t at = aicpi_limit_home_of(s, hash);
     while (s->table[at].index != 0) {
         at = (at + 1) & s->mask;
     }
-    s->table[at] = (aicpi_limit_table_slot){tag_of(hash), index + 1};
+    s->table[at] = (aicpi_limit_table_slot){aicpi_limit_tag_of(hash), index + 1};
 }
 
 static bool table_grow(aicp_limiter *l, aicpi_limit_shard *s) {
@@ -126,7 +58,7 @@ static bool table_grow(aicp_limiter *l, aicpi_limit_shard *s) {
 }
 
 static void table_remove(aicpi_limit_shard *s, const aicpi_limit_entry *e) {
-    uint32_t at = home_of(s, e->hash);
+    uint32_t at = aicpi_limit_home_of(s, e->hash);
     while (s->table[at].index != e->index + 1) {
         at = (at + 1) & s->mask;
     }
@@ -134,7 +66,7 @@ static void table_remove(aicpi_limit_shard *s, const aicpi_limit_entry *e) {
     for (uint32_t next = (at + 1) & s->mask; s->table[next].index != 0;
          next = (next + 1) & s->mask) {
         uint64_t hash = aicpi_limit_entry_at(s, s->table[next].index - 1)->hash;
-        uint32_t home = home_of(s, hash);
+        uint32_t home = aicpi_limit_home_of(s, hash);
         if (((next - home) & s->mask) >= ((next - at) & s->mask)) {
             s->table[at] = s->table[next];
             at = next;
@@ -361,5 +293,4 @@ void aicpi_limit_shard_deinit(aicp_limiter *l, aicpi_limit_shard *s) {
     }
     aicpi_free(&l->allocator, s->chunks);
     aicpi_free(&l->allocator, s->table);
-    pthread_mutex_destroy(&s->mutex);
 }

@@ -1,5 +1,6 @@
 /* Taking: collect the keys, lock their shards, check all, charge all or none. */
-#include "lib/ratelimit/ratelimit_internal.h"
+#include "lib/ratelimit/gcra.h"
+#include "lib/ratelimit/keys.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
@@ -16,31 +17,27 @@ void aicpi_limit_work_init(
     w->deadline_ns = request->deadline_ns;
     w->count = 0;
     w->shard_count = 0;
+    w->impossible = false;
 }
 
 /* ---- collecting ----------------------------------------------------------------------------- */
 
 static void note_shard(aicpi_limit_work *w, uint32_t shard) {
     size_t i = w->shard_count;
-    for (; i > 0 && w->shards[i - 1] >= shard; i--) {
-        if (w->shards[i - 1] == shard) {
-            return;
-        }
+    while (i > 0 && w->shards[i - 1] > shard) {
+        i--;
     }
-    memmove(w->shards + i + 1, w->shards + i, (w->shard_count - i) * sizeof *w->shards);
+    if (i > 0 && w->shards[i - 1] == shard) {
+        return;
+    }
+    for (size_t k = w->shard_count++; k > i; k--) {
+        w->shards[k] = w->shards[k - 1];
+    }
     w->shards[i] = shard;
-    w->shard_count++;
 }
 
-static aicp_status add_item(
-    aicpi_limit_work *w,
-    const aicpi_limit_rule *rule,
-    aicpi_slice tag,
-    uint64_t tokens,
-    aicp_error *err) {
-    if (w->count == AICP_LIMIT_MAX_CHARGES) {
-        return aicpi_fail(err, AICP_ERR_LIMIT, "more than %d limits apply", AICP_LIMIT_MAX_CHARGES);
-    }
+static inline void
+add_item(aicpi_limit_work *w, const aicpi_limit_rule *rule, aicpi_slice tag, uint64_t tokens) {
     aicpi_limit_item *item = &w->items[w->count++];
     item->rule = rule;
     aicpi_limit_key_init(&item->key, rule, &w->subject, tag);
@@ -52,17 +49,67 @@ static aicp_status add_item(
     item->degraded = false;
     item->overflow = false;
     item->denied_by_store = false;
+    w->impossible |= item->amount - 1 >= rule->most;
     note_shard(w, item->shard);
+}
+
+static aicp_status too_many(aicp_error *err) {
+    return aicpi_fail(err, AICP_ERR_LIMIT, "more than %d limits apply", AICP_LIMIT_MAX_CHARGES);
+}
+
+/* A key for each tag. */
+__attribute__((noinline)) static aicp_status
+add_tags(aicpi_limit_work *w, const aicpi_limit_rule *rule, uint64_t tokens, aicp_error *err) {
+    for (size_t i = 0; i < w->subject.tag_count; i++) {
+        if (w->count == AICP_LIMIT_MAX_CHARGES) {
+            return too_many(err);
+        }
+        add_item(w, rule, w->subject.tags[i], tokens);
+    }
     return AICP_OK;
 }
 
-static aicp_status
+static inline aicp_status
 add_rule(aicpi_limit_work *w, const aicpi_limit_rule *rule, uint64_t tokens, aicp_error *err) {
-    if ((rule->per & (1U << AICP_LIMIT_TAG)) == 0) {
-        return add_item(w, rule, aicpi_slice_of(NULL, 0), tokens, err);
+    if ((rule->per & (1U << AICP_LIMIT_TAG)) != 0) {
+        return add_tags(w, rule, tokens, err);
     }
-    for (size_t i = 0; i < w->subject.tag_count; i++) {
-        aicp_status status = add_item(w, rule, w->subject.tags[i], tokens, err);
+    if (w->count == AICP_LIMIT_MAX_CHARGES) {
+        return too_many(err);
+    }
+    add_item(w, rule, aicpi_slice_of(NULL, 0), tokens);
+    return AICP_OK;
+}
+
+__attribute__((noinline)) static aicp_status
+collect_indexed(aicpi_limit_work *w, uint64_t tokens, aicp_error *err) {
+    uint32_t places[AICPI_LIMIT_CANDIDATES];
+    const aicp_limit_rules *rules = w->rules;
+    size_t count = 0;
+    aicp_status status =
+        aicpi_limit_index_find(rules, &w->subject, places, AICPI_LIMIT_CANDIDATES, &count, err);
+    for (size_t i = 0; status == AICP_OK && i < count; i++) {
+        status = add_rule(w, rules->order[places[i]], tokens, err);
+    }
+    return status;
+}
+
+static inline aicp_status
+collect(aicpi_limit_work *w, const aicp_limit_request *request, aicp_error *err) {
+    aicp_status status = aicpi_limit_subject_init(&w->subject, request, err);
+    const aicp_limit_rules *rules = w->rules;
+    if (status != AICP_OK) {
+        return status;
+    }
+    if (rules->index) {
+        return collect_indexed(w, request->tokens, err);
+    }
+    const aicpi_limit_rule *const *end = rules->order + rules->order_count;
+    for (const aicpi_limit_rule *const *rule = rules->order; rule != end; rule++) {
+        if (!aicpi_limit_rule_matches(*rule, &w->subject)) {
+            continue;
+        }
+        status = add_rule(w, *rule, request->tokens, err);
         if (status != AICP_OK) {
             return status;
         }
@@ -70,59 +117,40 @@ add_rule(aicpi_limit_work *w, const aicpi_limit_rule *rule, uint64_t tokens, aic
     return AICP_OK;
 }
 
-static aicp_status collect_indexed(aicpi_limit_work *w, uint64_t tokens, aicp_error *err) {
-    uint32_t places[AICPI_LIMIT_CANDIDATES];
-    const aicp_limit_rules *rules = w->rules;
-    size_t count = 0;
-    aicp_status status =
-        aicpi_limit_index_find(rules, &w->subject, places, AICPI_LIMIT_CANDIDATES, &count, err);
-    for (size_t i = 0; status == AICP_OK && i < count; i++) {
-        status = add_rule(w, &rules->rules[rules->order[places[i]]], tokens, err);
-    }
-    return status;
-}
-
 aicp_status
 aicpi_limit_collect(aicpi_limit_work *w, const aicp_limit_request *request, aicp_error *err) {
-    aicp_status status = aicpi_limit_subject_init(&w->subject, request, err);
-    const aicp_limit_rules *rules = w->rules;
-    if (status == AICP_OK && rules->index) {
-        return collect_indexed(w, request->tokens, err);
-    }
-    for (size_t i = 0; status == AICP_OK && i < rules->order_count; i++) {
-        const aicpi_limit_rule *rule = &rules->rules[rules->order[i]];
-        if (aicpi_limit_rule_matches(rule, &w->subject)) {
-            status = add_rule(w, rule, request->tokens, err);
-        }
-    }
-    return status;
+    return collect(w, request, err);
 }
 
-void aicpi_limit_lock(aicpi_limit_work *w) {
+static void lock_shards(aicpi_limit_work *w) {
     for (size_t i = 0; i < w->shard_count; i++) {
-        pthread_mutex_lock(&w->limiter->shards[w->shards[i]].mutex);
+        aicpi_limit_mutex_lock(&w->limiter->shards[w->shards[i]].lock);
     }
 }
 
-void aicpi_limit_unlock(aicpi_limit_work *w) {
+static void unlock_shards(aicpi_limit_work *w) {
     for (size_t i = w->shard_count; i > 0; i--) {
-        pthread_mutex_unlock(&w->limiter->shards[w->shards[i - 1]].mutex);
+        aicpi_limit_mutex_unlock(&w->limiter->shards[w->shards[i - 1]].lock);
     }
 }
 
 /* ---- checking ------------------------------------------------------------------------------- */
 
-static bool same_params(const aicpi_limit_params *x, const aicpi_limit_params *y) {
-    return x->limit == y->limit && x->window_ns == y->window_ns && x->burst == y->burst;
+static inline bool same_params(const aicpi_limit_params *x, const aicpi_limit_params *y) {
+    return ((x->limit ^ y->limit) | (x->window_ns ^ y->window_ns) | (x->burst ^ y->burst)) == 0;
 }
 
-uint64_t aicpi_limit_entry_advance(
+static inline uint64_t entry_advance(
     aicpi_limit_shard *s, aicpi_limit_entry *e, const aicpi_limit_params *params, uint64_t now) {
     if (now < e->level.time) {
         s->clock_back++;
         now = e->level.time;
     }
-    e->algorithm->advance(&e->level, &e->params, now);
+    if (e->algorithm == &aicpi_limit_gcra) {
+        aicpi_gcra_advance(&e->level, &e->params, now);
+    } else {
+        e->algorithm->advance(&e->level, &e->params, now);
+    }
     if (!same_params(&e->params, params)) {
         e->algorithm->convert(&e->level, &e->params, params);
         e->params = *params;
@@ -130,29 +158,48 @@ uint64_t aicpi_limit_entry_advance(
     return now;
 }
 
-void aicpi_limit_check_level(
-    aicpi_limit_work *w, aicpi_limit_item *item, const aicpi_limit_params *params) {
+uint64_t aicpi_limit_entry_advance(
+    aicpi_limit_shard *s, aicpi_limit_entry *e, const aicpi_limit_params *params, uint64_t now) {
+    return entry_advance(s, e, params, now);
+}
+
+static void
+check_slots(aicpi_limit_work *w, aicpi_limit_item *item, const aicpi_limit_params *params) {
     aicpi_limit_entry *e = item->entry;
-    aicpi_limit_shard *s = &w->limiter->shards[item->shard];
+    aicpi_limit_slots_expire(e->slots, w->now);
+    e->params = *params;
+    bool free = e->slots->live < params->limit;
+    item->verdict = free ? AICPI_LIMIT_PASS : AICPI_LIMIT_DENY;
+    if (!free) {
+        uint64_t at = aicpi_limit_slots_free_at(e->slots, params->limit, w->now);
+        item->retry_after_ns = at == AICP_LIMIT_NEVER ? at : at - w->now;
+    }
+}
+
+static inline void
+check_level(aicpi_limit_work *w, aicpi_limit_item *item, const aicpi_limit_params *params) {
+    aicpi_limit_entry *e = item->entry;
+    const aicpi_limit_algorithm *algorithm = e->algorithm;
     item->mode = AICPI_LIMIT_BY_LEVEL;
-    if (e->slots) { /* concurrency has slots, all else an algorithm */
-        aicpi_limit_slots_expire(e->slots, w->now);
-        e->params = *params;
-        bool free = e->slots->live < params->limit;
-        item->verdict = free ? AICPI_LIMIT_PASS : AICPI_LIMIT_DENY;
-        if (!free) {
-            uint64_t at = aicpi_limit_slots_free_at(e->slots, params->limit, w->now);
-            item->retry_after_ns = at == AICP_LIMIT_NEVER ? at : at - w->now;
-        }
+    if (!algorithm) { /* concurrency has slots, all else an algorithm */
+        check_slots(w, item, params);
         return;
     }
-    uint64_t now = aicpi_limit_entry_advance(s, e, params, w->now);
-    bool fits = params->limit != 0 &&
-                e->algorithm->fits(&e->level, params, item->amount, now, &item->retry_after_ns);
-    if (params->limit == 0) {
+    uint64_t now = entry_advance(&w->limiter->shards[item->shard], e, params, w->now);
+    bool fits = params->limit != 0;
+    if (!fits) {
         item->retry_after_ns = AICP_LIMIT_NEVER;
+    } else if (algorithm == &aicpi_limit_gcra) {
+        fits = aicpi_gcra_fits(&e->level, params, item->amount, now, &item->retry_after_ns);
+    } else {
+        fits = algorithm->fits(&e->level, params, item->amount, now, &item->retry_after_ns);
     }
     item->verdict = fits ? AICPI_LIMIT_PASS : AICPI_LIMIT_DENY;
+}
+
+void aicpi_limit_check_level(
+    aicpi_limit_work *w, aicpi_limit_item *item, const aicpi_limit_params *params) {
+    check_level(w, item, params);
 }
 
 static aicp_status
@@ -170,13 +217,16 @@ check_overflow(aicpi_limit_work *w, aicpi_limit_item *item, bool full, aicp_erro
     return AICP_OK;
 }
 
-static aicp_status check_item(aicpi_limit_work *w, aicpi_limit_item *item, aicp_error *err) {
+static inline aicp_status check_item(aicpi_limit_work *w, aicpi_limit_item *item, aicp_error *err) {
     aicp_limiter *l = w->limiter;
     aicpi_limit_shard *s = &l->shards[item->shard];
     const aicpi_limit_rule *rule = item->rule;
     if (!item->entry) {
         bool full = false;
-        aicpi_limit_entry *e = aicpi_limit_put(l, s, &item->key, w->now, &full);
+        aicpi_limit_entry *e = aicpi_limit_find(s, &item->key);
+        if (!e || rule->shared) {
+            e = aicpi_limit_put(l, s, &item->key, w->now, &full);
+        }
         if (!e) {
             return check_overflow(w, item, full, err);
         }
@@ -189,30 +239,28 @@ static aicp_status check_item(aicpi_limit_work *w, aicpi_limit_item *item, aicp_
     if (rule->shared && l->has_source && rule->params.limit != 0) {
         aicpi_lease_check(w, item);
     } else {
-        aicpi_limit_check_level(w, item, &rule->params);
+        check_level(w, item, &rule->params);
     }
     return AICP_OK;
 }
 
 /* OK, ERR_RATE_LIMITED, ERR_STORE, ERR_WOULD_BLOCK (the store must be asked) or ERR_NOMEM. */
 static aicp_status check_all(aicpi_limit_work *w, aicp_error *err) {
-    bool deny = false;
-    bool refuse = false;
-    bool ask = false;
+    uint32_t seen = 0; /* verdicts, as a bit set */
     for (size_t i = 0; i < w->count; i++) {
         aicpi_limit_item *item = &w->items[i];
         aicp_status status = check_item(w, item, err);
         if (status != AICP_OK) {
             return status;
         }
-        deny = deny || item->verdict == AICPI_LIMIT_DENY;
-        refuse = refuse || item->verdict == AICPI_LIMIT_REFUSE;
-        ask = ask || item->verdict == AICPI_LIMIT_ASK;
+        seen |= 1U << item->verdict;
     }
-    return deny     ? AICP_ERR_RATE_LIMITED
-           : refuse ? AICP_ERR_STORE
-           : ask    ? AICP_ERR_WOULD_BLOCK
-                    : AICP_OK;
+    if (seen == 1U << AICPI_LIMIT_PASS) {
+        return AICP_OK;
+    }
+    return seen & 1U << AICPI_LIMIT_DENY     ? AICP_ERR_RATE_LIMITED
+           : seen & 1U << AICPI_LIMIT_REFUSE ? AICP_ERR_STORE
+                                             : AICP_ERR_WOULD_BLOCK;
 }
 
 /* ---- charging ------------------------------------------------------------------------------- */
@@ -225,6 +273,8 @@ static void commit_item(aicpi_limit_work *w, aicpi_limit_item *item) {
     }
     if (item->mode == AICPI_LIMIT_BY_LEASE) {
         aicpi_lease_commit(w, item);
+    } else if (e->algorithm == &aicpi_limit_gcra) {
+        aicpi_gcra_add(&e->level, &e->params, item->amount);
     } else if (e->algorithm) {
         e->algorithm->charge(&e->level, &e->params, item->amount);
     } else {
@@ -270,6 +320,9 @@ static double share_left(const aicpi_limit_item *item) {
         uint64_t cap = item->rule->params.burst;
         return cap ? (double)aicpi_lease_remaining(item) / (double)cap : 0.0;
     }
+    if (e->algorithm == &aicpi_limit_gcra) {
+        return aicpi_gcra_share(&e->level, &e->params);
+    }
     if (e->algorithm) {
         return e->algorithm->share(&e->level, &e->params);
     }
@@ -277,8 +330,8 @@ static double share_left(const aicpi_limit_item *item) {
     return e->slots->live < limit ? (double)(limit - e->slots->live) / (double)limit : 0.0;
 }
 
-void aicpi_limit_numbers(
-    const aicpi_limit_item *item, uint64_t now, uint64_t *remaining, uint64_t *reset_ns) {
+static inline void
+numbers(const aicpi_limit_item *item, uint64_t now, uint64_t *remaining, uint64_t *reset_ns) {
     const aicpi_limit_entry *e = item->entry;
     *remaining = item->rule->params.burst;
     *reset_ns = 0;
@@ -287,6 +340,9 @@ void aicpi_limit_numbers(
     } else if (item->rule->shared && item->mode != AICPI_LIMIT_BY_LEVEL) {
         *remaining = aicpi_lease_remaining(item);
         *reset_ns = e->lease->reset_at > now ? e->lease->reset_at - now : 0;
+    } else if (e->algorithm == &aicpi_limit_gcra) {
+        *remaining = aicpi_gcra_remaining(&e->level, &e->params);
+        *reset_ns = aicpi_gcra_reset(&e->level, &e->params, now);
     } else if (e->algorithm) {
         *remaining = e->algorithm->remaining(&e->level, &e->params);
         uint64_t at = now > e->level.time ? now : e->level.time;
@@ -296,6 +352,11 @@ void aicpi_limit_numbers(
         *remaining = e->slots->live < e->params.limit ? e->params.limit - e->slots->live : 0;
         *reset_ns = last > now ? last - now : 0;
     }
+}
+
+void aicpi_limit_numbers(
+    const aicpi_limit_item *item, uint64_t now, uint64_t *remaining, uint64_t *reset_ns) {
+    numbers(item, now, remaining, reset_ns);
 }
 
 /* Of the rules that deny the one with the longest wait, else one that cannot be verified. */
@@ -319,7 +380,7 @@ describe(const aicpi_limit_work *w, const aicpi_limit_item *item, aicp_limit_res
     r->rule = (int32_t)item->rule->index;
     r->kind = item->rule->kind;
     r->limit = item->rule->params.limit;
-    aicpi_limit_numbers(item, w->now, &r->remaining, &r->reset_ns);
+    numbers(item, w->now, &r->remaining, &r->reset_ns);
 }
 
 /* Charges all; the result tells the rule with the least share left, the narrower one of equals. */
@@ -337,6 +398,9 @@ static void finish_allowed(aicpi_limit_work *w, aicpi_ticket *t, aicp_limit_resu
         if (share < least) {
             least = share;
             found = item;
+        }
+        if (item->entry) {
+            item->entry->in_use--;
         }
     }
     describe(w, found, r);
@@ -399,13 +463,13 @@ static bool is_held(const aicpi_limit_work *w, const aicp_limit_request *q, size
 /* Leaves out the keys that the request has been charged on already. */
 static void leave_out_held(aicpi_limit_work *w, const aicp_limit_request *q) {
     size_t kept = 0;
-    aicpi_limit_lock(w);
+    lock_shards(w);
     for (size_t i = 0; i < w->count; i++) {
         if (!is_held(w, q, i)) {
             w->items[kept++] = w->items[i];
         }
     }
-    aicpi_limit_unlock(w);
+    unlock_shards(w);
     w->count = kept;
 }
 
@@ -439,13 +503,14 @@ check_amounts(const aicpi_limit_work *w, aicp_limit_result *result, aicp_error *
     return AICP_OK;
 }
 
-static void release_items(aicpi_limit_work *w, bool committed) {
+/* After a take that came to nothing. */
+static void release_items(aicpi_limit_work *w) {
     for (size_t i = 0; i < w->count; i++) {
         aicpi_limit_item *item = &w->items[i];
         if (!item->entry) {
             continue;
         }
-        if (!committed && item->granted != 0) {
+        if (item->granted != 0) {
             aicpi_lease_undo(w, item);
         }
         item->entry->in_use--;
@@ -462,22 +527,25 @@ static void count_decision(aicpi_limit_work *w, aicp_status status, const aicp_l
 /* One look at everything under the locks; final unless it says WOULD_BLOCK and `may_ask`. */
 static aicp_status
 attempt(aicpi_limit_work *w, bool may_ask, aicpi_ticket *t, aicp_limit_result *r, aicp_error *err) {
-    aicpi_limit_lock(w);
+    lock_shards(w);
     aicp_status status = check_all(w, err);
     if (status == AICP_ERR_WOULD_BLOCK && may_ask) {
-        aicpi_limit_unlock(w);
+        unlock_shards(w);
         return status;
     }
     if (status == AICP_OK) {
         finish_allowed(w, t, r);
         count_decision(w, status, r);
-    } else if (status == AICP_ERR_RATE_LIMITED || status == AICP_ERR_STORE) {
+        unlock_shards(w);
+        return AICP_OK;
+    }
+    if (status == AICP_ERR_RATE_LIMITED || status == AICP_ERR_STORE) {
         finish_denied(w, r);
         count_decision(w, status, r);
     }
-    release_items(w, status == AICP_OK);
-    aicpi_limit_unlock(w);
-    return status == AICP_OK || status == AICP_ERR_NOMEM ? status : fail_denied(w, status, err);
+    release_items(w);
+    unlock_shards(w);
+    return status == AICP_ERR_NOMEM ? status : fail_denied(w, status, err);
 }
 
 static aicp_status
@@ -504,18 +572,21 @@ static aicp_status take(
     aicpi_limit_work w;
     aicpi_limit_work_init(&w, l, rules, request);
     r->estimated = (request->flags & AICP_LIMIT_ESTIMATED) != 0;
-    aicp_status status = aicpi_limit_collect(&w, request, err);
+    aicp_status status = collect(&w, request, err);
     if (status == AICP_OK && request->held_count != 0) {
         leave_out_held(&w, request);
     }
-    if (status == AICP_OK) {
+    if (status == AICP_OK && w.impossible) {
         status = check_amounts(&w, r, err);
     }
-    if (status == AICP_OK && w.count == 0) {
+    if (status != AICP_OK) {
+        return status;
+    }
+    if (w.count == 0) {
         r->allowed = 1;
         return AICP_OK;
     }
-    return status == AICP_OK ? run(&w, t, r, err) : status;
+    return run(&w, t, r, err);
 }
 
 aicp_status aicp_limiter_take(

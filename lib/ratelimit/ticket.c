@@ -69,8 +69,11 @@ static void correct(
 }
 
 static void end_charge(aicp_limiter *l, const aicpi_ticket_charge *c, const ending *how) {
+    if (c->kind == AICP_LIMIT_REQUESTS && !how->give_requests_back) {
+        return;
+    }
     aicpi_limit_shard *s = &l->shards[c->shard & (l->shard_count - 1)];
-    pthread_mutex_lock(&s->mutex);
+    aicpi_limit_mutex_lock(&s->lock);
     aicpi_limit_entry *e = entry_of(s, c);
     if (e) {
         if (c->kind == AICP_LIMIT_CONCURRENCY) {
@@ -85,7 +88,7 @@ static void end_charge(aicp_limiter *l, const aicpi_ticket_charge *c, const endi
         }
         aicpi_limit_touch_idle(s);
     }
-    pthread_mutex_unlock(&s->mutex);
+    aicpi_limit_mutex_unlock(&s->lock);
 }
 
 static void end_ticket(aicp_limiter *l, aicp_limit_ticket *ticket, const ending *how) {
@@ -124,7 +127,7 @@ static bool
 renew_charge(aicp_limiter *l, const aicpi_ticket_charge *c, uint64_t until, uint64_t now) {
     aicpi_limit_shard *s = &l->shards[c->shard & (l->shard_count - 1)];
     bool ok = true;
-    pthread_mutex_lock(&s->mutex);
+    aicpi_limit_mutex_lock(&s->lock);
     aicpi_limit_entry *e = entry_of(s, c);
     if (c->kind == AICP_LIMIT_CONCURRENCY) {
         aicpi_limit_slot *slot =
@@ -140,7 +143,7 @@ renew_charge(aicp_limiter *l, const aicpi_ticket_charge *c, uint64_t until, uint
     } else if (e && c->pinned && until > e->pinned_until) {
         e->pinned_until = until;
     }
-    pthread_mutex_unlock(&s->mutex);
+    aicpi_limit_mutex_unlock(&s->lock);
     return ok;
 }
 
@@ -172,11 +175,11 @@ void aicpi_limit_unpin(aicp_limiter *l, aicpi_ticket *t) {
             continue;
         }
         aicpi_limit_shard *s = &l->shards[c->shard];
-        pthread_mutex_lock(&s->mutex);
+        aicpi_limit_mutex_lock(&s->lock);
         aicpi_limit_entry *e = entry_of(s, c);
         if (e && e->pins != 0) {
             e->pins--;
         }
-        pthread_mutex_unlock(&s->mutex);
+        aicpi_limit_mutex_unlock(&s->lock);
     }
 }
