@@ -11,6 +11,9 @@
 %}
 
 %include <stdint.i>
+#ifdef SWIGGO
+%include "go/go.i"
+#endif
 
 /* Attributes are not readable for SWIG; export.h would only hide them behind `SWIG`, which the
  * headers also use to leave out what plain wrappers cannot do. The typemaps here can. */

@@ -1,0 +1,3 @@
+module aicp.dev/go
+
+go 1.19

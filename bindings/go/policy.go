@@ -1,0 +1,546 @@
+package aicp
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"sort"
+	"sync"
+	"time"
+	"unsafe"
+
+	"aicp.dev/go/internal/capi"
+)
+
+// EntityUID names an entity of Cedar: User::"ann" is {"User", "ann"}.
+type EntityUID struct {
+	Type string `json:"type"`
+	ID   string `json:"id"`
+}
+
+// Effect is what a policy does when its conditions hold.
+type Effect int
+
+// Effects.
+const (
+	Permit Effect = capi.AICP_POLICY_PERMIT
+	Forbid Effect = capi.AICP_POLICY_FORBID
+)
+
+func (e Effect) String() string {
+	if e == Forbid {
+		return "forbid"
+	}
+	return "permit"
+}
+
+// PolicyOptions says how policies are read. Zero means default.
+type PolicyOptions struct {
+	IDFromAnnotation bool // a policy's @id("…") is its id
+	MaxDepth         uint32
+	MaxBytes         uint64
+}
+
+// PolicySet is a set of Cedar policies. It never changes.
+type PolicySet struct{ h *handle[capi.PolicySet] }
+
+// ParsePolicies reads policies in Cedar's text syntax.
+func ParsePolicies(text string, o PolicyOptions) (*PolicySet, error) {
+	var c capi.PolicySetOptions
+	capi.Aicp_policy_set_options_init(&c, int64(unsafe.Sizeof(c)))
+	if o.IDFromAnnotation {
+		c.Flags |= capi.AICP_POLICY_ID_FROM_ANNOTATION
+	}
+	c.Max_depth, c.Max_bytes = o.MaxDepth, o.MaxBytes
+	var out *capi.PolicySet
+	e := detail()
+	if err := failed(capi.Aicp_policy_set_parse(text, &c, &out, e), e); err != nil {
+		return nil, err
+	}
+	return newPolicySet(out), nil
+}
+
+func newPolicySet(p *capi.PolicySet) *PolicySet {
+	return &PolicySet{hold(p, "PolicySet", capi.Aicp_policy_set_free)}
+}
+
+// Close frees the set.
+func (s *PolicySet) Close() error { s.h.close(); return nil }
+
+// Link makes a new set with links of templates: a JSON array of {"templateId", "newId", "values"}.
+func (s *PolicySet) Link(links []byte) (*PolicySet, error) {
+	p, err := s.h.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer s.h.leave()
+	var out *capi.PolicySet
+	e := detail()
+	if err := failed(capi.Aicp_policy_set_link(p, capi.View(links), &out, e), e); err != nil {
+		return nil, err
+	}
+	return newPolicySet(out), nil
+}
+
+// Len is the number of policies and links.
+func (s *PolicySet) Len() int {
+	p, err := s.h.enter()
+	if err != nil {
+		return 0
+	}
+	defer s.h.leave()
+	return int(capi.Aicp_policy_set_count(p))
+}
+
+// Templates are the ids of the templates.
+func (s *PolicySet) Templates() []string {
+	p, err := s.h.enter()
+	if err != nil {
+		return nil
+	}
+	defer s.h.leave()
+	ids := make([]string, capi.Aicp_policy_set_template_count(p))
+	for i := range ids {
+		ids[i] = capi.Text(capi.Aicp_policy_set_template_id(p, int64(i)))
+	}
+	return ids
+}
+
+// Policy is one policy of a set, with its place in the text from 1, columns in bytes.
+type Policy struct {
+	Index       int
+	ID          string
+	Effect      Effect
+	Line        int
+	Column      int
+	Annotations map[string]string
+}
+
+// At is the policy with that index.
+func (s *PolicySet) At(index int) (Policy, error) {
+	p, err := s.h.enter()
+	if err != nil {
+		return Policy{}, err
+	}
+	defer s.h.leave()
+	i := int64(index)
+	if i < 0 || i >= capi.Aicp_policy_set_count(p) {
+		return Policy{}, &Error{Code: ErrNotFound, Message: fmt.Sprintf("the set has no policy %d", index)}
+	}
+	found := Policy{
+		Index:       index,
+		ID:          capi.Text(capi.Aicp_policy_set_id(p, i)),
+		Effect:      Effect(capi.Aicp_policy_set_effect(p, i)),
+		Line:        int(capi.Aicp_policy_set_line(p, i)),
+		Column:      int(capi.Aicp_policy_set_column(p, i)),
+		Annotations: map[string]string{},
+	}
+	for n := int64(0); n < capi.Aicp_policy_set_annotation_count(p, i); n++ {
+		key := capi.Text(capi.Aicp_policy_set_annotation_key(p, i, n))
+		found.Annotations[key] = capi.Text(capi.Aicp_policy_set_annotation_value(p, i, n))
+	}
+	return found, nil
+}
+
+// Find is the policy with that id.
+func (s *PolicySet) Find(id string) (Policy, error) {
+	p, err := s.h.enter()
+	if err != nil {
+		return Policy{}, err
+	}
+	defer s.h.leave()
+	var index uint64
+	e := detail()
+	if err := failed(capi.Aicp_policy_set_find(p, id, &index, e), e); err != nil {
+		return Policy{}, err
+	}
+	return s.At(int(index))
+}
+
+// Annotation is the value of one annotation of a policy; false when it has none of that name.
+func (s *PolicySet) Annotation(index int, key string) (string, bool) {
+	p, err := s.h.enter()
+	if err != nil || noNUL("key", key) != nil || index < 0 {
+		return "", false
+	}
+	defer s.h.leave()
+	value := capi.Aicp_policy_set_annotation(p, int64(index), key)
+	return capi.Text(value), value != nil
+}
+
+// EntityOptions says how much is read. Zero means default.
+type EntityOptions struct {
+	MaxBytes     uint64
+	MaxEntities  uint64
+	MaxAncestors uint64
+}
+
+// Entities is a store of Cedar's entities. It never changes.
+type Entities struct{ h *handle[capi.PolicyEntities] }
+
+// ParseEntities reads Cedar's entity JSON.
+func ParseEntities(text []byte, o EntityOptions) (*Entities, error) {
+	var c capi.PolicyEntitiesOptions
+	capi.Aicp_policy_entities_options_init(&c, int64(unsafe.Sizeof(c)))
+	c.Max_bytes, c.Max_entities, c.Max_ancestors = o.MaxBytes, o.MaxEntities, o.MaxAncestors
+	var out *capi.PolicyEntities
+	e := detail()
+	if err := failed(capi.Aicp_policy_entities_parse(capi.View(text), &c, &out, e), e); err != nil {
+		return nil, err
+	}
+	return &Entities{hold(out, "Entities", capi.Aicp_policy_entities_free)}, nil
+}
+
+// Close frees the store.
+func (s *Entities) Close() error { s.h.close(); return nil }
+
+// Len is the number of entities.
+func (s *Entities) Len() int {
+	p, err := s.h.enter()
+	if err != nil {
+		return 0
+	}
+	defer s.h.leave()
+	return int(capi.Aicp_policy_entities_count(p))
+}
+
+// Contains tells whether the store holds an entity.
+func (s *Entities) Contains(uid EntityUID) bool {
+	p, err := s.h.enter()
+	if err != nil {
+		return false
+	}
+	defer s.h.leave()
+	return capi.Aicp_policy_entities_contains(p, uid.Type, uid.ID) != 0
+}
+
+// PolicyRequest is a question that is built step by step. Reset makes it usable again.
+type PolicyRequest struct{ h *handle[capi.PolicyRequest] }
+
+// NewPolicyRequest makes an empty request.
+func NewPolicyRequest() (*PolicyRequest, error) {
+	var out *capi.PolicyRequest
+	e := detail()
+	if err := failed(capi.Aicp_policy_request_new(&out, e), e); err != nil {
+		return nil, err
+	}
+	return &PolicyRequest{hold(out, "PolicyRequest", capi.Aicp_policy_request_free)}, nil
+}
+
+// Close frees the request.
+func (r *PolicyRequest) Close() error { r.h.close(); return nil }
+
+func (r *PolicyRequest) with(call func(p *capi.PolicyRequest, e *capi.Error) int) error {
+	p, err := r.h.lock()
+	if err != nil {
+		return err
+	}
+	defer r.h.unlock()
+	e := detail()
+	return failed(call(p, e), e)
+}
+
+// Reset empties the request.
+func (r *PolicyRequest) Reset() error {
+	return r.with(func(p *capi.PolicyRequest, _ *capi.Error) int {
+		capi.Aicp_policy_request_reset(p)
+		return capi.AICP_OK
+	})
+}
+
+// Principal says who asks.
+func (r *PolicyRequest) Principal(uid EntityUID) error {
+	return r.with(func(p *capi.PolicyRequest, e *capi.Error) int {
+		return capi.Aicp_policy_request_set_principal(p, uid.Type, uid.ID, e)
+	})
+}
+
+// Action says what is to be done.
+func (r *PolicyRequest) Action(uid EntityUID) error {
+	return r.with(func(p *capi.PolicyRequest, e *capi.Error) int {
+		return capi.Aicp_policy_request_set_action(p, uid.Type, uid.ID, e)
+	})
+}
+
+// Resource says on what.
+func (r *PolicyRequest) Resource(uid EntityUID) error {
+	return r.with(func(p *capi.PolicyRequest, e *capi.Error) int {
+		return capi.Aicp_policy_request_set_resource(p, uid.Type, uid.ID, e)
+	})
+}
+
+// ContextJSON sets the whole context from a JSON object.
+func (r *PolicyRequest) ContextJSON(object []byte) error {
+	return r.with(func(p *capi.PolicyRequest, e *capi.Error) int {
+		return capi.Aicp_policy_request_set_context_json(p, capi.View(object), e)
+	})
+}
+
+// Decimal is a value of Cedar's type decimal, one to four digits behind the point: "1.25".
+type Decimal string
+
+// Context sets one attribute of the context: bool, int, int32, int64, string, []string, EntityUID, netip.Addr,
+// netip.Prefix, Decimal, time.Time, time.Duration, or anything else that encoding/json can write.
+func (r *PolicyRequest) Context(name string, value any) error {
+	return r.attribute(name, value, contextSetters)
+}
+
+// Entity begins an entity that only this request knows. It hides one of the same name in the store.
+func (r *PolicyRequest) Entity(uid EntityUID, parents ...EntityUID) error {
+	err := r.with(func(p *capi.PolicyRequest, e *capi.Error) int {
+		return capi.Aicp_policy_request_entity_begin(p, uid.Type, uid.ID, e)
+	})
+	for _, parent := range parents {
+		if err != nil {
+			return err
+		}
+		parent := parent
+		err = r.with(func(p *capi.PolicyRequest, e *capi.Error) int {
+			return capi.Aicp_policy_request_entity_parent(p, parent.Type, parent.ID, e)
+		})
+	}
+	return err
+}
+
+// Attribute sets one attribute of the entity begun last; values as for Context, without addresses and durations.
+func (r *PolicyRequest) Attribute(name string, value any) error {
+	return r.attribute(name, value, entitySetters)
+}
+
+// setters are the calls for one kind of attribute.
+type setters struct {
+	boolean  func(*capi.PolicyRequest, string, int, *capi.Error) int
+	long     func(*capi.PolicyRequest, string, int64, *capi.Error) int
+	text     func(*capi.PolicyRequest, string, string, *capi.Error) int
+	texts    func(*capi.PolicyRequest, string, **byte, *uint64, int64, *capi.Error) int
+	entity   func(*capi.PolicyRequest, string, string, string, *capi.Error) int
+	decimal  func(*capi.PolicyRequest, string, string, *capi.Error) int
+	datetime func(*capi.PolicyRequest, string, int64, *capi.Error) int
+	json     func(*capi.PolicyRequest, string, string, *capi.Error) int
+	duration func(*capi.PolicyRequest, string, int64, *capi.Error) int
+	ip       func(*capi.PolicyRequest, string, string, *capi.Error) int
+}
+
+var contextSetters = setters{
+	capi.Aicp_policy_request_context_bool, capi.Aicp_policy_request_context_long,
+	capi.Aicp_policy_request_context_string, capi.Aicp_policy_request_context_string_set,
+	capi.Aicp_policy_request_context_entity, capi.Aicp_policy_request_context_decimal,
+	capi.Aicp_policy_request_context_datetime, capi.Aicp_policy_request_context_json,
+	capi.Aicp_policy_request_context_duration, capi.Aicp_policy_request_context_ip,
+}
+
+var entitySetters = setters{
+	capi.Aicp_policy_request_entity_attr_bool, capi.Aicp_policy_request_entity_attr_long,
+	capi.Aicp_policy_request_entity_attr_string, capi.Aicp_policy_request_entity_attr_string_set,
+	capi.Aicp_policy_request_entity_attr_entity, capi.Aicp_policy_request_entity_attr_decimal,
+	capi.Aicp_policy_request_entity_attr_datetime, capi.Aicp_policy_request_entity_attr_json,
+	nil, nil,
+}
+
+func (r *PolicyRequest) attribute(name string, value any, set setters) error {
+	if err := noNUL("name", name); err != nil {
+		return err
+	}
+	var call func(*capi.PolicyRequest, *capi.Error) int
+	text := func(f func(*capi.PolicyRequest, string, string, *capi.Error) int, s string) {
+		call = func(p *capi.PolicyRequest, e *capi.Error) int { return f(p, name, s, e) }
+	}
+	long := func(f func(*capi.PolicyRequest, string, int64, *capi.Error) int, n int64) {
+		call = func(p *capi.PolicyRequest, e *capi.Error) int { return f(p, name, n, e) }
+	}
+	kind := value
+	switch kind.(type) { // what entities cannot have goes as JSON
+	case netip.Addr, netip.Prefix, time.Duration:
+		if set.ip == nil {
+			return &Error{Code: ErrUnsupported, Message: fmt.Sprintf("an attribute of an entity cannot be a %T", value)}
+		}
+	}
+	switch v := kind.(type) {
+	case bool:
+		call = func(p *capi.PolicyRequest, e *capi.Error) int { return set.boolean(p, name, boolean(v), e) }
+	case int:
+		long(set.long, int64(v))
+	case int32:
+		long(set.long, int64(v))
+	case int64:
+		long(set.long, v)
+	case string:
+		text(set.text, v)
+	case Decimal:
+		text(set.decimal, string(v))
+	case netip.Addr:
+		text(set.ip, v.String())
+	case netip.Prefix:
+		text(set.ip, v.String())
+	case time.Time:
+		long(set.datetime, v.UnixMilli())
+	case time.Duration:
+		long(set.duration, v.Milliseconds())
+	case EntityUID:
+		if err := noNUL("entity", v.Type, v.ID); err != nil {
+			return err
+		}
+		call = func(p *capi.PolicyRequest, e *capi.Error) int { return set.entity(p, name, v.Type, v.ID, e) }
+	case []string:
+		return r.texts(name, v, set)
+	default:
+		data, err := json.Marshal(v)
+		if err != nil {
+			return &Error{Code: ErrInvalid, Message: name + ": " + err.Error(), cause: err}
+		}
+		text(set.json, string(data))
+	}
+	return r.with(call)
+}
+
+func (r *PolicyRequest) texts(name string, texts []string, set setters) error {
+	sorted := append([]string(nil), texts...)
+	sort.Strings(sorted)
+	size := 16
+	for _, text := range sorted {
+		size += len(text) + 32
+	}
+	m := capi.Room(size)
+	defer m.Free()
+	n := len(sorted)
+	items := unsafe.Slice((**int8)(m.Raw(8*(n+1))), n+1)
+	lens := unsafe.Slice((*uint64)(m.Raw(8*(n+1))), n+1)
+	for i, text := range sorted {
+		items[i], lens[i] = m.Put(text), uint64(len(text))
+	}
+	return r.with(func(p *capi.PolicyRequest, e *capi.Error) int {
+		return set.texts(p, name, (**byte)(unsafe.Pointer(&items[0])), &lens[0], int64(n), e)
+	})
+}
+
+// Authorization is the answer to a request.
+type Authorization struct {
+	Allowed  bool
+	Reasons  []string // ids of the policies that decided
+	Indexes  []int    // the same as indexes in the set
+	Failures []PolicyFailure
+}
+
+// PolicyFailure is a policy that could not be evaluated; it counts as not satisfied.
+type PolicyFailure struct {
+	ID      string
+	Index   int
+	Kind    string // "TypeError", …
+	Code    Code
+	Message string
+	Line    int
+	Column  int
+}
+
+// Authorizer answers requests by one set of policies over one store of entities. Many goroutines may use it.
+type Authorizer struct {
+	policies *handle[capi.PolicySet]
+	entities *handle[capi.PolicyEntities]
+	rooms    *sync.Pool // responses, used again
+}
+
+// NewAuthorizer makes an authorizer with references of its own to both; entities may be nil.
+func NewAuthorizer(policies *PolicySet, entities *Entities) (*Authorizer, error) {
+	p, err := policies.h.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer policies.h.leave()
+	a := &Authorizer{rooms: new(sync.Pool)}
+	if entities != nil {
+		q, err := entities.h.enter()
+		if err != nil {
+			return nil, err
+		}
+		defer entities.h.leave()
+		a.entities = hold(capi.Aicp_policy_entities_ref(q), "Authorizer", capi.Aicp_policy_entities_free)
+	}
+	a.policies = hold(capi.Aicp_policy_set_ref(p), "Authorizer", capi.Aicp_policy_set_free)
+	return a, nil
+}
+
+// Close gives the references back.
+func (a *Authorizer) Close() error {
+	a.policies.close()
+	a.entities.close()
+	return nil
+}
+
+// Authorize answers a request with all its reasons and failures.
+func (a *Authorizer) Authorize(r *PolicyRequest) (Authorization, error) { return a.ask(r, 0) }
+
+// Allowed answers a request, and stops as soon as the answer is sure.
+func (a *Authorizer) Allowed(r *PolicyRequest) (bool, error) {
+	answer, err := a.ask(r, capi.AICP_POLICY_DECISION_ONLY)
+	return answer.Allowed, err
+}
+
+func (a *Authorizer) ask(r *PolicyRequest, flags uint) (Authorization, error) {
+	var answer Authorization
+	set, err := a.policies.enter()
+	if err != nil {
+		return answer, err
+	}
+	defer a.policies.leave()
+	var entities *capi.PolicyEntities
+	if a.entities != nil {
+		if entities, err = a.entities.enter(); err != nil {
+			return answer, err
+		}
+		defer a.entities.leave()
+	}
+	request, err := r.h.lock()
+	if err != nil {
+		return answer, err
+	}
+	defer r.h.unlock()
+	room, ok := a.rooms.Get().(*handle[capi.PolicyResponse])
+	if !ok {
+		if room, err = newResponse(); err != nil {
+			return answer, err
+		}
+	}
+	defer a.rooms.Put(room)
+	response, err := room.lock()
+	if err != nil {
+		return answer, err
+	}
+	defer room.unlock()
+	e := detail()
+	if err := failed(capi.Aicp_policy_authorize(set, entities, request, flags, response, e), e); err != nil {
+		return answer, err
+	}
+	answer.Allowed = capi.Aicp_policy_response_decision(response) == capi.AICP_POLICY_ALLOW
+	if flags&capi.AICP_POLICY_DECISION_ONLY != 0 {
+		return answer, nil
+	}
+	answer.read(response)
+	return answer, nil
+}
+
+func newResponse() (*handle[capi.PolicyResponse], error) {
+	var out *capi.PolicyResponse
+	e := detail()
+	if err := failed(capi.Aicp_policy_response_new(&out, e), e); err != nil {
+		return nil, err
+	}
+	return hold(out, "PolicyResponse", capi.Aicp_policy_response_free), nil
+}
+
+func (a *Authorization) read(p *capi.PolicyResponse) {
+	for n := int64(0); n < capi.Aicp_policy_response_reason_count(p); n++ {
+		a.Reasons = append(a.Reasons, capi.Text(capi.Aicp_policy_response_reason_id(p, n)))
+		a.Indexes = append(a.Indexes, int(capi.Aicp_policy_response_reason_index(p, n)))
+	}
+	for n := int64(0); n < capi.Aicp_policy_response_error_count(p); n++ {
+		a.Failures = append(a.Failures, PolicyFailure{
+			ID:      capi.Text(capi.Aicp_policy_response_error_id(p, n)),
+			Index:   int(capi.Aicp_policy_response_error_index(p, n)),
+			Kind:    capi.Text(capi.Aicp_policy_error_name(capi.Aicp_policy_response_error_kind(p, n))),
+			Code:    Code(capi.Aicp_policy_response_error_status(p, n)),
+			Message: capi.Text(capi.Aicp_policy_response_error_message(p, n)),
+			Line:    int(capi.Aicp_policy_response_error_line(p, n)),
+			Column:  int(capi.Aicp_policy_response_error_column(p, n)),
+		})
+	}
+}

@@ -1,0 +1,5 @@
+//go:build race
+
+package aicp
+
+func init() { raceDetector = true }
