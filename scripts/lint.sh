@@ -7,6 +7,7 @@
 #   api      public declarations keep one set of conventions (check_api.py)
 #   shell    shellcheck, or bash -n where it is not installed
 #   python   ruff, or pyflakes, or a plain compile
+#   go       gofmt, go vet, and the generated half of the Go binding (--fix makes it anew)
 #   symbols  table of public symbols against the headers (--fix adds new ones)
 #   docs     doxygen over include/, warnings as errors
 #   tidy     clang-tidy over lib, services, examples; needs build/debug. Unchanged files are not
@@ -34,7 +35,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ ${#names[@]} -gt 0 ] || names=(format source headers api shell python symbols docs tidy figures)
+[ ${#names[@]} -gt 0 ] || names=(format source headers api shell python go symbols docs tidy figures)
 
 tracked() { # files known to git (new ones too) that exist, below the given paths
   git ls-files --cached --others --exclude-standard -- "$@" | while read -r file; do
@@ -106,6 +107,28 @@ for name in sys.argv[1:]:
 sys.exit(failed)
 PYTHON
   fi
+}
+
+lint_go() {
+  need go && need gofmt && need swig || return 1
+  local status=0 pc=build/lint-go unformatted
+  if [ -n "$fix" ]; then
+    python3 scripts/go_binding.py && gofmt -w bindings/go || status=1
+  else
+    python3 scripts/go_binding.py --check || status=1
+  fi
+  unformatted=$(gofmt -l bindings/go)
+  [ -z "$unformatted" ] || { echo "not as gofmt has it: $unformatted" && status=1; }
+  # vet reads cgo's types, so it must find the headers; nothing is linked.
+  mkdir -p "$pc"
+  printf 'Name: aicp\nDescription: headers\nVersion: 0\nCflags: -I%s/include\n' "$PWD" > "$pc/aicp.pc"
+  ( # SWIG's and cgo's own package turns addresses into pointers; no other may
+    cd bindings/go || exit 1
+    export PKG_CONFIG_PATH=$OLDPWD/$pc GOTOOLCHAIN=local GOFLAGS=-mod=readonly GOPROXY=off
+    mapfile -t packages < <(go list ./... | grep -v /internal/capi)
+    go vet "${packages[@]}" && go vet -unsafeptr=false ./internal/capi
+  ) || status=1
+  return $status
 }
 
 lint_symbols() {

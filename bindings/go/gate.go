@@ -70,6 +70,7 @@ func bytesOf(call func(buf *capi.Buf, e *capi.Error) int) ([]byte, error) {
 type GateOptions struct {
 	Bundle     string        // folder of the bundle; "": see Gate.Load
 	Store      string        // "sqlite:///absolute/path" or "postgresql://…"; "": in memory, for this process
+	Rates      string        // where shared limits are counted: "redis://…", or as Store; "": Store
 	Node       string        // name of this host in the store
 	Events     string        // file that events are appended to; "": see Gate.Events
 	Background bool          // two threads that follow the bundle, book settlements, renew and expire
@@ -88,10 +89,10 @@ const defaultMaxWait = 5 * time.Second
 
 // OpenGate opens a gate.
 func OpenGate(o GateOptions) (*Gate, error) {
-	if err := noNUL("option", o.Bundle, o.Store, o.Node, o.Events); err != nil {
+	if err := noNUL("option", o.Bundle, o.Store, o.Rates, o.Node, o.Events); err != nil {
 		return nil, err
 	}
-	m := capi.Room(len(o.Bundle) + len(o.Store) + len(o.Node) + len(o.Events) + 64)
+	m := capi.Room(len(o.Bundle) + len(o.Store) + len(o.Rates) + len(o.Node) + len(o.Events) + 64)
 	defer m.Free()
 	var c capi.GateOptions
 	capi.Aicp_gate_options_init(&c, int64(unsafe.Sizeof(c)))
@@ -102,7 +103,10 @@ func OpenGate(o GateOptions) (*Gate, error) {
 	for _, text := range []struct {
 		to   **int8
 		from string
-	}{{&c.Bundle_path, o.Bundle}, {&c.Store_url, o.Store}, {&c.Node, o.Node}, {&c.Events_path, o.Events}} {
+	}{
+		{&c.Bundle_path, o.Bundle}, {&c.Store_url, o.Store}, {&c.Rates_url, o.Rates}, {&c.Node, o.Node},
+		{&c.Events_path, o.Events},
+	} {
 		if text.from != "" {
 			*text.to = m.Put(text.from)
 		}
@@ -658,4 +662,35 @@ func (d *Decision) Release() error {
 	defer d.h.unlock()
 	e := detail()
 	return failed(capi.Aicp_gate_release(d.g.h.p, p, e), e)
+}
+
+// RateStore is the store of shared rate limits, for a server that grants slices to gates which reach the store only
+// through it. Many goroutines may use it.
+type RateStore struct{ h *handle[capi.RateStore] }
+
+// OpenRateStore opens the shared limits at "sqlite:///absolute/path" or "postgresql://…".
+func OpenRateStore(url string) (*RateStore, error) {
+	var out *capi.RateStore
+	e := detail()
+	if err := failed(capi.Aicp_rate_store_open(url, &out, e), e); err != nil {
+		return nil, err
+	}
+	return &RateStore{hold(out, "RateStore", capi.Aicp_rate_store_free)}, nil
+}
+
+// Close closes the store.
+func (s *RateStore) Close() error { s.h.close(); return nil }
+
+// Serve answers the part "rates" of a message of leases, the whole body as the gate sent it, with the JSON array for
+// the same part of the answer. It waits for the store at most 5 s.
+func (s *RateStore) Serve(ctx context.Context, message []byte) ([]byte, error) {
+	text := string(message) // the caller may change its own when the context ends the waiting
+	return await(ctx, func() ([]byte, error) {
+		p, err := s.h.enter()
+		if err != nil {
+			return nil, err
+		}
+		defer s.h.leave()
+		return bytesOf(func(buf *capi.Buf, e *capi.Error) int { return capi.Aicp_rate_store_serve(p, text, buf, e) })
+	}, nil)
 }

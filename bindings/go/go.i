@@ -77,7 +77,6 @@ AICP_NUL_TEXT(method)
 %ignore aicp_clock;
 %ignore aicp_log_fn;
 %ignore aicp_litellm_event_fn;
-%ignore aicp_lease_source;
 
 /* ---- handles and structures ---------------------------------------------------------------------- */
 %define HANDLE(TYPE)
@@ -99,7 +98,9 @@ LEFT_OUT(TYPE)
 %include "go/types.i"
 
 /* ---- callbacks ------------------------------------------------------------------------------------ */
+%ignore aicp_litellm_stream;
 %ignore aicp_litellm_chat_stream;
+%ignore aicp_litellm_response_stream;
 %{
 #include <time.h>
 
@@ -111,16 +112,17 @@ static int32_t go_event(void *user, const char *data, size_t len) {
 }
 %}
 %inline %{
-/* As aicp_litellm_chat_stream(); each event goes to the Go function of cgo handle `user`. */
-static aicp_status aicp_litellm_chat_stream_go(
+/* As aicp_litellm_stream(); each event goes to the Go function of cgo handle `user`. */
+static aicp_status aicp_litellm_stream_go(
     aicp_litellm *client,
+    const char *path,
     const char *data,
     size_t len,
     uint64_t user,
     aicp_litellm_reply *reply,
     aicp_error *err) {
-    return aicp_litellm_chat_stream(
-        client, data, len, go_event, (void *)(uintptr_t)user, reply, err);
+    return aicp_litellm_stream(
+        client, path, data, len, go_event, (void *)(uintptr_t)user, reply, err);
 }
 
 /* Now, on the clock that deadlines are given in. */

@@ -81,6 +81,12 @@ func (h *handle[T]) close() {
 	}
 }
 
+// answer is what a call gives.
+type answer[T any] struct {
+	value T
+	err   error
+}
+
 // await runs a call that may wait. When the context ends first, the call goes on by itself and drop gets what it
 // makes.
 func await[T any](ctx context.Context, call func() (T, error), drop func(T)) (T, error) {
@@ -91,14 +97,10 @@ func await[T any](ctx context.Context, call func() (T, error), drop func(T)) (T,
 	if ctx.Done() == nil {
 		return call()
 	}
-	type answer struct {
-		value T
-		err   error
-	}
-	done := make(chan answer, 1)
+	done := make(chan answer[T], 1)
 	go func() {
 		value, err := call()
-		done <- answer{value, err}
+		done <- answer[T]{value, err}
 	}()
 	select {
 	case got := <-done:

@@ -131,22 +131,63 @@ type LimiterOptions struct {
 	SlotTTL time.Duration // life of a slot and a ticket
 	Shards  uint32        // a power of two
 	MaxKeys uint32
+
+	Redis               string // "redis://…": where shared rules are counted; "": in this process only
+	RedisPrefix         string // of all keys in Redis
+	RedisConnectTimeout time.Duration
+	RedisConnections    uint32
 }
 
 // Limiter holds the state of all keys of a process. Many goroutines may use it.
 type Limiter struct{ h *handle[capi.Limiter] }
 
-// NewLimiter makes a limiter. Shared rules are counted in this process only; a Gate shares them through its store.
+// NewLimiter makes a limiter.
 func NewLimiter(o LimiterOptions) (*Limiter, error) {
+	leases, err := openLeases(&o)
+	if err != nil {
+		return nil, err
+	}
+	m := capi.Room(int(unsafe.Sizeof(capi.LeaseSource{})))
+	defer m.Free() // the limiter copies it
 	var c capi.LimiterOptions
 	capi.Aicp_limiter_options_init(&c, int64(unsafe.Sizeof(c)))
 	c.Slot_ttl_ns, c.Shards, c.Max_keys = nanoseconds(o.SlotTTL), o.Shards, o.MaxKeys
+	if leases != nil {
+		source := (*capi.LeaseSource)(m.Raw(int(unsafe.Sizeof(capi.LeaseSource{}))))
+		capi.Aicp_redis_leases_source(leases, source)
+		c.Source = source
+	}
 	var out *capi.Limiter
 	e := detail()
 	if err := failed(capi.Aicp_limiter_new(&c, &out, e), e); err != nil {
+		capi.Aicp_redis_leases_free(leases)
 		return nil, err
 	}
-	return &Limiter{hold(out, "Limiter", capi.Aicp_limiter_free)}, nil
+	return &Limiter{hold(out, "Limiter", func(p *capi.Limiter) {
+		capi.Aicp_limiter_free(p)
+		capi.Aicp_redis_leases_free(leases)
+	})}, nil
+}
+
+func openLeases(o *LimiterOptions) (*capi.RedisLeases, error) {
+	if o.Redis == "" {
+		return nil, nil
+	}
+	if err := noNUL("prefix", o.RedisPrefix); err != nil {
+		return nil, err
+	}
+	m := capi.Room(len(o.RedisPrefix) + 16)
+	defer m.Free()
+	var c capi.RedisLeasesOptions
+	capi.Aicp_redis_leases_options_init(&c, int64(unsafe.Sizeof(c)))
+	c.Connect_timeout_ns, c.Connections = nanoseconds(o.RedisConnectTimeout), o.RedisConnections
+	if o.RedisPrefix != "" {
+		c.Prefix = m.Put(o.RedisPrefix)
+	}
+	var out *capi.RedisLeases
+	e := detail()
+	err := failed(capi.Aicp_redis_leases_open(o.Redis, &c, &out, e), e)
+	return out, err
 }
 
 // Close frees the limiter.
@@ -162,6 +203,7 @@ type LimitRequest struct {
 	SlotTTL   time.Duration // life of the slots; 0: the limiter's
 	Wait      time.Duration // how long the shared store may be waited for
 	Now       uint64        // monotonic nanoseconds; 0: read the clock
+	Held      []*Taken      // open takes of the same request: what they charged is not charged again
 }
 
 var memories = sync.Pool{New: func() any { return newMemory(4096) }}
@@ -206,6 +248,8 @@ func (r *LimitRequest) asC() (*capi.LimitRequest, *pooled) {
 	for _, text := range r.Tags {
 		size += len(text)
 	}
+	const ticket = int(unsafe.Sizeof(capi.LimitTicket{}))
+	size += len(r.Held) * ticket
 	own, m := borrow(size + int(unsafe.Sizeof(capi.LimitRequest{})) + 64)
 	c := (*capi.LimitRequest)(m.Raw(int(unsafe.Sizeof(capi.LimitRequest{}))))
 	capi.Aicp_limit_request_init(c, int64(unsafe.Sizeof(*c)))
@@ -226,6 +270,13 @@ func (r *LimitRequest) asC() (*capi.LimitRequest, *pooled) {
 	c.Values, c.Value_count = &list[0], uint64(n)
 	c.Tokens, c.Now_ns, c.Slot_ttl_ns = r.Tokens, r.Now, nanoseconds(r.SlotTTL)
 	c.Deadline_ns = deadline(r.Wait)
+	if n := len(r.Held); n > 0 {
+		c.Held, c.Held_count = (*capi.LimitTicket)(m.Raw(n*ticket)), uint64(n)
+		tickets := unsafe.Slice(c.Held, n)
+		for i, held := range r.Held {
+			held.copyTo(&tickets[i])
+		}
+	}
 	if r.Estimated {
 		c.Flags |= capi.AICP_LIMIT_ESTIMATED
 	}
@@ -302,6 +353,12 @@ func (t *Taken) read(rules *capi.LimitRules, r *capi.LimitResult) {
 			t.Header.Set(name, value)
 		}
 	}
+}
+
+func (t *Taken) copyTo(ticket *capi.LimitTicket) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	*ticket = *t.ticket
 }
 
 func (t *Taken) end(call func(p *capi.Limiter, ticket *capi.LimitTicket)) error {

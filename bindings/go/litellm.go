@@ -19,7 +19,11 @@ type LiteLLMOptions struct {
 	MaxIdle        uint32
 }
 
-// LiteLLM is a client of a LiteLLM proxy. Many goroutines may use it.
+// LiteLLM is a client of a LiteLLM proxy. Many goroutines may use it. When the context of a call ends first, the call
+// runs on for its own timeout and its answer is dropped.
+//
+// The calls of the proxy's routes take its own JSON: a body, or filters, a flat object that becomes the query (nil for
+// none). litellm.h says more about lists in pages and about what LiteLLM answers.
 type LiteLLM struct{ h *handle[capi.LiteLLM] }
 
 // OpenLiteLLM makes a client; it sends nothing yet.
@@ -45,9 +49,30 @@ func (c *LiteLLM) Close() error { c.h.close(); return nil }
 type Reply struct {
 	Status   int // 0: there was no answer
 	Body     []byte
-	CostNano int64 // -1: the proxy did not tell
+	CostNano int64       // -1: the proxy did not tell
+	Usage    *ReplyUsage // nil: the proxy did not tell
 
 	h *handle[capi.LiteLLMReply]
+}
+
+// ReplyUsage is what a call of a model used, in tokens as the endpoint counts them; -1: not told.
+type ReplyUsage struct {
+	Input, Output, Total, Cached int64
+
+	CostNano int64 // told in streams
+}
+
+func readReplyUsage(p *capi.LiteLLMReply) *ReplyUsage {
+	c := new(capi.LiteLLMUsage)
+	c.Size = uint64(unsafe.Sizeof(*c))
+	e := detail()
+	if failed(capi.Aicp_litellm_reply_usage(p, c, e), e) != nil {
+		return nil
+	}
+	return &ReplyUsage{
+		Input: c.Input_tokens, Output: c.Output_tokens, Total: c.Total_tokens, Cached: c.Cached_tokens,
+		CostNano: c.Cost_nano,
+	}
 }
 
 // Header is the value of a response header, "" when it is absent.
@@ -63,6 +88,7 @@ func (r *Reply) Header(name string) string {
 // LiteLLMError is an error of the proxy, in whichever of LiteLLM's shapes it came.
 type LiteLLMError struct {
 	Status  int
+	Relay   int // status for the caller of a service that passes the call on
 	Message string
 	Type    string // "budget_exceeded", …
 	Param   string
@@ -115,6 +141,7 @@ func (c *LiteLLM) run(call func(*capi.LiteLLM, *capi.LiteLLMReply, *capi.Error) 
 		}
 		told := &LiteLLMError{
 			Status:  reply.Status,
+			Relay:   capi.Aicp_litellm_reply_relay(out, status),
 			Message: capi.Text(capi.Aicp_litellm_reply_message(out)),
 			Type:    capi.Text(capi.Aicp_litellm_reply_type(out)),
 			Param:   capi.Text(capi.Aicp_litellm_reply_param(out)),
@@ -132,6 +159,7 @@ func (c *LiteLLM) run(call func(*capi.LiteLLM, *capi.LiteLLMReply, *capi.Error) 
 		nano = -1
 	}
 	reply.CostNano = nano
+	reply.Usage = readReplyUsage(out)
 	return reply, nil
 }
 
@@ -142,6 +170,16 @@ func (c *LiteLLM) send(
 	text := string(data)
 	return c.ask(ctx, func(p *capi.LiteLLM, reply *capi.LiteLLMReply, e *capi.Error) int {
 		return call(p, text, reply, e)
+	})
+}
+
+// sendTo is send for a route with an id in it.
+func (c *LiteLLM) sendTo(
+	ctx context.Context, id string, data []byte,
+	call func(*capi.LiteLLM, string, string, *capi.LiteLLMReply, *capi.Error) int,
+) (*Reply, error) {
+	return c.send(ctx, data, func(p *capi.LiteLLM, text string, reply *capi.LiteLLMReply, e *capi.Error) int {
+		return call(p, id, text, reply, e)
 	})
 }
 
@@ -160,85 +198,30 @@ func (c *LiteLLM) Call(ctx context.Context, method, path string, body []byte) (*
 	})
 }
 
-// Health asks whether the proxy is ready.
-func (c *LiteLLM) Health(ctx context.Context) (*Reply, error) {
-	return c.ask(ctx, capi.Aicp_litellm_health)
-}
-
-// Models asks for the names that the key may use.
-func (c *LiteLLM) Models(ctx context.Context) (*Reply, error) {
-	return c.ask(ctx, capi.Aicp_litellm_models)
-}
-
-// ModelInfo asks for every deployment with prices and limits.
-func (c *LiteLLM) ModelInfo(ctx context.Context) (*Reply, error) {
-	return c.ask(ctx, capi.Aicp_litellm_model_info)
-}
-
-// KeyGenerate makes a key; the answer's "key" is shown this once.
-func (c *LiteLLM) KeyGenerate(ctx context.Context, body []byte) (*Reply, error) {
-	return c.send(ctx, body, capi.Aicp_litellm_key_generate)
-}
-
-// KeyInfo tells what is known of a key or the hash of one.
-func (c *LiteLLM) KeyInfo(ctx context.Context, key string) (*Reply, error) {
-	return c.send(ctx, []byte(key), capi.Aicp_litellm_key_info)
-}
-
-// KeyList asks for all keys, as one array.
-func (c *LiteLLM) KeyList(ctx context.Context) (*Reply, error) {
-	return c.ask(ctx, capi.Aicp_litellm_key_list)
-}
-
-// KeyUpdate changes the "key" that the body names.
-func (c *LiteLLM) KeyUpdate(ctx context.Context, body []byte) (*Reply, error) {
-	return c.send(ctx, body, capi.Aicp_litellm_key_update)
-}
-
-// KeyDelete deletes a key, or the one of a hash.
-func (c *LiteLLM) KeyDelete(ctx context.Context, key string) (*Reply, error) {
-	return c.send(ctx, []byte(key), capi.Aicp_litellm_key_delete)
-}
-
-// TeamNew makes a team.
-func (c *LiteLLM) TeamNew(ctx context.Context, body []byte) (*Reply, error) {
-	return c.send(ctx, body, capi.Aicp_litellm_team_new)
-}
-
-// TeamInfo tells what is known of a team.
-func (c *LiteLLM) TeamInfo(ctx context.Context, id string) (*Reply, error) {
-	return c.send(ctx, []byte(id), capi.Aicp_litellm_team_info)
-}
-
-// TeamList asks for all teams, as one array.
-func (c *LiteLLM) TeamList(ctx context.Context) (*Reply, error) {
-	return c.ask(ctx, capi.Aicp_litellm_team_list)
-}
-
-// TeamUpdate changes the "team_id" that the body names.
-func (c *LiteLLM) TeamUpdate(ctx context.Context, body []byte) (*Reply, error) {
-	return c.send(ctx, body, capi.Aicp_litellm_team_update)
-}
-
-// TeamDelete deletes a team.
-func (c *LiteLLM) TeamDelete(ctx context.Context, id string) (*Reply, error) {
-	return c.send(ctx, []byte(id), capi.Aicp_litellm_team_delete)
-}
-
-// Chat asks a model and waits for the whole answer. It is sent once.
-func (c *LiteLLM) Chat(ctx context.Context, body []byte) (*Reply, error) {
-	return c.send(ctx, body, capi.Aicp_litellm_chat)
-}
-
-// ChatStream asks a model with "stream": true in the body, and gives the JSON of each event to fn. An error of fn ends
-// the stream and comes out of the call; so does the end of the context, at the next event.
+// ChatStream is Stream of /v1/chat/completions.
 func (c *LiteLLM) ChatStream(ctx context.Context, body []byte, fn func(event []byte) error) (*Reply, error) {
+	return c.Stream(ctx, "/v1/chat/completions", body, fn)
+}
+
+// ResponseStream is Stream of /v1/responses.
+func (c *LiteLLM) ResponseStream(ctx context.Context, body []byte, fn func(event []byte) error) (*Reply, error) {
+	return c.Stream(ctx, "/v1/responses", body, fn)
+}
+
+// Stream posts a body with "stream": true in it, and gives the JSON of each event of the answer to fn. An error of fn
+// ends the stream and comes out of the call; so does the end of the context, at the next event.
+func (c *LiteLLM) Stream(
+	ctx context.Context, path string, body []byte, fn func(event []byte) error,
+) (*Reply, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, ended(err)
 	}
+	if err := noNUL("path", path); err != nil {
+		return nil, err
+	}
 	text := string(body)
 	return c.run(func(p *capi.LiteLLM, reply *capi.LiteLLMReply, e *capi.Error) (int, error) {
-		return capi.Stream(p, text, func(event []byte) error {
+		return capi.Stream(p, path, text, func(event []byte) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}

@@ -220,8 +220,35 @@ func TestTakesAreGivenBack(t *testing.T) {
 	if len(states) != 2 || left["one"] != 0 || left["slot"] != 1 {
 		t.Fatalf("%+v", states)
 	}
+	held := take("c")
+	again, err = limiter.Take(rules, &LimitRequest{User: "c", Held: []*Taken{held}})
+	must(t, err)
+	want(t, "with what is held", again.Allowed, true)
 	_, err = limiter.Take(rules, &LimitRequest{User: strings.Repeat("x", 10_000)})
 	wantCode(t, err, ErrLimit)
+}
+
+func TestSharedLimitsAreServed(t *testing.T) {
+	store, err := OpenRateStore("sqlite:///" + t.TempDir() + "/rates.db")
+	must(t, err)
+	defer store.Close()
+	out, err := store.Serve(context.Background(), []byte(`{"format": "aicp-leases/1", "node": "n", "boot": "b"}`))
+	must(t, err)
+	want(t, "out", len(out), 0)
+	_, err = store.Serve(context.Background(), []byte(`{`))
+	wantCode(t, err, ErrParse)
+	_, err = OpenRateStore("nonsense://")
+	wantCode(t, err, ErrInvalid)
+	_, err = NewLimiter(LimiterOptions{Redis: "nonsense://", RedisPrefix: "x:"})
+	wantCode(t, err, ErrInvalid)
+	limiter, err := NewLimiter(LimiterOptions{Redis: "redis://127.0.0.1:1/0", RedisConnectTimeout: time.Second})
+	must(t, err) // a server that is away is no error: the rule decides
+	rules, err := ParseLimitRules([]byte(`[{"id": "r", "kind": "requests", "limit": 3, "window": "1h", "shared": true}]`), 0)
+	must(t, err)
+	taken, err := limiter.Take(rules, &LimitRequest{Wait: time.Second})
+	must(t, err)
+	want(t, "degraded", taken.Degraded && taken.Allowed, true)
+	must(t, limiter.Close())
 }
 
 // -- guardrail -----------------------------------------------------------------------------------------
@@ -578,6 +605,12 @@ type proxy struct {
 	held  chan struct{}
 }
 
+// bodies of answers that the client reads.
+var proxyAnswers = map[string]string{
+	"/v1/models": `{"data": [{"id": "m"}]}`,
+	"/key/list":  `{"keys": [], "total_count": 0, "current_page": 1, "total_pages": 1}`,
+}
+
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	p.mu.Lock()
@@ -591,11 +624,9 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, `{"error": {"message": "slow down", "type": "throttling_error", "param": "p", "code": "429"}}`)
 	case strings.Contains(string(body), `"stream":true`):
 		w.Header().Set("Content-Type", "text/event-stream")
-		io.WriteString(w, "data: {\"n\": 1}\n\ndata: {\"n\": 2}\n\ndata: [DONE]\n\n")
-	case r.URL.Path == "/v1/models":
-		io.WriteString(w, `{"data": [{"id": "m"}]}`)
-	case r.URL.Path == "/key/list":
-		io.WriteString(w, `{"keys": [], "total_count": 0, "current_page": 1, "total_pages": 1}`)
+		io.WriteString(w, "data: {\"n\": 1}\n\ndata: {\"n\": 2, \"usage\": {\"prompt_tokens\": 3, \"completion_tokens\": 4}}\n\ndata: [DONE]\n\n")
+	case proxyAnswers[r.URL.Path] != "":
+		io.WriteString(w, proxyAnswers[r.URL.Path])
 	default:
 		w.Header().Set("x-litellm-response-cost", "0.0000125")
 		io.WriteString(w, `{"echo": true}`)
@@ -636,10 +667,14 @@ func TestAProxyIsAsked(t *testing.T) {
 		"GET /team/info":            func() (*Reply, error) { return client.TeamInfo(ctx, "t") },
 		"POST /team/update":         func() (*Reply, error) { return client.TeamUpdate(ctx, []byte("{}")) },
 		"POST /team/delete":         func() (*Reply, error) { return client.TeamDelete(ctx, "t") },
+		"PATCH /model/m1/update":    func() (*Reply, error) { return client.ModelPatch(ctx, "m1", []byte(`{"model_name": "x"}`)) },
+		"GET /spend/keys":           func() (*Reply, error) { return client.SpendKeys(ctx, nil) },
 		"POST /v1/chat/completions": func() (*Reply, error) { return client.Chat(ctx, []byte("{}")) },
 	} {
 		_, err := call()
-		must(t, err)
+		if err != nil {
+			t.Fatal(name, err)
+		}
 		served.mu.Lock()
 		want(t, "path", served.paths[len(served.paths)-1], name)
 		served.mu.Unlock()
@@ -661,12 +696,16 @@ func TestStreamsAreReadEventByEvent(t *testing.T) {
 	ctx := context.Background()
 	body := []byte(`{"stream":true}`)
 	var events []string
-	_, err = client.ChatStream(ctx, body, func(event []byte) error {
+	reply, err := client.ChatStream(ctx, body, func(event []byte) error {
 		events = append(events, string(event))
 		return nil
 	})
 	must(t, err)
-	want(t, "events", strings.Join(events, ""), `{"n": 1}{"n": 2}`)
+	want(t, "events", len(events), 2)
+	want(t, "first", events[0], `{"n": 1}`)
+	if reply.Usage == nil || reply.Usage.Input != 3 || reply.Usage.Output != 4 {
+		t.Fatalf("%+v", reply.Usage)
+	}
 	enough := errors.New("enough")
 	_, err = client.ChatStream(ctx, body, func([]byte) error { return enough })
 	wantCode(t, err, ErrCallback)
@@ -677,6 +716,6 @@ func TestStreamsAreReadEventByEvent(t *testing.T) {
 		defer func() { want(t, "panic", recover().(string), "out of it") }()
 		client.ChatStream(ctx, body, func([]byte) error { panic("out of it") })
 	}()
-	_, err = client.ChatStream(ctx, body, func([]byte) error { return nil })
+	_, err = client.ResponseStream(ctx, body, func([]byte) error { return nil })
 	must(t, err)
 }

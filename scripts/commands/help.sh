@@ -10,7 +10,7 @@ main() {
   status [--json]     what runs, and where
   logs [NAME] [-f]    the logs of litellm, echo, postgres
   demo [ARGUMENT…]    real requests through the proxy: request, verdict, why, microseconds
-  test [STAGE…]       unit, asan, lint, python, integration; all of them without a name
+  test [STAGE…]       unit, asan, lint, python, go, integration; all of them without a name
   test --full         also tsan, fuzz, and the whole of clang-tidy
   bench [NAME…]       benchmarks; without a name lists them
   fuzz [NAME] [SECONDS]   fuzzes one target or all, 60 s each

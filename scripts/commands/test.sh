@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 need_library packages process build postgres litellm instance results
 
-STAGES=(unit asan lint python integration)
+STAGES=(unit asan lint python go integration)
 FULL_STAGES=(tsan fuzz)
 
 main() {
@@ -77,6 +77,25 @@ stage_python() {
   mkdir -p "$STATE/python"
   ln -sfn "$ROOT/bindings/python/tests" "$STATE/python/tests"
   results_pytest bindings "$STATE/python/tests" -c bindings/python/pyproject.toml
+}
+
+# The module as its users build it: with an installed library that pkg-config knows, without SWIG and CMake. First with
+# the race detector, then with Debian's own Go, the oldest that must do, where another one is found first.
+stage_go() {
+  local work=$STATE/go debian=/usr/lib/go-1.19/bin
+  build_preset debug || {
+    results_add 0 1
+    return
+  }
+  rm -rf "$work"
+  quietly "$STATE/logs/go-install.log" cmake --install build/debug --prefix "$work" || return
+  PKG_CONFIG_PATH=$(dirname "$(find "$work" -name aicp.pc -print -quit)")
+  LD_LIBRARY_PATH=$(dirname "$PKG_CONFIG_PATH")
+  export PKG_CONFIG_PATH LD_LIBRARY_PATH GOTOOLCHAIN=local GOPROXY=off GOFLAGS=-mod=readonly
+  results_go race -race
+  if [ -x $debian/go ] && [ "$(command -v go)" != $debian/go ]; then
+    PATH=$debian:$PATH results_go debian
+  fi
 }
 
 stage_integration() {

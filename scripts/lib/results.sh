@@ -96,6 +96,21 @@ results_pytest() { # NAME FOLDER [OPTION…]
   results_add "$passed" "$failed" "$skipped"
 }
 
+results_go() { # NAME [OPTION…]
+  local log=$STATE/logs/go-$1.log status=0 passed failed skipped
+  shift
+  (cd bindings/go && go test -count=1 -timeout 300s -v "$@" ./...) >"$log" 2>&1 </dev/null || status=$?
+  passed=$(grep -c '^--- PASS: ' "$log" || true)
+  failed=$(grep -c '^--- FAIL: ' "$log" || true)
+  skipped=$(grep -c '^--- SKIP: ' "$log" || true)
+  if [ $status -ne 0 ] || [ "$passed" -eq 0 ]; then
+    [ "$failed" -gt 0 ] || failed=1
+    grep -vE '^(=== |--- (PASS|SKIP): |PASS$)' "$log" | tail -n 60 | sed 's/^/  | /' >&2
+    warn "the whole output is in $log"
+  fi
+  results_add "$passed" "$failed" "$skipped"
+}
+
 results_count() { # TEXT WORD
   local number
   number=$(grep -oE "[0-9]+ $2" <<<"$1" | head -n 1 | cut -d' ' -f1 || true)

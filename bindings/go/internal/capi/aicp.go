@@ -28,36 +28,36 @@ typedef struct { void* array; intgo len; intgo cap; } _goslice_;
 
 
 typedef _gostring_ swig_type_1;
-typedef long long swig_type_2;
+typedef _gostring_ swig_type_2;
 typedef long long swig_type_3;
-typedef _gostring_ swig_type_4;
+typedef long long swig_type_4;
 typedef _gostring_ swig_type_5;
 typedef _gostring_ swig_type_6;
-typedef long long swig_type_7;
+typedef _gostring_ swig_type_7;
 typedef long long swig_type_8;
 typedef long long swig_type_9;
 typedef long long swig_type_10;
-typedef _gostring_ swig_type_11;
+typedef long long swig_type_11;
 typedef _gostring_ swig_type_12;
-typedef long long swig_type_13;
+typedef _gostring_ swig_type_13;
 typedef long long swig_type_14;
 typedef long long swig_type_15;
 typedef long long swig_type_16;
-typedef _gostring_ swig_type_17;
-typedef long long swig_type_18;
+typedef long long swig_type_17;
+typedef _gostring_ swig_type_18;
 typedef long long swig_type_19;
 typedef long long swig_type_20;
 typedef long long swig_type_21;
-typedef _gostring_ swig_type_22;
-typedef long long swig_type_23;
+typedef long long swig_type_22;
+typedef _gostring_ swig_type_23;
 typedef long long swig_type_24;
 typedef long long swig_type_25;
 typedef long long swig_type_26;
 typedef long long swig_type_27;
 typedef long long swig_type_28;
-typedef _gostring_ swig_type_29;
-typedef long long swig_type_30;
-typedef _gostring_ swig_type_31;
+typedef long long swig_type_29;
+typedef _gostring_ swig_type_30;
+typedef long long swig_type_31;
 typedef _gostring_ swig_type_32;
 typedef _gostring_ swig_type_33;
 typedef _gostring_ swig_type_34;
@@ -68,12 +68,12 @@ typedef _gostring_ swig_type_38;
 typedef _gostring_ swig_type_39;
 typedef _gostring_ swig_type_40;
 typedef _gostring_ swig_type_41;
-typedef long long swig_type_42;
-typedef _gostring_ swig_type_43;
+typedef _gostring_ swig_type_42;
+typedef long long swig_type_43;
 typedef _gostring_ swig_type_44;
 typedef _gostring_ swig_type_45;
-typedef long long swig_type_46;
-typedef _gostring_ swig_type_47;
+typedef _gostring_ swig_type_46;
+typedef long long swig_type_47;
 typedef _gostring_ swig_type_48;
 typedef _gostring_ swig_type_49;
 typedef _gostring_ swig_type_50;
@@ -81,10 +81,10 @@ typedef _gostring_ swig_type_51;
 typedef _gostring_ swig_type_52;
 typedef _gostring_ swig_type_53;
 typedef _gostring_ swig_type_54;
-typedef long long swig_type_55;
-typedef _gostring_ swig_type_56;
-typedef long long swig_type_57;
-typedef _gostring_ swig_type_58;
+typedef _gostring_ swig_type_55;
+typedef long long swig_type_56;
+typedef _gostring_ swig_type_57;
+typedef long long swig_type_58;
 typedef _gostring_ swig_type_59;
 typedef _gostring_ swig_type_60;
 typedef _gostring_ swig_type_61;
@@ -92,21 +92,21 @@ typedef _gostring_ swig_type_62;
 typedef _gostring_ swig_type_63;
 typedef _gostring_ swig_type_64;
 typedef _gostring_ swig_type_65;
-typedef long long swig_type_66;
-typedef _gostring_ swig_type_67;
+typedef _gostring_ swig_type_66;
+typedef long long swig_type_67;
 typedef _gostring_ swig_type_68;
 typedef _gostring_ swig_type_69;
-typedef long long swig_type_70;
-typedef _gostring_ swig_type_71;
+typedef _gostring_ swig_type_70;
+typedef long long swig_type_71;
 typedef _gostring_ swig_type_72;
 typedef _gostring_ swig_type_73;
 typedef _gostring_ swig_type_74;
-typedef long long swig_type_75;
-typedef _gostring_ swig_type_76;
+typedef _gostring_ swig_type_75;
+typedef long long swig_type_76;
 typedef _gostring_ swig_type_77;
 typedef _gostring_ swig_type_78;
 typedef _gostring_ swig_type_79;
-typedef long long swig_type_80;
+typedef _gostring_ swig_type_80;
 typedef long long swig_type_81;
 typedef long long swig_type_82;
 typedef long long swig_type_83;
@@ -119,59 +119,59 @@ typedef long long swig_type_89;
 typedef long long swig_type_90;
 typedef long long swig_type_91;
 typedef long long swig_type_92;
-typedef _gostring_ swig_type_93;
+typedef long long swig_type_93;
 typedef _gostring_ swig_type_94;
 typedef _gostring_ swig_type_95;
 typedef _gostring_ swig_type_96;
-typedef _goslice_ swig_type_97;
-typedef _gostring_ swig_type_98;
-typedef long long swig_type_99;
-typedef _gostring_ swig_type_100;
+typedef _gostring_ swig_type_97;
+typedef _goslice_ swig_type_98;
+typedef _gostring_ swig_type_99;
+typedef long long swig_type_100;
 typedef _gostring_ swig_type_101;
 typedef _gostring_ swig_type_102;
 typedef _gostring_ swig_type_103;
 typedef _gostring_ swig_type_104;
 typedef _gostring_ swig_type_105;
-typedef long long swig_type_106;
+typedef _gostring_ swig_type_106;
 typedef long long swig_type_107;
 typedef long long swig_type_108;
-typedef _gostring_ swig_type_109;
+typedef long long swig_type_109;
 typedef _gostring_ swig_type_110;
-typedef long long swig_type_111;
+typedef _gostring_ swig_type_111;
 typedef long long swig_type_112;
 typedef long long swig_type_113;
-typedef _gostring_ swig_type_114;
-typedef long long swig_type_115;
+typedef long long swig_type_114;
+typedef _gostring_ swig_type_115;
 typedef long long swig_type_116;
 typedef long long swig_type_117;
-typedef _gostring_ swig_type_118;
-typedef long long swig_type_119;
+typedef long long swig_type_118;
+typedef _gostring_ swig_type_119;
 typedef long long swig_type_120;
 typedef long long swig_type_121;
-typedef _gostring_ swig_type_122;
+typedef long long swig_type_122;
 typedef _gostring_ swig_type_123;
-typedef long long swig_type_124;
-typedef _gostring_ swig_type_125;
-typedef long long swig_type_126;
+typedef _gostring_ swig_type_124;
+typedef long long swig_type_125;
+typedef _gostring_ swig_type_126;
 typedef long long swig_type_127;
 typedef long long swig_type_128;
 typedef long long swig_type_129;
 typedef long long swig_type_130;
 typedef long long swig_type_131;
-typedef _gostring_ swig_type_132;
-typedef long long swig_type_133;
+typedef long long swig_type_132;
+typedef _gostring_ swig_type_133;
 typedef long long swig_type_134;
-typedef _gostring_ swig_type_135;
-typedef long long swig_type_136;
-typedef _gostring_ swig_type_137;
-typedef long long swig_type_138;
-typedef _gostring_ swig_type_139;
-typedef long long swig_type_140;
+typedef long long swig_type_135;
+typedef _gostring_ swig_type_136;
+typedef long long swig_type_137;
+typedef _gostring_ swig_type_138;
+typedef long long swig_type_139;
+typedef _gostring_ swig_type_140;
 typedef long long swig_type_141;
 typedef long long swig_type_142;
 typedef long long swig_type_143;
 typedef long long swig_type_144;
-typedef long long swig_type_145;
+typedef _gostring_ swig_type_145;
 typedef long long swig_type_146;
 typedef long long swig_type_147;
 typedef long long swig_type_148;
@@ -181,22 +181,22 @@ typedef long long swig_type_151;
 typedef long long swig_type_152;
 typedef long long swig_type_153;
 typedef long long swig_type_154;
-typedef _gostring_ swig_type_155;
+typedef long long swig_type_155;
 typedef long long swig_type_156;
 typedef long long swig_type_157;
-typedef long long swig_type_158;
-typedef _gostring_ swig_type_159;
+typedef _gostring_ swig_type_158;
+typedef long long swig_type_159;
 typedef long long swig_type_160;
-typedef _gostring_ swig_type_161;
-typedef long long swig_type_162;
+typedef long long swig_type_161;
+typedef _gostring_ swig_type_162;
 typedef long long swig_type_163;
-typedef long long swig_type_164;
+typedef _gostring_ swig_type_164;
 typedef long long swig_type_165;
-typedef _gostring_ swig_type_166;
+typedef long long swig_type_166;
 typedef long long swig_type_167;
 typedef long long swig_type_168;
-typedef long long swig_type_169;
-typedef _gostring_ swig_type_170;
+typedef _gostring_ swig_type_169;
+typedef long long swig_type_170;
 typedef long long swig_type_171;
 typedef long long swig_type_172;
 typedef _gostring_ swig_type_173;
@@ -204,21 +204,21 @@ typedef long long swig_type_174;
 typedef long long swig_type_175;
 typedef _gostring_ swig_type_176;
 typedef long long swig_type_177;
-typedef _gostring_ swig_type_178;
-typedef long long swig_type_179;
-typedef _gostring_ swig_type_180;
-typedef long long swig_type_181;
-typedef _gostring_ swig_type_182;
-typedef long long swig_type_183;
-typedef _gostring_ swig_type_184;
-typedef long long swig_type_185;
-typedef _gostring_ swig_type_186;
+typedef long long swig_type_178;
+typedef _gostring_ swig_type_179;
+typedef long long swig_type_180;
+typedef _gostring_ swig_type_181;
+typedef long long swig_type_182;
+typedef _gostring_ swig_type_183;
+typedef long long swig_type_184;
+typedef _gostring_ swig_type_185;
+typedef long long swig_type_186;
 typedef _gostring_ swig_type_187;
 typedef long long swig_type_188;
-typedef long long swig_type_189;
+typedef _gostring_ swig_type_189;
 typedef _gostring_ swig_type_190;
-typedef _gostring_ swig_type_191;
-typedef _gostring_ swig_type_192;
+typedef long long swig_type_191;
+typedef long long swig_type_192;
 typedef _gostring_ swig_type_193;
 typedef _gostring_ swig_type_194;
 typedef _gostring_ swig_type_195;
@@ -231,345 +231,508 @@ typedef _gostring_ swig_type_201;
 typedef _gostring_ swig_type_202;
 typedef _gostring_ swig_type_203;
 typedef _gostring_ swig_type_204;
-typedef long long swig_type_205;
+typedef _gostring_ swig_type_205;
 typedef _gostring_ swig_type_206;
 typedef _gostring_ swig_type_207;
 typedef _gostring_ swig_type_208;
 typedef _gostring_ swig_type_209;
 typedef _gostring_ swig_type_210;
 typedef _gostring_ swig_type_211;
-typedef long long swig_type_212;
+typedef _gostring_ swig_type_212;
 typedef _gostring_ swig_type_213;
-typedef long long swig_type_214;
-typedef long long swig_type_215;
-typedef long long swig_type_216;
-typedef long long swig_type_217;
-typedef long long swig_type_218;
-typedef long long swig_type_219;
-typedef long long swig_type_220;
-typedef long long swig_type_221;
-typedef long long swig_type_222;
-typedef long long swig_type_223;
+typedef _gostring_ swig_type_214;
+typedef _gostring_ swig_type_215;
+typedef _gostring_ swig_type_216;
+typedef _gostring_ swig_type_217;
+typedef _gostring_ swig_type_218;
+typedef _gostring_ swig_type_219;
+typedef _gostring_ swig_type_220;
+typedef _gostring_ swig_type_221;
+typedef _gostring_ swig_type_222;
+typedef _gostring_ swig_type_223;
 typedef _gostring_ swig_type_224;
 typedef _gostring_ swig_type_225;
 typedef _gostring_ swig_type_226;
 typedef _gostring_ swig_type_227;
-typedef long long swig_type_228;
-extern void _wrap_Swig_free_capi_c2b5bc92774151d2(uintptr_t arg1);
-extern uintptr_t _wrap_Swig_malloc_capi_c2b5bc92774151d2(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_litellm_chat_stream_go_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_1 arg2, swig_type_2 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_type_3 _wrap_aicp_go_monotonic_ns_capi_c2b5bc92774151d2(void);
-extern swig_intgo _wrap_aicp_litellm_call_bare_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_4 arg2, swig_type_5 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_voidp _wrap_aicp_status_name_capi_c2b5bc92774151d2(swig_intgo arg1);
-extern swig_voidp _wrap_aicp_status_text_capi_c2b5bc92774151d2(swig_intgo arg1);
-extern void _wrap_aicp_error_clear_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_version_capi_c2b5bc92774151d2(void);
-extern void _wrap_aicp_buf_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_money_parse_capi_c2b5bc92774151d2(swig_type_6 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_type_7 _wrap_aicp_money_format_capi_c2b5bc92774151d2(swig_type_8 arg1, swig_voidp arg2);
-extern void _wrap_aicp_policy_set_options_init_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_9 arg2);
-extern void _wrap_aicp_policy_entities_options_init_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_10 arg2);
-extern swig_intgo _wrap_aicp_policy_set_parse_capi_c2b5bc92774151d2(swig_type_11 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_set_link_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_12 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_policy_set_ref_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern void _wrap_aicp_policy_set_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_13 _wrap_aicp_policy_set_count_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_14 _wrap_aicp_policy_set_template_count_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_set_id_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_15 arg2);
-extern swig_voidp _wrap_aicp_policy_set_template_id_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_16 arg2);
-extern swig_intgo _wrap_aicp_policy_set_find_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_17 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_set_effect_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_18 arg2);
-extern swig_intgo _wrap_aicp_policy_set_line_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_19 arg2);
-extern swig_intgo _wrap_aicp_policy_set_column_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_20 arg2);
-extern swig_voidp _wrap_aicp_policy_set_annotation_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_21 arg2, swig_type_22 arg3);
-extern swig_type_23 _wrap_aicp_policy_set_annotation_count_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_24 arg2);
-extern swig_voidp _wrap_aicp_policy_set_annotation_key_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_25 arg2, swig_type_26 arg3);
-extern swig_voidp _wrap_aicp_policy_set_annotation_value_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_27 arg2, swig_type_28 arg3);
-extern swig_intgo _wrap_aicp_policy_entities_parse_capi_c2b5bc92774151d2(swig_type_29 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_policy_entities_ref_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern void _wrap_aicp_policy_entities_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_30 _wrap_aicp_policy_entities_count_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_entities_contains_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_31 arg2, swig_type_32 arg3);
-extern swig_intgo _wrap_aicp_policy_request_new_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_policy_request_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern void _wrap_aicp_policy_request_reset_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_request_set_principal_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_33 arg2, swig_type_34 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_action_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_35 arg2, swig_type_36 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_resource_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_37 arg2, swig_type_38 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_context_json_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_39 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_policy_request_context_bool_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_40 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_long_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_41 arg2, swig_type_42 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_string_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_43 arg2, swig_type_44 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_string_set_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_45 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_46 arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_request_context_entity_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_47 arg2, swig_type_48 arg3, swig_type_49 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_policy_request_context_ip_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_50 arg2, swig_type_51 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_decimal_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_52 arg2, swig_type_53 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_datetime_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_54 arg2, swig_type_55 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_duration_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_56 arg2, swig_type_57 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_json_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_58 arg2, swig_type_59 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_begin_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_60 arg2, swig_type_61 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_parent_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_62 arg2, swig_type_63 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_bool_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_64 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_long_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_65 arg2, swig_type_66 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_67 arg2, swig_type_68 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_69 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_70 arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_entity_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_71 arg2, swig_type_72 arg3, swig_type_73 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_74 arg2, swig_type_75 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_76 arg2, swig_type_77 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_json_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_78 arg2, swig_type_79 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_authorize_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_intgo arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_response_new_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_policy_response_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_response_decision_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_80 _wrap_aicp_policy_response_reason_count_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_response_reason_id_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_81 arg2);
-extern swig_type_82 _wrap_aicp_policy_response_reason_index_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_83 arg2);
-extern swig_type_84 _wrap_aicp_policy_response_error_count_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_response_error_id_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_85 arg2);
-extern swig_type_86 _wrap_aicp_policy_response_error_index_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_87 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_kind_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_88 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_status_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_89 arg2);
-extern swig_voidp _wrap_aicp_policy_response_error_message_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_90 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_line_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_91 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_column_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_92 arg2);
-extern swig_voidp _wrap_aicp_policy_error_name_capi_c2b5bc92774151d2(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_tokenizer_open_capi_c2b5bc92774151d2(swig_type_93 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_tokenizer_ref_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern void _wrap_aicp_tokenizer_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_tokenizer_name_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_tokenizer_vocab_size_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_tokenizer_count_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_94 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_encode_into_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_95 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_encode_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_96 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_decode_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_97 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_tokenizer_truncate_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_98 arg2, swig_type_99 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_voidp _wrap_aicp_count_quality_name_capi_c2b5bc92774151d2(swig_intgo arg1);
-extern swig_voidp _wrap_aicp_token_profile_find_capi_c2b5bc92774151d2(swig_type_100 arg1);
-extern swig_voidp _wrap_aicp_token_profile_family_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_token_profile_encoding_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_token_profile_quality_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_cost_request_new_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_cost_request_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern void _wrap_aicp_cost_request_reset_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_cost_request_parse_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_101 arg2, swig_voidp arg3);
-extern void _wrap_aicp_cost_request_set_kind_capi_c2b5bc92774151d2(swig_voidp arg1, swig_intgo arg2);
-extern void _wrap_aicp_cost_request_set_model_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_102 arg2);
-extern void _wrap_aicp_cost_request_model_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_message_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_103 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_name_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_104 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_text_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_105 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_tokens_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_106 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_image_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_107 arg2, swig_type_108 arg3, swig_intgo arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_cost_request_add_image_url_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_109 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_cost_request_add_tools_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_110 arg2, swig_voidp arg3);
-extern void _wrap_aicp_cost_request_set_max_tokens_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_111 arg2);
-extern void _wrap_aicp_cost_request_set_n_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_112 arg2);
-extern void _wrap_aicp_cost_request_set_long_cache_capi_c2b5bc92774151d2(swig_voidp arg1, swig_intgo arg2);
-extern swig_intgo _wrap_aicp_cost_request_count_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_price_table_options_init_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_113 arg2);
-extern swig_intgo _wrap_aicp_price_table_parse_capi_c2b5bc92774151d2(swig_type_114 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_price_table_ref_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern void _wrap_aicp_price_table_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_115 _wrap_aicp_price_table_count_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_116 _wrap_aicp_price_table_rounded_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_table_version_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_table_at_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_117 arg2);
-extern swig_intgo _wrap_aicp_price_table_find_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_118 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_price_key_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_provider_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_mode_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_version_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_119 _wrap_aicp_price_valid_from_ns_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_120 _wrap_aicp_price_max_input_tokens_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_121 _wrap_aicp_price_max_output_tokens_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_deprecation_date_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_price_known_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_price_get_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_122 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_model_list_parse_capi_c2b5bc92774151d2(swig_type_123 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_model_list_ref_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern void _wrap_aicp_model_list_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_124 _wrap_aicp_model_list_count_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_model_list_find_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_125 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_model_list_name_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_126 arg2);
-extern swig_voidp _wrap_aicp_model_list_provider_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_127 arg2);
-extern swig_voidp _wrap_aicp_model_list_litellm_model_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_128 arg2);
-extern swig_voidp _wrap_aicp_model_list_price_key_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_129 arg2);
-extern swig_voidp _wrap_aicp_model_list_fallback_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_130 arg2, swig_type_131 arg3);
-extern swig_voidp _wrap_aicp_model_list_alias_member_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_132 arg2, swig_type_133 arg3);
-extern swig_voidp _wrap_aicp_cost_part_name_capi_c2b5bc92774151d2(swig_intgo arg1);
-extern void _wrap_aicp_cost_options_init_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_134 arg2);
-extern swig_intgo _wrap_aicp_cost_estimate_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_cost_estimate_body_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_135 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_usage_init_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_136 arg2);
-extern swig_intgo _wrap_aicp_usage_parse_capi_c2b5bc92774151d2(swig_type_137 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_of_usage_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_limit_rules_options_init_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_138 arg2);
-extern swig_intgo _wrap_aicp_limit_rules_parse_capi_c2b5bc92774151d2(swig_type_139 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_limit_rules_ref_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern void _wrap_aicp_limit_rules_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_140 _wrap_aicp_limit_rules_count_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_limit_rules_id_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_141 arg2);
-extern swig_intgo _wrap_aicp_limit_rules_get_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_142 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_limiter_options_init_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_143 arg2);
-extern swig_intgo _wrap_aicp_limiter_new_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_limiter_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern void _wrap_aicp_limit_request_init_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_144 arg2);
-extern void _wrap_aicp_limit_result_init_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_145 arg2);
-extern swig_intgo _wrap_aicp_limiter_take_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern void _wrap_aicp_limiter_settle_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_type_146 arg3, swig_type_147 arg4);
-extern void _wrap_aicp_limiter_cancel_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_type_148 arg3);
-extern void _wrap_aicp_limiter_refund_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_type_149 arg3);
-extern swig_intgo _wrap_aicp_limiter_renew_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_type_150 arg3, swig_type_151 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_limiter_peek_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_type_152 arg5, swig_voidp arg6, swig_voidp arg7);
-extern swig_intgo _wrap_aicp_limiter_flush_capi_c2b5bc92774151d2(swig_voidp arg1, swig_intgo arg2, swig_type_153 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_limiter_stats_get_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_limit_headers_format_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_guard_action_name_capi_c2b5bc92774151d2(swig_intgo arg1);
-extern swig_voidp _wrap_aicp_guard_category_name_capi_c2b5bc92774151d2(swig_intgo arg1);
-extern void _wrap_aicp_guard_options_init_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_154 arg2);
-extern swig_intgo _wrap_aicp_guard_profile_parse_capi_c2b5bc92774151d2(swig_type_155 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_guard_profile_ref_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern void _wrap_aicp_guard_profile_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_profile_name_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_156 _wrap_aicp_guard_profile_version_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_session_new_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_guard_session_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern void _wrap_aicp_guard_session_reset_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_157 _wrap_aicp_guard_session_count_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_session_action_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern double _wrap_aicp_guard_session_risk_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_158 _wrap_aicp_guard_session_match_count_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_restore_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_159 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_guard_scan_options_init_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_160 arg2);
-extern swig_intgo _wrap_aicp_guard_result_new_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_guard_result_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_scan_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_161 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_guard_result_action_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern double _wrap_aicp_guard_result_risk_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern double _wrap_aicp_guard_result_score_capi_c2b5bc92774151d2(swig_voidp arg1, swig_intgo arg2);
-extern swig_type_162 _wrap_aicp_guard_result_finding_count_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_result_finding_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_163 arg2);
-extern swig_type_164 _wrap_aicp_guard_result_match_count_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_result_rewritten_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_result_text_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2);
-extern swig_intgo _wrap_aicp_guard_result_error_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_result_truncated_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_165 _wrap_aicp_guard_result_bytes_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_result_reason_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_stream_open_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_guard_stream_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_stream_feed_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_166 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_guard_stream_finish_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_guard_stream_released_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_guard_stream_result_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_167 _wrap_aicp_guard_rule_count_capi_c2b5bc92774151d2(void);
-extern swig_voidp _wrap_aicp_guard_rule_at_capi_c2b5bc92774151d2(swig_type_168 arg1);
-extern void _wrap_aicp_budget_window_options_init_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_169 arg2);
-extern swig_intgo _wrap_aicp_budget_window_parse_capi_c2b5bc92774151d2(swig_type_170 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_budget_window_ref_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern void _wrap_aicp_budget_window_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_budget_window_at_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_171 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_ledger_options_init_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_172 arg2);
-extern swig_intgo _wrap_aicp_ledger_open_capi_c2b5bc92774151d2(swig_type_173 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_ledger_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_ledger_close_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_174 arg2, swig_voidp arg3);
-extern void _wrap_aicp_ledger_account_init_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_175 arg2);
-extern swig_intgo _wrap_aicp_ledger_account_put_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_176 arg2, swig_voidp arg3, swig_type_177 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_account_status_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_178 arg2, swig_type_179 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_reserve_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_mark_dispatched_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_180 arg2, swig_type_181 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_renew_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_182 arg2, swig_type_183 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_settle_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_184 arg2, swig_type_185 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_release_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_186 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_ledger_adjust_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_187 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_flush_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_188 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_ledger_event_next_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_ledger_metrics_get_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_litellm_options_init_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_189 arg2);
-extern swig_intgo _wrap_aicp_litellm_open_capi_c2b5bc92774151d2(swig_type_190 arg1, swig_type_191 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_litellm_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_litellm_reply_new_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_litellm_reply_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_litellm_reply_status_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_litellm_reply_body_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_litellm_reply_header_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_192 arg2);
-extern swig_voidp _wrap_aicp_litellm_reply_message_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_litellm_reply_type_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_litellm_reply_code_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_litellm_reply_param_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_litellm_reply_cost_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_call_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_193 arg2, swig_type_194 arg3, swig_type_195 arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_litellm_health_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_models_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_info_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_key_generate_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_196 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_info_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_197 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_list_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_key_update_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_198 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_delete_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_199 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_new_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_200 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_info_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_201 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_list_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_team_update_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_202 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_delete_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_203 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_chat_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_204 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_gate_options_init_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_205 arg2);
-extern swig_intgo _wrap_aicp_bundle_open_capi_c2b5bc92774151d2(swig_type_206 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_bundle_seal_capi_c2b5bc92774151d2(swig_type_207 arg1, swig_type_208 arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_bundle_ref_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern void _wrap_aicp_bundle_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_bundle_version_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_bundle_describe_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_open_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_gate_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_load_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_reload_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_bundle_version_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_metrics_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_events_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_flush_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2);
-extern swig_intgo _wrap_aicp_gate_request_new_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_gate_request_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern void _wrap_aicp_gate_request_reset_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_request_set_body_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_209 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_request_set_action_capi_c2b5bc92774151d2(swig_voidp arg1, swig_intgo arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_request_set_capi_c2b5bc92774151d2(swig_voidp arg1, swig_intgo arg2, swig_type_210 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_gate_request_add_tag_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_211 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_check_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_type_212 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_gate_candidate_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_type_213 arg3, swig_type_214 arg4, swig_voidp arg5, swig_voidp arg6);
-extern void _wrap_aicp_gate_decision_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_decision_verdict_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_decision_http_status_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_id_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_step_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_rule_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_type_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_message_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_advice_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_215 _wrap_aicp_gate_decision_header_count_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_header_name_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_216 arg2);
-extern swig_voidp _wrap_aicp_gate_decision_header_value_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_217 arg2);
-extern swig_intgo _wrap_aicp_gate_decision_body_changed_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_body_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_gate_decision_model_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_218 _wrap_aicp_gate_decision_max_tokens_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_219 _wrap_aicp_gate_decision_input_tokens_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_220 _wrap_aicp_gate_decision_cost_expected_nano_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_221 _wrap_aicp_gate_decision_reserved_nano_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_222 _wrap_aicp_gate_decision_finding_count_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern double _wrap_aicp_gate_decision_risk_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_type_223 _wrap_aicp_gate_decision_step_ns_capi_c2b5bc92774151d2(swig_voidp arg1, swig_intgo arg2);
-extern swig_voidp _wrap_aicp_gate_step_name_capi_c2b5bc92774151d2(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_gate_decision_json_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_output_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_type_224 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_gate_output_text_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_type_225 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_gate_stream_open_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_gate_stream_feed_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_226 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern void _wrap_aicp_gate_stream_free_capi_c2b5bc92774151d2(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_decision_served_by_capi_c2b5bc92774151d2(swig_voidp arg1, swig_type_227 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_renew_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_settle_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_228 arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_gate_release_capi_c2b5bc92774151d2(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+typedef _gostring_ swig_type_228;
+typedef _gostring_ swig_type_229;
+typedef _gostring_ swig_type_230;
+typedef _gostring_ swig_type_231;
+typedef _gostring_ swig_type_232;
+typedef _gostring_ swig_type_233;
+typedef _gostring_ swig_type_234;
+typedef _gostring_ swig_type_235;
+typedef _gostring_ swig_type_236;
+typedef _gostring_ swig_type_237;
+typedef _gostring_ swig_type_238;
+typedef _gostring_ swig_type_239;
+typedef _gostring_ swig_type_240;
+typedef _gostring_ swig_type_241;
+typedef _gostring_ swig_type_242;
+typedef _gostring_ swig_type_243;
+typedef _gostring_ swig_type_244;
+typedef _gostring_ swig_type_245;
+typedef _gostring_ swig_type_246;
+typedef _gostring_ swig_type_247;
+typedef _gostring_ swig_type_248;
+typedef _gostring_ swig_type_249;
+typedef _gostring_ swig_type_250;
+typedef _gostring_ swig_type_251;
+typedef _gostring_ swig_type_252;
+typedef _gostring_ swig_type_253;
+typedef _gostring_ swig_type_254;
+typedef _gostring_ swig_type_255;
+typedef _gostring_ swig_type_256;
+typedef _gostring_ swig_type_257;
+typedef _gostring_ swig_type_258;
+typedef _gostring_ swig_type_259;
+typedef _gostring_ swig_type_260;
+typedef _gostring_ swig_type_261;
+typedef _gostring_ swig_type_262;
+typedef _gostring_ swig_type_263;
+typedef _gostring_ swig_type_264;
+typedef _gostring_ swig_type_265;
+typedef _gostring_ swig_type_266;
+typedef _gostring_ swig_type_267;
+typedef _gostring_ swig_type_268;
+typedef _gostring_ swig_type_269;
+typedef _gostring_ swig_type_270;
+typedef _gostring_ swig_type_271;
+typedef _gostring_ swig_type_272;
+typedef _gostring_ swig_type_273;
+typedef _gostring_ swig_type_274;
+typedef _gostring_ swig_type_275;
+typedef long long swig_type_276;
+typedef _gostring_ swig_type_277;
+typedef _gostring_ swig_type_278;
+typedef _gostring_ swig_type_279;
+typedef _gostring_ swig_type_280;
+typedef _gostring_ swig_type_281;
+typedef _gostring_ swig_type_282;
+typedef long long swig_type_283;
+typedef _gostring_ swig_type_284;
+typedef long long swig_type_285;
+typedef long long swig_type_286;
+typedef long long swig_type_287;
+typedef long long swig_type_288;
+typedef long long swig_type_289;
+typedef long long swig_type_290;
+typedef long long swig_type_291;
+typedef long long swig_type_292;
+typedef long long swig_type_293;
+typedef long long swig_type_294;
+typedef _gostring_ swig_type_295;
+typedef _gostring_ swig_type_296;
+typedef _gostring_ swig_type_297;
+typedef _gostring_ swig_type_298;
+typedef long long swig_type_299;
+typedef _gostring_ swig_type_300;
+typedef _gostring_ swig_type_301;
+extern void _wrap_Swig_free_capi_66dde1e07a9c6d67(uintptr_t arg1);
+extern uintptr_t _wrap_Swig_malloc_capi_66dde1e07a9c6d67(swig_intgo arg1);
+extern swig_intgo _wrap_aicp_litellm_stream_go_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_1 arg2, swig_type_2 arg3, swig_type_3 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_type_4 _wrap_aicp_go_monotonic_ns_capi_66dde1e07a9c6d67(void);
+extern swig_intgo _wrap_aicp_litellm_call_bare_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_5 arg2, swig_type_6 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_voidp _wrap_aicp_status_name_capi_66dde1e07a9c6d67(swig_intgo arg1);
+extern swig_voidp _wrap_aicp_status_text_capi_66dde1e07a9c6d67(swig_intgo arg1);
+extern void _wrap_aicp_error_clear_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_version_capi_66dde1e07a9c6d67(void);
+extern void _wrap_aicp_buf_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_money_parse_capi_66dde1e07a9c6d67(swig_type_7 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_type_8 _wrap_aicp_money_format_capi_66dde1e07a9c6d67(swig_type_9 arg1, swig_voidp arg2);
+extern void _wrap_aicp_policy_set_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_10 arg2);
+extern void _wrap_aicp_policy_entities_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_11 arg2);
+extern swig_intgo _wrap_aicp_policy_set_parse_capi_66dde1e07a9c6d67(swig_type_12 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_set_link_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_13 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_policy_set_ref_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern void _wrap_aicp_policy_set_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_14 _wrap_aicp_policy_set_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_15 _wrap_aicp_policy_set_template_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_set_id_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_16 arg2);
+extern swig_voidp _wrap_aicp_policy_set_template_id_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_17 arg2);
+extern swig_intgo _wrap_aicp_policy_set_find_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_18 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_set_effect_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_19 arg2);
+extern swig_intgo _wrap_aicp_policy_set_line_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_20 arg2);
+extern swig_intgo _wrap_aicp_policy_set_column_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_21 arg2);
+extern swig_voidp _wrap_aicp_policy_set_annotation_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_22 arg2, swig_type_23 arg3);
+extern swig_type_24 _wrap_aicp_policy_set_annotation_count_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_25 arg2);
+extern swig_voidp _wrap_aicp_policy_set_annotation_key_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_26 arg2, swig_type_27 arg3);
+extern swig_voidp _wrap_aicp_policy_set_annotation_value_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_28 arg2, swig_type_29 arg3);
+extern swig_intgo _wrap_aicp_policy_entities_parse_capi_66dde1e07a9c6d67(swig_type_30 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_policy_entities_ref_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern void _wrap_aicp_policy_entities_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_31 _wrap_aicp_policy_entities_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_entities_contains_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_32 arg2, swig_type_33 arg3);
+extern swig_intgo _wrap_aicp_policy_request_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_policy_request_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern void _wrap_aicp_policy_request_reset_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_request_set_principal_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_34 arg2, swig_type_35 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_action_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_36 arg2, swig_type_37 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_resource_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_38 arg2, swig_type_39 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_context_json_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_40 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_policy_request_context_bool_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_41 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_long_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_42 arg2, swig_type_43 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_string_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_44 arg2, swig_type_45 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_string_set_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_46 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_47 arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_request_context_entity_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_48 arg2, swig_type_49 arg3, swig_type_50 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_policy_request_context_ip_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_51 arg2, swig_type_52 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_decimal_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_53 arg2, swig_type_54 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_datetime_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_55 arg2, swig_type_56 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_duration_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_57 arg2, swig_type_58 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_json_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_59 arg2, swig_type_60 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_begin_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_61 arg2, swig_type_62 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_parent_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_63 arg2, swig_type_64 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_bool_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_65 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_long_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_66 arg2, swig_type_67 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_68 arg2, swig_type_69 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_70 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_71 arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_entity_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_72 arg2, swig_type_73 arg3, swig_type_74 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_75 arg2, swig_type_76 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_77 arg2, swig_type_78 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_json_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_79 arg2, swig_type_80 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_authorize_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_intgo arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_response_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_policy_response_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_response_decision_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_81 _wrap_aicp_policy_response_reason_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_response_reason_id_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_82 arg2);
+extern swig_type_83 _wrap_aicp_policy_response_reason_index_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_84 arg2);
+extern swig_type_85 _wrap_aicp_policy_response_error_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_response_error_id_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_86 arg2);
+extern swig_type_87 _wrap_aicp_policy_response_error_index_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_88 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_kind_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_89 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_status_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_90 arg2);
+extern swig_voidp _wrap_aicp_policy_response_error_message_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_91 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_line_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_92 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_column_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_93 arg2);
+extern swig_voidp _wrap_aicp_policy_error_name_capi_66dde1e07a9c6d67(swig_intgo arg1);
+extern swig_intgo _wrap_aicp_tokenizer_open_capi_66dde1e07a9c6d67(swig_type_94 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_tokenizer_ref_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern void _wrap_aicp_tokenizer_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_tokenizer_name_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_tokenizer_vocab_size_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_tokenizer_count_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_95 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_encode_into_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_96 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_encode_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_97 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_decode_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_98 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_tokenizer_truncate_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_99 arg2, swig_type_100 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_voidp _wrap_aicp_count_quality_name_capi_66dde1e07a9c6d67(swig_intgo arg1);
+extern swig_voidp _wrap_aicp_token_profile_find_capi_66dde1e07a9c6d67(swig_type_101 arg1);
+extern swig_voidp _wrap_aicp_token_profile_family_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_token_profile_encoding_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_token_profile_quality_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_cost_request_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_cost_request_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern void _wrap_aicp_cost_request_reset_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_cost_request_parse_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_102 arg2, swig_voidp arg3);
+extern void _wrap_aicp_cost_request_set_kind_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_intgo arg2);
+extern void _wrap_aicp_cost_request_set_model_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_103 arg2);
+extern void _wrap_aicp_cost_request_model_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_message_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_104 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_name_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_105 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_text_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_106 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_tokens_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_107 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_image_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_108 arg2, swig_type_109 arg3, swig_intgo arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_cost_request_add_image_url_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_110 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_cost_request_add_tools_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_111 arg2, swig_voidp arg3);
+extern void _wrap_aicp_cost_request_set_max_tokens_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_112 arg2);
+extern void _wrap_aicp_cost_request_set_n_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_113 arg2);
+extern void _wrap_aicp_cost_request_set_long_cache_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_intgo arg2);
+extern swig_intgo _wrap_aicp_cost_request_count_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_price_table_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_114 arg2);
+extern swig_intgo _wrap_aicp_price_table_parse_capi_66dde1e07a9c6d67(swig_type_115 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_price_table_ref_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern void _wrap_aicp_price_table_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_116 _wrap_aicp_price_table_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_117 _wrap_aicp_price_table_rounded_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_table_version_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_table_at_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_118 arg2);
+extern swig_intgo _wrap_aicp_price_table_find_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_119 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_price_key_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_provider_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_mode_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_version_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_120 _wrap_aicp_price_valid_from_ns_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_121 _wrap_aicp_price_max_input_tokens_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_122 _wrap_aicp_price_max_output_tokens_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_deprecation_date_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_price_known_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_price_get_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_123 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_model_list_parse_capi_66dde1e07a9c6d67(swig_type_124 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_model_list_ref_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern void _wrap_aicp_model_list_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_125 _wrap_aicp_model_list_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_model_list_find_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_126 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_model_list_name_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_127 arg2);
+extern swig_voidp _wrap_aicp_model_list_provider_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_128 arg2);
+extern swig_voidp _wrap_aicp_model_list_litellm_model_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_129 arg2);
+extern swig_voidp _wrap_aicp_model_list_price_key_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_130 arg2);
+extern swig_voidp _wrap_aicp_model_list_fallback_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_131 arg2, swig_type_132 arg3);
+extern swig_voidp _wrap_aicp_model_list_alias_member_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_133 arg2, swig_type_134 arg3);
+extern swig_voidp _wrap_aicp_cost_part_name_capi_66dde1e07a9c6d67(swig_intgo arg1);
+extern void _wrap_aicp_cost_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_135 arg2);
+extern swig_intgo _wrap_aicp_cost_estimate_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_cost_estimate_body_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_136 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_usage_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_137 arg2);
+extern swig_intgo _wrap_aicp_usage_parse_capi_66dde1e07a9c6d67(swig_type_138 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_of_usage_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_limit_rules_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_139 arg2);
+extern swig_intgo _wrap_aicp_limit_rules_parse_capi_66dde1e07a9c6d67(swig_type_140 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_limit_rules_ref_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern void _wrap_aicp_limit_rules_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_141 _wrap_aicp_limit_rules_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_limit_rules_id_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_142 arg2);
+extern swig_intgo _wrap_aicp_limit_rules_get_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_143 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_redis_leases_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_144 arg2);
+extern swig_intgo _wrap_aicp_redis_leases_open_capi_66dde1e07a9c6d67(swig_type_145 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_redis_leases_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern void _wrap_aicp_redis_leases_source_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_limiter_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_146 arg2);
+extern swig_intgo _wrap_aicp_limiter_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_limiter_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern void _wrap_aicp_limit_request_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_147 arg2);
+extern void _wrap_aicp_limit_result_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_148 arg2);
+extern swig_intgo _wrap_aicp_limiter_take_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern void _wrap_aicp_limiter_settle_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_type_149 arg3, swig_type_150 arg4);
+extern void _wrap_aicp_limiter_cancel_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_type_151 arg3);
+extern void _wrap_aicp_limiter_refund_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_type_152 arg3);
+extern swig_intgo _wrap_aicp_limiter_renew_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_type_153 arg3, swig_type_154 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_limiter_peek_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_type_155 arg5, swig_voidp arg6, swig_voidp arg7);
+extern swig_intgo _wrap_aicp_limiter_flush_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_intgo arg2, swig_type_156 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_limiter_stats_get_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_limit_headers_format_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_guard_action_name_capi_66dde1e07a9c6d67(swig_intgo arg1);
+extern swig_voidp _wrap_aicp_guard_category_name_capi_66dde1e07a9c6d67(swig_intgo arg1);
+extern void _wrap_aicp_guard_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_157 arg2);
+extern swig_intgo _wrap_aicp_guard_profile_parse_capi_66dde1e07a9c6d67(swig_type_158 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_guard_profile_ref_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern void _wrap_aicp_guard_profile_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_profile_name_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_159 _wrap_aicp_guard_profile_version_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_session_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_guard_session_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern void _wrap_aicp_guard_session_reset_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_160 _wrap_aicp_guard_session_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_session_action_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern double _wrap_aicp_guard_session_risk_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_161 _wrap_aicp_guard_session_match_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_restore_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_162 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_guard_scan_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_163 arg2);
+extern swig_intgo _wrap_aicp_guard_result_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_guard_result_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_scan_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_164 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_guard_result_action_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern double _wrap_aicp_guard_result_risk_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern double _wrap_aicp_guard_result_score_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_intgo arg2);
+extern swig_type_165 _wrap_aicp_guard_result_finding_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_result_finding_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_166 arg2);
+extern swig_type_167 _wrap_aicp_guard_result_match_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_result_rewritten_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_result_text_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
+extern swig_intgo _wrap_aicp_guard_result_error_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_result_truncated_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_168 _wrap_aicp_guard_result_bytes_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_result_reason_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_stream_open_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_guard_stream_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_stream_feed_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_169 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_guard_stream_finish_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
+extern swig_voidp _wrap_aicp_guard_stream_released_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
+extern swig_voidp _wrap_aicp_guard_stream_result_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_170 _wrap_aicp_guard_rule_count_capi_66dde1e07a9c6d67(void);
+extern swig_voidp _wrap_aicp_guard_rule_at_capi_66dde1e07a9c6d67(swig_type_171 arg1);
+extern void _wrap_aicp_budget_window_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_172 arg2);
+extern swig_intgo _wrap_aicp_budget_window_parse_capi_66dde1e07a9c6d67(swig_type_173 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_budget_window_ref_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern void _wrap_aicp_budget_window_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_budget_window_at_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_174 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_ledger_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_175 arg2);
+extern swig_intgo _wrap_aicp_ledger_open_capi_66dde1e07a9c6d67(swig_type_176 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_ledger_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_ledger_close_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_177 arg2, swig_voidp arg3);
+extern void _wrap_aicp_ledger_account_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_178 arg2);
+extern swig_intgo _wrap_aicp_ledger_account_put_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_179 arg2, swig_voidp arg3, swig_type_180 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_account_status_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_181 arg2, swig_type_182 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_reserve_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_mark_dispatched_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_183 arg2, swig_type_184 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_renew_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_185 arg2, swig_type_186 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_settle_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_187 arg2, swig_type_188 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_release_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_189 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_ledger_adjust_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_190 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_flush_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_191 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_ledger_event_next_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_ledger_metrics_get_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_litellm_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_192 arg2);
+extern swig_intgo _wrap_aicp_litellm_open_capi_66dde1e07a9c6d67(swig_type_193 arg1, swig_type_194 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_litellm_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_litellm_reply_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_litellm_reply_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_litellm_reply_status_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_litellm_reply_body_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
+extern swig_voidp _wrap_aicp_litellm_reply_header_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_195 arg2);
+extern swig_voidp _wrap_aicp_litellm_reply_message_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_litellm_reply_type_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_litellm_reply_code_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_litellm_reply_param_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_litellm_reply_cost_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_reply_usage_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_reply_relay_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_intgo arg2);
+extern swig_intgo _wrap_aicp_litellm_call_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_196 arg2, swig_type_197 arg3, swig_type_198 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_litellm_health_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_health_details_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_liveness_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_backlog_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_health_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_health_latest_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_models_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_info_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_get_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_199 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_find_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_200 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_groups_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_201 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_update_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_202 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_patch_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_203 arg2, swig_type_204 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_litellm_model_delete_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_205 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_block_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_206 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_unblock_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_207 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_generate_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_208 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_info_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_209 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_list_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_key_find_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_210 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_update_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_211 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_delete_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_212 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_delete_many_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_213 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_block_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_214 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_unblock_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_215 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_reset_spend_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_216 arg2, swig_type_217 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_litellm_team_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_218 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_info_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_219 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_list_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_team_find_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_220 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_update_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_221 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_delete_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_222 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_delete_many_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_223 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_block_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_224 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_unblock_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_225 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_add_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_226 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_update_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_227 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_delete_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_228 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_model_add_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_229 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_model_delete_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_230 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_231 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_find_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_232 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_info_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_233 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_update_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_234 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_delete_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_235 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_delete_many_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_236 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_237 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_list_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_customer_info_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_238 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_update_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_239 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_delete_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_240 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_241 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_list_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_budget_info_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_242 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_settings_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_243 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_update_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_244 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_delete_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_245 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_logs_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_246 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_days_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_247 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_keys_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_248 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_users_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_249 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_tags_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_250 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_calculate_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_251 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_token_count_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_252 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_global_spend_logs_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_253 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_keys_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_254 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_models_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_255 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_teams_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_global_spend_providers_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_256 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_tags_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_257 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_activity_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_258 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_activity_models_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_259 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_activity_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_260 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_activity_days_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_261 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_activity_days_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_262 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_activity_days_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_263 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_router_settings_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_config_update_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_264 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_config_callbacks_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_config_list_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_265 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_set_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_266 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_get_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_267 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_delete_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_268 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_cache_settings_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_cache_settings_update_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_269 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_cache_ping_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_guardrails_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_guardrail_apply_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_270 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_chat_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_271 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_completion_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_272 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_response_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_273 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_message_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_274 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_embedding_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_275 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_gate_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_276 arg2);
+extern swig_intgo _wrap_aicp_bundle_open_capi_66dde1e07a9c6d67(swig_type_277 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_bundle_seal_capi_66dde1e07a9c6d67(swig_type_278 arg1, swig_type_279 arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_bundle_ref_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern void _wrap_aicp_bundle_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_bundle_version_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_bundle_describe_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_open_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_gate_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_load_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_reload_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_bundle_version_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_metrics_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_events_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_flush_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
+extern swig_intgo _wrap_aicp_gate_request_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_gate_request_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern void _wrap_aicp_gate_request_reset_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_request_set_body_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_280 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_request_set_action_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_intgo arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_request_set_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_intgo arg2, swig_type_281 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_gate_request_add_tag_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_282 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_check_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_type_283 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_gate_candidate_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_type_284 arg3, swig_type_285 arg4, swig_voidp arg5, swig_voidp arg6);
+extern void _wrap_aicp_gate_decision_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_decision_verdict_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_decision_http_status_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_id_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_step_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_rule_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_type_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_message_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_advice_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_286 _wrap_aicp_gate_decision_header_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_header_name_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_287 arg2);
+extern swig_voidp _wrap_aicp_gate_decision_header_value_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_288 arg2);
+extern swig_intgo _wrap_aicp_gate_decision_body_changed_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_body_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
+extern swig_voidp _wrap_aicp_gate_decision_model_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_289 _wrap_aicp_gate_decision_max_tokens_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_290 _wrap_aicp_gate_decision_input_tokens_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_291 _wrap_aicp_gate_decision_cost_expected_nano_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_292 _wrap_aicp_gate_decision_reserved_nano_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_293 _wrap_aicp_gate_decision_finding_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern double _wrap_aicp_gate_decision_risk_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_type_294 _wrap_aicp_gate_decision_step_ns_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_intgo arg2);
+extern swig_voidp _wrap_aicp_gate_step_name_capi_66dde1e07a9c6d67(swig_intgo arg1);
+extern swig_intgo _wrap_aicp_gate_decision_json_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_output_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_type_295 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_output_text_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_type_296 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_stream_open_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_gate_stream_feed_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_297 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern void _wrap_aicp_gate_stream_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_decision_served_by_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_298 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_renew_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_settle_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_299 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_release_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_rate_store_open_capi_66dde1e07a9c6d67(swig_type_300 arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_rate_store_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_rate_store_serve_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_301 arg2, swig_voidp arg3, swig_voidp arg4);
 #undef intgo
 */
 import "C"
@@ -597,33 +760,37 @@ type _ sync.Mutex
 
 func Swig_free(arg1 uintptr) {
 	_swig_i_0 := arg1
-	C._wrap_Swig_free_capi_c2b5bc92774151d2(C.uintptr_t(_swig_i_0))
+	C._wrap_Swig_free_capi_66dde1e07a9c6d67(C.uintptr_t(_swig_i_0))
 }
 
 func Swig_malloc(arg1 int) (_swig_ret uintptr) {
 	var swig_r uintptr
 	_swig_i_0 := arg1
-	swig_r = (uintptr)(C._wrap_Swig_malloc_capi_c2b5bc92774151d2(C.swig_intgo(_swig_i_0)))
+	swig_r = (uintptr)(C._wrap_Swig_malloc_capi_66dde1e07a9c6d67(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
-func Aicp_litellm_chat_stream_go(arg1 *LiteLLM, arg2 string, arg3 uint64, arg4 *LiteLLMReply, arg5 *Error) (_swig_ret int) {
+func Aicp_litellm_stream_go(arg1 *LiteLLM, arg2 string, arg3 string, arg4 uint64, arg5 *LiteLLMReply, arg6 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_chat_stream_go_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_1)(unsafe.Pointer(&_swig_i_1)), C.swig_type_2(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	_swig_i_5 := arg6
+	swig_r = (int)(C._wrap_aicp_litellm_stream_go_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_1)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_2)(unsafe.Pointer(&_swig_i_2)), C.swig_type_3(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
+	}
+	if Swig_escape_always_false {
+		Swig_escape_val = arg3
 	}
 	return swig_r
 }
 
 func Aicp_go_monotonic_ns() (_swig_ret uint64) {
 	var swig_r uint64
-	swig_r = (uint64)(C._wrap_aicp_go_monotonic_ns_capi_c2b5bc92774151d2())
+	swig_r = (uint64)(C._wrap_aicp_go_monotonic_ns_capi_66dde1e07a9c6d67())
 	return swig_r
 }
 
@@ -634,7 +801,7 @@ func Aicp_litellm_call_bare(arg1 *LiteLLM, arg2 string, arg3 string, arg4 *LiteL
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_call_bare_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_4)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_5)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_call_bare_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_5)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_6)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -647,31 +814,31 @@ func Aicp_litellm_call_bare(arg1 *LiteLLM, arg2 string, arg3 string, arg4 *LiteL
 func Aicp_status_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_status_name_capi_c2b5bc92774151d2(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_status_name_capi_66dde1e07a9c6d67(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_status_text(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_status_text_capi_c2b5bc92774151d2(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_status_text_capi_66dde1e07a9c6d67(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_error_clear(arg1 *Error) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_error_clear_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_error_clear_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_version() (_swig_ret *byte) {
 	var swig_r *byte
-	swig_r = (*byte)(C._wrap_aicp_version_capi_c2b5bc92774151d2())
+	swig_r = (*byte)(C._wrap_aicp_version_capi_66dde1e07a9c6d67())
 	return swig_r
 }
 
 func Aicp_buf_free(arg1 *Buf) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_buf_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_buf_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_money_parse(arg1 string, arg2 *int64, arg3 *Error) (_swig_ret int) {
@@ -679,7 +846,7 @@ func Aicp_money_parse(arg1 string, arg2 *int64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_money_parse_capi_c2b5bc92774151d2(*(*C.swig_type_6)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_money_parse_capi_66dde1e07a9c6d67(*(*C.swig_type_7)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -690,20 +857,20 @@ func Aicp_money_format(arg1 int64, arg2 *byte) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_money_format_capi_c2b5bc92774151d2(C.swig_type_8(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_money_format_capi_66dde1e07a9c6d67(C.swig_type_9(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_set_options_init(arg1 *PolicySetOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_policy_set_options_init_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_9(_swig_i_1))
+	C._wrap_aicp_policy_set_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_10(_swig_i_1))
 }
 
 func Aicp_policy_entities_options_init(arg1 *PolicyEntitiesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_policy_entities_options_init_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_10(_swig_i_1))
+	C._wrap_aicp_policy_entities_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_11(_swig_i_1))
 }
 
 func Aicp_policy_set_parse(arg1 string, arg2 *PolicySetOptions, arg3 **PolicySet, arg4 *Error) (_swig_ret int) {
@@ -712,7 +879,7 @@ func Aicp_policy_set_parse(arg1 string, arg2 *PolicySetOptions, arg3 **PolicySet
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_parse_capi_c2b5bc92774151d2(*(*C.swig_type_11)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_parse_capi_66dde1e07a9c6d67(*(*C.swig_type_12)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -725,7 +892,7 @@ func Aicp_policy_set_link(arg1 *PolicySet, arg2 string, arg3 **PolicySet, arg4 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_link_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_12)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_link_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_13)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -735,26 +902,26 @@ func Aicp_policy_set_link(arg1 *PolicySet, arg2 string, arg3 **PolicySet, arg4 *
 func Aicp_policy_set_ref(arg1 *PolicySet) (_swig_ret *PolicySet) {
 	var swig_r *PolicySet
 	_swig_i_0 := arg1
-	swig_r = (*PolicySet)(C._wrap_aicp_policy_set_ref_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*PolicySet)(C._wrap_aicp_policy_set_ref_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_policy_set_free(arg1 *PolicySet) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_set_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_set_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_set_count(arg1 *PolicySet) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_set_count_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_set_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_policy_set_template_count(arg1 *PolicySet) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_set_template_count_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_set_template_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -762,7 +929,7 @@ func Aicp_policy_set_id(arg1 *PolicySet, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_set_id_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_15(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_id_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_16(_swig_i_1)))
 	return swig_r
 }
 
@@ -770,7 +937,7 @@ func Aicp_policy_set_template_id(arg1 *PolicySet, arg2 int64) (_swig_ret *byte) 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_set_template_id_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_16(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_template_id_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_17(_swig_i_1)))
 	return swig_r
 }
 
@@ -780,7 +947,7 @@ func Aicp_policy_set_find(arg1 *PolicySet, arg2 string, arg3 *uint64, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_find_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_17)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_find_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_18)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -791,7 +958,7 @@ func Aicp_policy_set_effect(arg1 *PolicySet, arg2 int64) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_set_effect_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_18(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_set_effect_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_19(_swig_i_1)))
 	return swig_r
 }
 
@@ -799,7 +966,7 @@ func Aicp_policy_set_line(arg1 *PolicySet, arg2 int64) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_set_line_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_19(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_set_line_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_20(_swig_i_1)))
 	return swig_r
 }
 
@@ -807,7 +974,7 @@ func Aicp_policy_set_column(arg1 *PolicySet, arg2 int64) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_set_column_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_20(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_set_column_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_21(_swig_i_1)))
 	return swig_r
 }
 
@@ -816,7 +983,7 @@ func Aicp_policy_set_annotation(arg1 *PolicySet, arg2 int64, arg3 string) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_21(_swig_i_1), *(*C.swig_type_22)(unsafe.Pointer(&_swig_i_2))))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_22(_swig_i_1), *(*C.swig_type_23)(unsafe.Pointer(&_swig_i_2))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -827,7 +994,7 @@ func Aicp_policy_set_annotation_count(arg1 *PolicySet, arg2 int64) (_swig_ret in
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_set_annotation_count_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_24(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_set_annotation_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_25(_swig_i_1)))
 	return swig_r
 }
 
@@ -836,7 +1003,7 @@ func Aicp_policy_set_annotation_key(arg1 *PolicySet, arg2 int64, arg3 int64) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_key_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_25(_swig_i_1), C.swig_type_26(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_key_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_26(_swig_i_1), C.swig_type_27(_swig_i_2)))
 	return swig_r
 }
 
@@ -845,7 +1012,7 @@ func Aicp_policy_set_annotation_value(arg1 *PolicySet, arg2 int64, arg3 int64) (
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_value_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_27(_swig_i_1), C.swig_type_28(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_value_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_28(_swig_i_1), C.swig_type_29(_swig_i_2)))
 	return swig_r
 }
 
@@ -855,7 +1022,7 @@ func Aicp_policy_entities_parse(arg1 string, arg2 *PolicyEntitiesOptions, arg3 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_entities_parse_capi_c2b5bc92774151d2(*(*C.swig_type_29)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_entities_parse_capi_66dde1e07a9c6d67(*(*C.swig_type_30)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -865,19 +1032,19 @@ func Aicp_policy_entities_parse(arg1 string, arg2 *PolicyEntitiesOptions, arg3 *
 func Aicp_policy_entities_ref(arg1 *PolicyEntities) (_swig_ret *PolicyEntities) {
 	var swig_r *PolicyEntities
 	_swig_i_0 := arg1
-	swig_r = (*PolicyEntities)(C._wrap_aicp_policy_entities_ref_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*PolicyEntities)(C._wrap_aicp_policy_entities_ref_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_policy_entities_free(arg1 *PolicyEntities) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_entities_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_entities_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_entities_count(arg1 *PolicyEntities) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_entities_count_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_entities_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -886,7 +1053,7 @@ func Aicp_policy_entities_contains(arg1 *PolicyEntities, arg2 string, arg3 strin
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_entities_contains_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_31)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_32)(unsafe.Pointer(&_swig_i_2))))
+	swig_r = (int)(C._wrap_aicp_policy_entities_contains_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_32)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_33)(unsafe.Pointer(&_swig_i_2))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -900,18 +1067,18 @@ func Aicp_policy_request_new(arg1 **PolicyRequest, arg2 *Error) (_swig_ret int) 
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_request_new_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_request_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_request_free(arg1 *PolicyRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_request_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_request_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_request_reset(arg1 *PolicyRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_request_reset_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_request_reset_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_request_set_principal(arg1 *PolicyRequest, arg2 string, arg3 string, arg4 *Error) (_swig_ret int) {
@@ -920,7 +1087,7 @@ func Aicp_policy_request_set_principal(arg1 *PolicyRequest, arg2 string, arg3 st
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_principal_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_33)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_34)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_principal_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_34)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_35)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -936,7 +1103,7 @@ func Aicp_policy_request_set_action(arg1 *PolicyRequest, arg2 string, arg3 strin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_action_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_35)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_36)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_action_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_36)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_37)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -952,7 +1119,7 @@ func Aicp_policy_request_set_resource(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_resource_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_37)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_38)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_resource_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_38)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_39)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -967,7 +1134,7 @@ func Aicp_policy_request_set_context_json(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_request_set_context_json_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_39)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_context_json_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_40)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -980,7 +1147,7 @@ func Aicp_policy_request_context_bool(arg1 *PolicyRequest, arg2 string, arg3 int
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_bool_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_40)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_bool_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_41)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -993,7 +1160,7 @@ func Aicp_policy_request_context_long(arg1 *PolicyRequest, arg2 string, arg3 int
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_long_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_41)(unsafe.Pointer(&_swig_i_1)), C.swig_type_42(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_long_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_42)(unsafe.Pointer(&_swig_i_1)), C.swig_type_43(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1006,7 +1173,7 @@ func Aicp_policy_request_context_string(arg1 *PolicyRequest, arg2 string, arg3 s
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_string_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_43)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_44)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_string_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_44)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_45)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1024,7 +1191,7 @@ func Aicp_policy_request_context_string_set(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_request_context_string_set_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_45)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_46(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_string_set_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_46)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_47(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1038,7 +1205,7 @@ func Aicp_policy_request_context_entity(arg1 *PolicyRequest, arg2 string, arg3 s
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_policy_request_context_entity_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_47)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_49)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_entity_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_49)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_50)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1057,7 +1224,7 @@ func Aicp_policy_request_context_ip(arg1 *PolicyRequest, arg2 string, arg3 strin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_ip_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_50)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_51)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_ip_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_51)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_52)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1073,7 +1240,7 @@ func Aicp_policy_request_context_decimal(arg1 *PolicyRequest, arg2 string, arg3 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_decimal_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_52)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_53)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_decimal_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_53)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_54)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1089,7 +1256,7 @@ func Aicp_policy_request_context_datetime(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_datetime_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_54)(unsafe.Pointer(&_swig_i_1)), C.swig_type_55(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_datetime_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_55)(unsafe.Pointer(&_swig_i_1)), C.swig_type_56(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1102,7 +1269,7 @@ func Aicp_policy_request_context_duration(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_duration_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_56)(unsafe.Pointer(&_swig_i_1)), C.swig_type_57(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_duration_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_57)(unsafe.Pointer(&_swig_i_1)), C.swig_type_58(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1115,7 +1282,7 @@ func Aicp_policy_request_context_json(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_json_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_58)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_59)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_json_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_59)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_60)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1131,7 +1298,7 @@ func Aicp_policy_request_entity_begin(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_begin_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_60)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_61)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_begin_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_61)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_62)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1147,7 +1314,7 @@ func Aicp_policy_request_entity_parent(arg1 *PolicyRequest, arg2 string, arg3 st
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_parent_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_62)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_63)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_parent_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_63)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_64)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1163,7 +1330,7 @@ func Aicp_policy_request_entity_attr_bool(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_bool_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_64)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_bool_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1176,7 +1343,7 @@ func Aicp_policy_request_entity_attr_long(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_long_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_1)), C.swig_type_66(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_long_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_66)(unsafe.Pointer(&_swig_i_1)), C.swig_type_67(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1189,7 +1356,7 @@ func Aicp_policy_request_entity_attr_string(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_67)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_68)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_68)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_69)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1207,7 +1374,7 @@ func Aicp_policy_request_entity_attr_string_set(arg1 *PolicyRequest, arg2 string
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_set_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_69)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_70(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_set_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_70)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_71(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1221,7 +1388,7 @@ func Aicp_policy_request_entity_attr_entity(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_entity_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_71)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_72)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_73)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_entity_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_72)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_73)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_74)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1240,7 +1407,7 @@ func Aicp_policy_request_entity_attr_datetime(arg1 *PolicyRequest, arg2 string, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_datetime_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_74)(unsafe.Pointer(&_swig_i_1)), C.swig_type_75(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_datetime_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_75)(unsafe.Pointer(&_swig_i_1)), C.swig_type_76(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1253,7 +1420,7 @@ func Aicp_policy_request_entity_attr_decimal(arg1 *PolicyRequest, arg2 string, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_decimal_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_76)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_77)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_decimal_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_77)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_78)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1269,7 +1436,7 @@ func Aicp_policy_request_entity_attr_json(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_json_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_78)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_79)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_json_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_79)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_80)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1287,7 +1454,7 @@ func Aicp_policy_authorize(arg1 *PolicySet, arg2 *PolicyEntities, arg3 *PolicyRe
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_authorize_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_authorize_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	return swig_r
 }
 
@@ -1295,26 +1462,26 @@ func Aicp_policy_response_new(arg1 **PolicyResponse, arg2 *Error) (_swig_ret int
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_response_new_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_response_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_response_free(arg1 *PolicyResponse) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_response_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_response_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_response_decision(arg1 *PolicyResponse) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_policy_response_decision_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_policy_response_decision_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_policy_response_reason_count(arg1 *PolicyResponse) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_response_reason_count_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_reason_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1322,7 +1489,7 @@ func Aicp_policy_response_reason_id(arg1 *PolicyResponse, arg2 int64) (_swig_ret
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_reason_id_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_81(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_reason_id_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_82(_swig_i_1)))
 	return swig_r
 }
 
@@ -1330,14 +1497,14 @@ func Aicp_policy_response_reason_index(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_response_reason_index_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_83(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_reason_index_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_84(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_response_error_count(arg1 *PolicyResponse) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_response_error_count_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_error_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1345,7 +1512,7 @@ func Aicp_policy_response_error_id(arg1 *PolicyResponse, arg2 int64) (_swig_ret 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_error_id_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_85(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_error_id_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_86(_swig_i_1)))
 	return swig_r
 }
 
@@ -1353,7 +1520,7 @@ func Aicp_policy_response_error_index(arg1 *PolicyResponse, arg2 int64) (_swig_r
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_response_error_index_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_87(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_error_index_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_88(_swig_i_1)))
 	return swig_r
 }
 
@@ -1361,7 +1528,7 @@ func Aicp_policy_response_error_kind(arg1 *PolicyResponse, arg2 int64) (_swig_re
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_response_error_kind_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_88(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_response_error_kind_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_89(_swig_i_1)))
 	return swig_r
 }
 
@@ -1369,7 +1536,7 @@ func Aicp_policy_response_error_status(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_response_error_status_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_89(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_response_error_status_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_90(_swig_i_1)))
 	return swig_r
 }
 
@@ -1377,7 +1544,7 @@ func Aicp_policy_response_error_message(arg1 *PolicyResponse, arg2 int64) (_swig
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_error_message_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_90(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_error_message_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_91(_swig_i_1)))
 	return swig_r
 }
 
@@ -1385,7 +1552,7 @@ func Aicp_policy_response_error_line(arg1 *PolicyResponse, arg2 int64) (_swig_re
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_response_error_line_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_91(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_response_error_line_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_92(_swig_i_1)))
 	return swig_r
 }
 
@@ -1393,14 +1560,14 @@ func Aicp_policy_response_error_column(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_response_error_column_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_92(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_response_error_column_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_93(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_error_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_policy_error_name_capi_c2b5bc92774151d2(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_policy_error_name_capi_66dde1e07a9c6d67(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
@@ -1409,7 +1576,7 @@ func Aicp_tokenizer_open(arg1 string, arg2 **Tokenizer, arg3 *Error) (_swig_ret 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_tokenizer_open_capi_c2b5bc92774151d2(*(*C.swig_type_93)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_open_capi_66dde1e07a9c6d67(*(*C.swig_type_94)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1419,26 +1586,26 @@ func Aicp_tokenizer_open(arg1 string, arg2 **Tokenizer, arg3 *Error) (_swig_ret 
 func Aicp_tokenizer_ref(arg1 *Tokenizer) (_swig_ret *Tokenizer) {
 	var swig_r *Tokenizer
 	_swig_i_0 := arg1
-	swig_r = (*Tokenizer)(C._wrap_aicp_tokenizer_ref_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*Tokenizer)(C._wrap_aicp_tokenizer_ref_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_tokenizer_free(arg1 *Tokenizer) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_tokenizer_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_tokenizer_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_tokenizer_name(arg1 *Tokenizer) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_tokenizer_name_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_tokenizer_name_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_tokenizer_vocab_size(arg1 *Tokenizer) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_aicp_tokenizer_vocab_size_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint)(C._wrap_aicp_tokenizer_vocab_size_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1449,7 +1616,7 @@ func Aicp_tokenizer_count(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *int64, a
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_count_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_94)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_95)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1463,7 +1630,7 @@ func Aicp_tokenizer_encode_into(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *To
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_encode_into_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_95)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_encode_into_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_96)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1477,7 +1644,7 @@ func Aicp_tokenizer_encode(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *Buf, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_encode_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_96)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_encode_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_97)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1490,7 +1657,7 @@ func Aicp_tokenizer_decode(arg1 *Tokenizer, arg2 []uint32, arg3 *Buf, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_tokenizer_decode_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_97)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_decode_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_98)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1505,7 +1672,7 @@ func Aicp_tokenizer_truncate(arg1 *Tokenizer, arg2 string, arg3 int64, arg4 *uin
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_tokenizer_truncate_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_98)(unsafe.Pointer(&_swig_i_1)), C.swig_type_99(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_truncate_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_99)(unsafe.Pointer(&_swig_i_1)), C.swig_type_100(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1515,14 +1682,14 @@ func Aicp_tokenizer_truncate(arg1 *Tokenizer, arg2 string, arg3 int64, arg4 *uin
 func Aicp_count_quality_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_count_quality_name_capi_c2b5bc92774151d2(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_count_quality_name_capi_66dde1e07a9c6d67(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_token_profile_find(arg1 string) (_swig_ret *TokenProfile) {
 	var swig_r *TokenProfile
 	_swig_i_0 := arg1
-	swig_r = (*TokenProfile)(C._wrap_aicp_token_profile_find_capi_c2b5bc92774151d2(*(*C.swig_type_100)(unsafe.Pointer(&_swig_i_0))))
+	swig_r = (*TokenProfile)(C._wrap_aicp_token_profile_find_capi_66dde1e07a9c6d67(*(*C.swig_type_101)(unsafe.Pointer(&_swig_i_0))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1532,21 +1699,21 @@ func Aicp_token_profile_find(arg1 string) (_swig_ret *TokenProfile) {
 func Aicp_token_profile_family(arg1 *TokenProfile) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_token_profile_family_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_token_profile_family_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_token_profile_encoding(arg1 *TokenProfile) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_token_profile_encoding_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_token_profile_encoding_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_token_profile_quality(arg1 *TokenProfile) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_token_profile_quality_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_token_profile_quality_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1554,18 +1721,18 @@ func Aicp_cost_request_new(arg1 **CostRequest, arg2 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_cost_request_new_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_cost_request_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_cost_request_free(arg1 *CostRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_cost_request_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_cost_request_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_cost_request_reset(arg1 *CostRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_cost_request_reset_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_cost_request_reset_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_cost_request_parse(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -1573,7 +1740,7 @@ func Aicp_cost_request_parse(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_parse_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_101)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_parse_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_102)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1583,13 +1750,13 @@ func Aicp_cost_request_parse(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig
 func Aicp_cost_request_set_kind(arg1 *CostRequest, arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_kind_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_aicp_cost_request_set_kind_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func Aicp_cost_request_set_model(arg1 *CostRequest, arg2 string) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_model_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_102)(unsafe.Pointer(&_swig_i_1)))
+	C._wrap_aicp_cost_request_set_model_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_103)(unsafe.Pointer(&_swig_i_1)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1599,7 +1766,7 @@ func Aicp_cost_request_model(arg1 *CostRequest, arg2 **byte, arg3 *uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_cost_request_model_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
+	C._wrap_aicp_cost_request_model_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
 }
 
 func Aicp_cost_request_add_message(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -1607,7 +1774,7 @@ func Aicp_cost_request_add_message(arg1 *CostRequest, arg2 string, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_message_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_103)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_message_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_104)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1619,7 +1786,7 @@ func Aicp_cost_request_add_name(arg1 *CostRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_name_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_104)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_name_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_105)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1631,7 +1798,7 @@ func Aicp_cost_request_add_text(arg1 *CostRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_text_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_105)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_text_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_106)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1643,7 +1810,7 @@ func Aicp_cost_request_add_tokens(arg1 *CostRequest, arg2 int64, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_tokens_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_106(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_tokens_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_107(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -1654,7 +1821,7 @@ func Aicp_cost_request_add_image(arg1 *CostRequest, arg2 int64, arg3 int64, arg4
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_request_add_image_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_107(_swig_i_1), C.swig_type_108(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_image_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_108(_swig_i_1), C.swig_type_109(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -1664,7 +1831,7 @@ func Aicp_cost_request_add_image_url(arg1 *CostRequest, arg2 string, arg3 int, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_cost_request_add_image_url_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_109)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_image_url_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_110)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1676,7 +1843,7 @@ func Aicp_cost_request_add_tools(arg1 *CostRequest, arg2 string, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_tools_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_110)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_tools_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_111)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1686,19 +1853,19 @@ func Aicp_cost_request_add_tools(arg1 *CostRequest, arg2 string, arg3 *Error) (_
 func Aicp_cost_request_set_max_tokens(arg1 *CostRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_max_tokens_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_111(_swig_i_1))
+	C._wrap_aicp_cost_request_set_max_tokens_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_112(_swig_i_1))
 }
 
 func Aicp_cost_request_set_n(arg1 *CostRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_n_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_112(_swig_i_1))
+	C._wrap_aicp_cost_request_set_n_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_113(_swig_i_1))
 }
 
 func Aicp_cost_request_set_long_cache(arg1 *CostRequest, arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_long_cache_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_aicp_cost_request_set_long_cache_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func Aicp_cost_request_count(arg1 *CostRequest, arg2 *TokenProfile, arg3 *TokenCount, arg4 *Error) (_swig_ret int) {
@@ -1707,14 +1874,14 @@ func Aicp_cost_request_count(arg1 *CostRequest, arg2 *TokenProfile, arg3 *TokenC
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_cost_request_count_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_cost_request_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
 func Aicp_price_table_options_init(arg1 *PriceTableOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_price_table_options_init_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_113(_swig_i_1))
+	C._wrap_aicp_price_table_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_114(_swig_i_1))
 }
 
 func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTable, arg4 *Error) (_swig_ret int) {
@@ -1723,7 +1890,7 @@ func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTa
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_table_parse_capi_c2b5bc92774151d2(*(*C.swig_type_114)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_table_parse_capi_66dde1e07a9c6d67(*(*C.swig_type_115)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1733,33 +1900,33 @@ func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTa
 func Aicp_price_table_ref(arg1 *PriceTable) (_swig_ret *PriceTable) {
 	var swig_r *PriceTable
 	_swig_i_0 := arg1
-	swig_r = (*PriceTable)(C._wrap_aicp_price_table_ref_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*PriceTable)(C._wrap_aicp_price_table_ref_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_table_free(arg1 *PriceTable) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_price_table_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_price_table_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_price_table_count(arg1 *PriceTable) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_table_count_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_table_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_table_rounded(arg1 *PriceTable) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_table_rounded_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_table_rounded_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_table_version(arg1 *PriceTable) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_table_version_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_table_version_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1767,7 +1934,7 @@ func Aicp_price_table_at(arg1 *PriceTable, arg2 int64) (_swig_ret *Price) {
 	var swig_r *Price
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*Price)(C._wrap_aicp_price_table_at_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_117(_swig_i_1)))
+	swig_r = (*Price)(C._wrap_aicp_price_table_at_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_118(_swig_i_1)))
 	return swig_r
 }
 
@@ -1777,7 +1944,7 @@ func Aicp_price_table_find(arg1 *PriceTable, arg2 string, arg3 **Price, arg4 *Er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_table_find_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_118)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_table_find_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_119)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1787,63 +1954,63 @@ func Aicp_price_table_find(arg1 *PriceTable, arg2 string, arg3 **Price, arg4 *Er
 func Aicp_price_key(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_key_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_key_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_provider(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_provider_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_provider_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_mode(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_mode_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_mode_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_version(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_version_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_version_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_valid_from_ns(arg1 *Price) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_valid_from_ns_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_valid_from_ns_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_max_input_tokens(arg1 *Price) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_max_input_tokens_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_max_input_tokens_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_max_output_tokens(arg1 *Price) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_max_output_tokens_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_max_output_tokens_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_deprecation_date(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_deprecation_date_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_deprecation_date_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_known(arg1 *Price) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_price_known_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_price_known_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1853,7 +2020,7 @@ func Aicp_price_get(arg1 *Price, arg2 string, arg3 *int64, arg4 *Error) (_swig_r
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_get_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_122)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_get_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_123)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1865,7 +2032,7 @@ func Aicp_model_list_parse(arg1 string, arg2 **ModelList, arg3 *Error) (_swig_re
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_model_list_parse_capi_c2b5bc92774151d2(*(*C.swig_type_123)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_model_list_parse_capi_66dde1e07a9c6d67(*(*C.swig_type_124)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1875,19 +2042,19 @@ func Aicp_model_list_parse(arg1 string, arg2 **ModelList, arg3 *Error) (_swig_re
 func Aicp_model_list_ref(arg1 *ModelList) (_swig_ret *ModelList) {
 	var swig_r *ModelList
 	_swig_i_0 := arg1
-	swig_r = (*ModelList)(C._wrap_aicp_model_list_ref_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*ModelList)(C._wrap_aicp_model_list_ref_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_model_list_free(arg1 *ModelList) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_model_list_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_model_list_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_model_list_count(arg1 *ModelList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_model_list_count_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_model_list_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1897,7 +2064,7 @@ func Aicp_model_list_find(arg1 *ModelList, arg2 string, arg3 *uint64, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_model_list_find_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_125)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_model_list_find_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_126)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1908,7 +2075,7 @@ func Aicp_model_list_name(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_name_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_126(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_name_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_127(_swig_i_1)))
 	return swig_r
 }
 
@@ -1916,7 +2083,7 @@ func Aicp_model_list_provider(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_provider_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_127(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_provider_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_128(_swig_i_1)))
 	return swig_r
 }
 
@@ -1924,7 +2091,7 @@ func Aicp_model_list_litellm_model(arg1 *ModelList, arg2 int64) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_litellm_model_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_128(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_litellm_model_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_129(_swig_i_1)))
 	return swig_r
 }
 
@@ -1932,7 +2099,7 @@ func Aicp_model_list_price_key(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_price_key_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_129(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_price_key_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_130(_swig_i_1)))
 	return swig_r
 }
 
@@ -1941,7 +2108,7 @@ func Aicp_model_list_fallback(arg1 *ModelList, arg2 int64, arg3 int64) (_swig_re
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_model_list_fallback_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_130(_swig_i_1), C.swig_type_131(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_fallback_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_131(_swig_i_1), C.swig_type_132(_swig_i_2)))
 	return swig_r
 }
 
@@ -1950,7 +2117,7 @@ func Aicp_model_list_alias_member(arg1 *ModelList, arg2 string, arg3 int64) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_model_list_alias_member_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_132)(unsafe.Pointer(&_swig_i_1)), C.swig_type_133(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_alias_member_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_133)(unsafe.Pointer(&_swig_i_1)), C.swig_type_134(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1960,14 +2127,14 @@ func Aicp_model_list_alias_member(arg1 *ModelList, arg2 string, arg3 int64) (_sw
 func Aicp_cost_part_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_cost_part_name_capi_c2b5bc92774151d2(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_cost_part_name_capi_66dde1e07a9c6d67(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_cost_options_init(arg1 *CostOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_options_init_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_134(_swig_i_1))
+	C._wrap_aicp_cost_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_135(_swig_i_1))
 }
 
 func Aicp_cost_estimate(arg1 *CostRequest, arg2 *Price, arg3 *CostOptions, arg4 *CostQuote, arg5 *Error) (_swig_ret int) {
@@ -1977,7 +2144,7 @@ func Aicp_cost_estimate(arg1 *CostRequest, arg2 *Price, arg3 *CostOptions, arg4 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_estimate_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_estimate_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -1988,7 +2155,7 @@ func Aicp_cost_estimate_body(arg1 *PriceTable, arg2 string, arg3 *CostOptions, a
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_estimate_body_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_135)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_estimate_body_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_136)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1998,7 +2165,7 @@ func Aicp_cost_estimate_body(arg1 *PriceTable, arg2 string, arg3 *CostOptions, a
 func Aicp_usage_init(arg1 *Usage, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_usage_init_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_136(_swig_i_1))
+	C._wrap_aicp_usage_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_137(_swig_i_1))
 }
 
 func Aicp_usage_parse(arg1 string, arg2 *Usage, arg3 *Error) (_swig_ret int) {
@@ -2006,7 +2173,7 @@ func Aicp_usage_parse(arg1 string, arg2 *Usage, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_usage_parse_capi_c2b5bc92774151d2(*(*C.swig_type_137)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_usage_parse_capi_66dde1e07a9c6d67(*(*C.swig_type_138)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2020,14 +2187,14 @@ func Aicp_cost_of_usage(arg1 *Price, arg2 *Usage, arg3 *CostOptions, arg4 *Cost,
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_of_usage_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_of_usage_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
 func Aicp_limit_rules_options_init(arg1 *LimitRulesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_rules_options_init_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_138(_swig_i_1))
+	C._wrap_aicp_limit_rules_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_139(_swig_i_1))
 }
 
 func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRules, arg4 *Error) (_swig_ret int) {
@@ -2036,7 +2203,7 @@ func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRu
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limit_rules_parse_capi_c2b5bc92774151d2(*(*C.swig_type_139)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limit_rules_parse_capi_66dde1e07a9c6d67(*(*C.swig_type_140)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2046,19 +2213,19 @@ func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRu
 func Aicp_limit_rules_ref(arg1 *LimitRules) (_swig_ret *LimitRules) {
 	var swig_r *LimitRules
 	_swig_i_0 := arg1
-	swig_r = (*LimitRules)(C._wrap_aicp_limit_rules_ref_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*LimitRules)(C._wrap_aicp_limit_rules_ref_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_limit_rules_free(arg1 *LimitRules) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_limit_rules_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_limit_rules_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_limit_rules_count(arg1 *LimitRules) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_limit_rules_count_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_limit_rules_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2066,7 +2233,7 @@ func Aicp_limit_rules_id(arg1 *LimitRules, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_limit_rules_id_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_141(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_limit_rules_id_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_142(_swig_i_1)))
 	return swig_r
 }
 
@@ -2076,14 +2243,44 @@ func Aicp_limit_rules_get(arg1 *LimitRules, arg2 int64, arg3 *LimitRuleInfo, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limit_rules_get_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_142(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limit_rules_get_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_143(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
+}
+
+func Aicp_redis_leases_options_init(arg1 *RedisLeasesOptions, arg2 int64) {
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	C._wrap_aicp_redis_leases_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_144(_swig_i_1))
+}
+
+func Aicp_redis_leases_open(arg1 string, arg2 *RedisLeasesOptions, arg3 **RedisLeases, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_redis_leases_open_capi_66dde1e07a9c6d67(*(*C.swig_type_145)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg1
+	}
+	return swig_r
+}
+
+func Aicp_redis_leases_free(arg1 *RedisLeases) {
+	_swig_i_0 := arg1
+	C._wrap_aicp_redis_leases_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+}
+
+func Aicp_redis_leases_source(arg1 *RedisLeases, arg2 *LeaseSource) {
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	C._wrap_aicp_redis_leases_source_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
 }
 
 func Aicp_limiter_options_init(arg1 *LimiterOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limiter_options_init_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_143(_swig_i_1))
+	C._wrap_aicp_limiter_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_146(_swig_i_1))
 }
 
 func Aicp_limiter_new(arg1 *LimiterOptions, arg2 **Limiter, arg3 *Error) (_swig_ret int) {
@@ -2091,25 +2288,25 @@ func Aicp_limiter_new(arg1 *LimiterOptions, arg2 **Limiter, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_limiter_new_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_limiter_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_limiter_free(arg1 *Limiter) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_limiter_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_limiter_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_limit_request_init(arg1 *LimitRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_request_init_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_144(_swig_i_1))
+	C._wrap_aicp_limit_request_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_147(_swig_i_1))
 }
 
 func Aicp_limit_result_init(arg1 *LimitResult, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_result_init_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_145(_swig_i_1))
+	C._wrap_aicp_limit_result_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_148(_swig_i_1))
 }
 
 func Aicp_limiter_take(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4 *LimitTicket, arg5 *LimitResult, arg6 *Error) (_swig_ret int) {
@@ -2120,7 +2317,7 @@ func Aicp_limiter_take(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_limiter_take_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_limiter_take_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	return swig_r
 }
 
@@ -2129,21 +2326,21 @@ func Aicp_limiter_settle(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	C._wrap_aicp_limiter_settle_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_146(_swig_i_2), C.swig_type_147(_swig_i_3))
+	C._wrap_aicp_limiter_settle_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_149(_swig_i_2), C.swig_type_150(_swig_i_3))
 }
 
 func Aicp_limiter_cancel(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limiter_cancel_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_148(_swig_i_2))
+	C._wrap_aicp_limiter_cancel_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_151(_swig_i_2))
 }
 
 func Aicp_limiter_refund(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limiter_refund_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_149(_swig_i_2))
+	C._wrap_aicp_limiter_refund_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_152(_swig_i_2))
 }
 
 func Aicp_limiter_renew(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uint64, arg5 *Error) (_swig_ret int) {
@@ -2153,7 +2350,7 @@ func Aicp_limiter_renew(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uint
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_limiter_renew_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_150(_swig_i_2), C.swig_type_151(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_limiter_renew_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_153(_swig_i_2), C.swig_type_154(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -2166,7 +2363,7 @@ func Aicp_limiter_peek(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
-	swig_r = (int)(C._wrap_aicp_limiter_peek_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_152(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6)))
+	swig_r = (int)(C._wrap_aicp_limiter_peek_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_155(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6)))
 	return swig_r
 }
 
@@ -2176,7 +2373,7 @@ func Aicp_limiter_flush(arg1 *Limiter, arg2 int, arg3 uint64, arg4 *Error) (_swi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limiter_flush_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_type_153(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limiter_flush_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_type_156(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
@@ -2185,7 +2382,7 @@ func Aicp_limiter_stats_get(arg1 *Limiter, arg2 *LimiterStats, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_limiter_stats_get_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_limiter_stats_get_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -2193,27 +2390,27 @@ func Aicp_limit_headers_format(arg1 *LimitRules, arg2 *LimitResult, arg3 *LimitH
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limit_headers_format_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
+	C._wrap_aicp_limit_headers_format_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
 }
 
 func Aicp_guard_action_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_guard_action_name_capi_c2b5bc92774151d2(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_guard_action_name_capi_66dde1e07a9c6d67(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_category_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_guard_category_name_capi_c2b5bc92774151d2(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_guard_category_name_capi_66dde1e07a9c6d67(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_options_init(arg1 *GuardOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_guard_options_init_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_154(_swig_i_1))
+	C._wrap_aicp_guard_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_157(_swig_i_1))
 }
 
 func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfile, arg4 *Error) (_swig_ret int) {
@@ -2222,7 +2419,7 @@ func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_profile_parse_capi_c2b5bc92774151d2(*(*C.swig_type_155)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_profile_parse_capi_66dde1e07a9c6d67(*(*C.swig_type_158)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2232,26 +2429,26 @@ func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfi
 func Aicp_guard_profile_ref(arg1 *GuardProfile) (_swig_ret *GuardProfile) {
 	var swig_r *GuardProfile
 	_swig_i_0 := arg1
-	swig_r = (*GuardProfile)(C._wrap_aicp_guard_profile_ref_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*GuardProfile)(C._wrap_aicp_guard_profile_ref_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_profile_free(arg1 *GuardProfile) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_profile_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_profile_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_profile_name(arg1 *GuardProfile) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_guard_profile_name_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_guard_profile_name_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_profile_version(arg1 *GuardProfile) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_guard_profile_version_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_guard_profile_version_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2260,45 +2457,45 @@ func Aicp_guard_session_new(arg1 *GuardOptions, arg2 **GuardSession, arg3 *Error
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_guard_session_new_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_guard_session_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_guard_session_free(arg1 *GuardSession) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_session_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_session_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_session_reset(arg1 *GuardSession) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_session_reset_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_session_reset_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_session_count(arg1 *GuardSession) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_guard_session_count_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_guard_session_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_session_action(arg1 *GuardSession) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_session_action_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_session_action_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_session_risk(arg1 *GuardSession) (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
-	swig_r = (float64)(C._wrap_aicp_guard_session_risk_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (float64)(C._wrap_aicp_guard_session_risk_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_session_match_count(arg1 *GuardSession) (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_aicp_guard_session_match_count_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_aicp_guard_session_match_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2308,7 +2505,7 @@ func Aicp_guard_restore(arg1 *GuardSession, arg2 string, arg3 *Buf, arg4 *Error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_restore_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_159)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_restore_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_162)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2318,7 +2515,7 @@ func Aicp_guard_restore(arg1 *GuardSession, arg2 string, arg3 *Buf, arg4 *Error)
 func Aicp_guard_scan_options_init(arg1 *GuardScanOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_guard_scan_options_init_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_160(_swig_i_1))
+	C._wrap_aicp_guard_scan_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_163(_swig_i_1))
 }
 
 func Aicp_guard_result_new(arg1 *GuardOptions, arg2 **GuardResult, arg3 *Error) (_swig_ret int) {
@@ -2326,13 +2523,13 @@ func Aicp_guard_result_new(arg1 *GuardOptions, arg2 **GuardResult, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_guard_result_new_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_guard_result_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_guard_result_free(arg1 *GuardResult) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_result_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_result_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_scan(arg1 *GuardProfile, arg2 string, arg3 *GuardScanOptions, arg4 *GuardResult, arg5 *Error) (_swig_ret int) {
@@ -2342,7 +2539,7 @@ func Aicp_guard_scan(arg1 *GuardProfile, arg2 string, arg3 *GuardScanOptions, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_guard_scan_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_161)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_guard_scan_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_164)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2352,14 +2549,14 @@ func Aicp_guard_scan(arg1 *GuardProfile, arg2 string, arg3 *GuardScanOptions, ar
 func Aicp_guard_result_action(arg1 *GuardResult) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_result_action_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_result_action_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_risk(arg1 *GuardResult) (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
-	swig_r = (float64)(C._wrap_aicp_guard_result_risk_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (float64)(C._wrap_aicp_guard_result_risk_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2367,14 +2564,14 @@ func Aicp_guard_result_score(arg1 *GuardResult, arg2 int) (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (float64)(C._wrap_aicp_guard_result_score_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	swig_r = (float64)(C._wrap_aicp_guard_result_score_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_guard_result_finding_count(arg1 *GuardResult) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_guard_result_finding_count_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_guard_result_finding_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2382,21 +2579,21 @@ func Aicp_guard_result_finding(arg1 *GuardResult, arg2 int64) (_swig_ret *GuardF
 	var swig_r *GuardFinding
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*GuardFinding)(C._wrap_aicp_guard_result_finding_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_163(_swig_i_1)))
+	swig_r = (*GuardFinding)(C._wrap_aicp_guard_result_finding_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_166(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_guard_result_match_count(arg1 *GuardResult) (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_aicp_guard_result_match_count_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_aicp_guard_result_match_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_rewritten(arg1 *GuardResult) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_result_rewritten_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_result_rewritten_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2404,35 +2601,35 @@ func Aicp_guard_result_text(arg1 *GuardResult, arg2 *uint64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_guard_result_text_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_guard_result_text_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_guard_result_error(arg1 *GuardResult) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_result_error_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_result_error_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_truncated(arg1 *GuardResult) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_result_truncated_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_result_truncated_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_bytes(arg1 *GuardResult) (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_aicp_guard_result_bytes_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_aicp_guard_result_bytes_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_reason(arg1 *GuardResult) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_guard_result_reason_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_guard_result_reason_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2442,13 +2639,13 @@ func Aicp_guard_stream_open(arg1 *GuardProfile, arg2 *GuardScanOptions, arg3 **G
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_stream_open_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_stream_open_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
 func Aicp_guard_stream_free(arg1 *GuardStream) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_stream_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_stream_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_stream_feed(arg1 *GuardStream, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -2456,7 +2653,7 @@ func Aicp_guard_stream_feed(arg1 *GuardStream, arg2 string, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_guard_stream_feed_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_166)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_guard_stream_feed_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_169)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2467,7 +2664,7 @@ func Aicp_guard_stream_finish(arg1 *GuardStream, arg2 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_guard_stream_finish_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_guard_stream_finish_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
@@ -2475,34 +2672,34 @@ func Aicp_guard_stream_released(arg1 *GuardStream, arg2 *uint64) (_swig_ret *byt
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_guard_stream_released_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_guard_stream_released_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_guard_stream_result(arg1 *GuardStream) (_swig_ret *GuardResult) {
 	var swig_r *GuardResult
 	_swig_i_0 := arg1
-	swig_r = (*GuardResult)(C._wrap_aicp_guard_stream_result_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*GuardResult)(C._wrap_aicp_guard_stream_result_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_rule_count() (_swig_ret int64) {
 	var swig_r int64
-	swig_r = (int64)(C._wrap_aicp_guard_rule_count_capi_c2b5bc92774151d2())
+	swig_r = (int64)(C._wrap_aicp_guard_rule_count_capi_66dde1e07a9c6d67())
 	return swig_r
 }
 
 func Aicp_guard_rule_at(arg1 int64) (_swig_ret *GuardRule) {
 	var swig_r *GuardRule
 	_swig_i_0 := arg1
-	swig_r = (*GuardRule)(C._wrap_aicp_guard_rule_at_capi_c2b5bc92774151d2(C.swig_type_168(_swig_i_0)))
+	swig_r = (*GuardRule)(C._wrap_aicp_guard_rule_at_capi_66dde1e07a9c6d67(C.swig_type_171(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_budget_window_options_init(arg1 *BudgetWindowOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_budget_window_options_init_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_169(_swig_i_1))
+	C._wrap_aicp_budget_window_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_172(_swig_i_1))
 }
 
 func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **BudgetWindow, arg4 *Error) (_swig_ret int) {
@@ -2511,7 +2708,7 @@ func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **Bud
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_budget_window_parse_capi_c2b5bc92774151d2(*(*C.swig_type_170)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_budget_window_parse_capi_66dde1e07a9c6d67(*(*C.swig_type_173)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2521,13 +2718,13 @@ func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **Bud
 func Aicp_budget_window_ref(arg1 *BudgetWindow) (_swig_ret *BudgetWindow) {
 	var swig_r *BudgetWindow
 	_swig_i_0 := arg1
-	swig_r = (*BudgetWindow)(C._wrap_aicp_budget_window_ref_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*BudgetWindow)(C._wrap_aicp_budget_window_ref_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_budget_window_free(arg1 *BudgetWindow) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_budget_window_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_budget_window_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_budget_window_at(arg1 *BudgetWindow, arg2 int64, arg3 *int64, arg4 *int64, arg5 *Error) (_swig_ret int) {
@@ -2537,14 +2734,14 @@ func Aicp_budget_window_at(arg1 *BudgetWindow, arg2 int64, arg3 *int64, arg4 *in
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_budget_window_at_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_171(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_budget_window_at_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_174(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
 func Aicp_ledger_options_init(arg1 *LedgerOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_options_init_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_172(_swig_i_1))
+	C._wrap_aicp_ledger_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_175(_swig_i_1))
 }
 
 func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Error) (_swig_ret int) {
@@ -2553,7 +2750,7 @@ func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Err
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_open_capi_c2b5bc92774151d2(*(*C.swig_type_173)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_open_capi_66dde1e07a9c6d67(*(*C.swig_type_176)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2562,7 +2759,7 @@ func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Err
 
 func Aicp_ledger_free(arg1 *Ledger) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_ledger_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_ledger_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_ledger_close(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
@@ -2570,14 +2767,14 @@ func Aicp_ledger_close(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_close_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_174(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_close_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_177(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_ledger_account_init(arg1 *LedgerAccount, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_account_init_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_175(_swig_i_1))
+	C._wrap_aicp_ledger_account_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_178(_swig_i_1))
 }
 
 func Aicp_ledger_account_put(arg1 *Ledger, arg2 string, arg3 *LedgerAccount, arg4 uint64, arg5 *Error) (_swig_ret int) {
@@ -2587,7 +2784,7 @@ func Aicp_ledger_account_put(arg1 *Ledger, arg2 string, arg3 *LedgerAccount, arg
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_put_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_176)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_177(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_put_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_179)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_180(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2601,7 +2798,7 @@ func Aicp_ledger_account_status(arg1 *Ledger, arg2 string, arg3 uint64, arg4 *Le
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_status_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_178)(unsafe.Pointer(&_swig_i_1)), C.swig_type_179(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_status_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_181)(unsafe.Pointer(&_swig_i_1)), C.swig_type_182(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2614,7 +2811,7 @@ func Aicp_ledger_reserve(arg1 *Ledger, arg2 *LedgerRequest, arg3 *LedgerResult, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_reserve_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_reserve_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
@@ -2624,7 +2821,7 @@ func Aicp_ledger_mark_dispatched(arg1 *Ledger, arg2 string, arg3 int64, arg4 *Er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_mark_dispatched_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_180)(unsafe.Pointer(&_swig_i_1)), C.swig_type_181(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_mark_dispatched_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_183)(unsafe.Pointer(&_swig_i_1)), C.swig_type_184(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2637,7 +2834,7 @@ func Aicp_ledger_renew(arg1 *Ledger, arg2 string, arg3 uint64, arg4 *Error) (_sw
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_renew_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_182)(unsafe.Pointer(&_swig_i_1)), C.swig_type_183(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_renew_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_185)(unsafe.Pointer(&_swig_i_1)), C.swig_type_186(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2651,7 +2848,7 @@ func Aicp_ledger_settle(arg1 *Ledger, arg2 string, arg3 int64, arg4 *LedgerSettl
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_settle_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_184)(unsafe.Pointer(&_swig_i_1)), C.swig_type_185(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_settle_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_187)(unsafe.Pointer(&_swig_i_1)), C.swig_type_188(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2663,7 +2860,7 @@ func Aicp_ledger_release(arg1 *Ledger, arg2 string, arg3 *Error) (_swig_ret int)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_release_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_186)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_release_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_189)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2676,7 +2873,7 @@ func Aicp_ledger_adjust(arg1 *Ledger, arg2 string, arg3 *LedgerAdjustment, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_adjust_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_187)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_adjust_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_190)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2688,7 +2885,7 @@ func Aicp_ledger_flush(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_flush_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_188(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_flush_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_191(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -2697,20 +2894,20 @@ func Aicp_ledger_event_next(arg1 *Ledger, arg2 *LedgerEvent, arg3 *Error) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_event_next_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_event_next_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_ledger_metrics_get(arg1 *Ledger, arg2 *LedgerMetrics) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_metrics_get_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
+	C._wrap_aicp_ledger_metrics_get_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
 }
 
 func Aicp_litellm_options_init(arg1 *LiteLLMOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_litellm_options_init_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_189(_swig_i_1))
+	C._wrap_aicp_litellm_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_192(_swig_i_1))
 }
 
 func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **LiteLLM, arg5 *Error) (_swig_ret int) {
@@ -2720,7 +2917,7 @@ func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **Li
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_open_capi_c2b5bc92774151d2(*(*C.swig_type_190)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_191)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_open_capi_66dde1e07a9c6d67(*(*C.swig_type_193)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_194)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2732,26 +2929,26 @@ func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **Li
 
 func Aicp_litellm_free(arg1 *LiteLLM) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_litellm_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_litellm_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_litellm_reply_new(arg1 **LiteLLMReply, arg2 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_litellm_reply_new_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_litellm_reply_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_litellm_reply_free(arg1 *LiteLLMReply) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_litellm_reply_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_litellm_reply_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_litellm_reply_status(arg1 *LiteLLMReply) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_litellm_reply_status_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_litellm_reply_status_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2759,7 +2956,7 @@ func Aicp_litellm_reply_body(arg1 *LiteLLMReply, arg2 *uint64) (_swig_ret *byte)
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_body_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_body_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
@@ -2767,7 +2964,7 @@ func Aicp_litellm_reply_header(arg1 *LiteLLMReply, arg2 string) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_header_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_192)(unsafe.Pointer(&_swig_i_1))))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_header_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_195)(unsafe.Pointer(&_swig_i_1))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2777,28 +2974,28 @@ func Aicp_litellm_reply_header(arg1 *LiteLLMReply, arg2 string) (_swig_ret *byte
 func Aicp_litellm_reply_message(arg1 *LiteLLMReply) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_message_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_message_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_litellm_reply_type(arg1 *LiteLLMReply) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_type_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_type_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_litellm_reply_code(arg1 *LiteLLMReply) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_code_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_code_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_litellm_reply_param(arg1 *LiteLLMReply) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_param_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_param_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2807,7 +3004,24 @@ func Aicp_litellm_reply_cost(arg1 *LiteLLMReply, arg2 *int64, arg3 *Error) (_swi
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_reply_cost_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_reply_cost_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_reply_usage(arg1 *LiteLLMReply, arg2 *LiteLLMUsage, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_litellm_reply_usage_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_reply_relay(arg1 *LiteLLMReply, arg2 int) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (int)(C._wrap_aicp_litellm_reply_relay_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
 	return swig_r
 }
 
@@ -2819,7 +3033,7 @@ func Aicp_litellm_call(arg1 *LiteLLM, arg2 string, arg3 string, arg4 string, arg
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_litellm_call_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_193)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_194)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_195)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_litellm_call_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_196)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_197)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_198)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2837,7 +3051,52 @@ func Aicp_litellm_health(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_health_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_health_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_health_details(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_litellm_health_details_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_liveness(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_litellm_liveness_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_backlog(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_litellm_backlog_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_model_health(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_litellm_model_health_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_model_health_latest(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_litellm_model_health_latest_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -2846,7 +3105,7 @@ func Aicp_litellm_models(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_models_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_models_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -2855,7 +3114,124 @@ func Aicp_litellm_model_info(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_model_info_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_info_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_model_get(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_model_get_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_199)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_model_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_model_find_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_200)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_model_groups(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_litellm_model_groups_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_model_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_model_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_201)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_model_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_model_update_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_202)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_model_patch(arg1 *LiteLLM, arg2 string, arg3 string, arg4 *LiteLLMReply, arg5 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	_swig_i_4 := arg5
+	swig_r = (int)(C._wrap_aicp_litellm_model_patch_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_203)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_204)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	if Swig_escape_always_false {
+		Swig_escape_val = arg3
+	}
+	return swig_r
+}
+
+func Aicp_litellm_model_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_model_delete_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_205)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_model_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_model_block_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_206)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_model_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_model_unblock_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_207)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
 	return swig_r
 }
 
@@ -2865,7 +3241,7 @@ func Aicp_litellm_key_generate(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_generate_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_196)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_generate_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_208)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2878,7 +3254,7 @@ func Aicp_litellm_key_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_info_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_197)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_info_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_209)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2890,7 +3266,20 @@ func Aicp_litellm_key_list(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swi
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_key_list_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_list_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_key_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_key_find_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_210)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
 	return swig_r
 }
 
@@ -2900,7 +3289,7 @@ func Aicp_litellm_key_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_update_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_198)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_update_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2913,9 +3302,65 @@ func Aicp_litellm_key_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_delete_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_199)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_delete_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_212)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_key_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_key_delete_many_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_key_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_key_block_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_214)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_key_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_key_unblock_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_key_reset_spend(arg1 *LiteLLM, arg2 string, arg3 string, arg4 *LiteLLMReply, arg5 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	_swig_i_4 := arg5
+	swig_r = (int)(C._wrap_aicp_litellm_key_reset_spend_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_216)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	if Swig_escape_always_false {
+		Swig_escape_val = arg3
 	}
 	return swig_r
 }
@@ -2926,7 +3371,7 @@ func Aicp_litellm_team_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_new_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_200)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_218)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2939,7 +3384,7 @@ func Aicp_litellm_team_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_info_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_201)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_info_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_219)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2951,7 +3396,20 @@ func Aicp_litellm_team_list(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_team_list_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_list_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_team_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_team_find_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_220)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
 	return swig_r
 }
 
@@ -2961,7 +3419,7 @@ func Aicp_litellm_team_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_update_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_202)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_update_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_221)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2974,7 +3432,712 @@ func Aicp_litellm_team_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_delete_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_203)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_delete_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_222)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_team_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_team_delete_many_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_team_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_team_block_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_team_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_team_unblock_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_team_member_add(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_add_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_226)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_team_member_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_update_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_227)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_team_member_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_delete_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_228)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_team_model_add(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_team_model_add_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_team_model_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_team_model_delete_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_230)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_user_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_user_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_user_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_user_find_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_user_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_user_info_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_user_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_user_update_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_234)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_user_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_user_delete_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_user_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_user_delete_many_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_customer_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_customer_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_customer_list(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_litellm_customer_list_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_customer_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_customer_info_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_customer_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_customer_update_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_customer_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_customer_delete_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_budget_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_budget_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_budget_list(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_litellm_budget_list_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_budget_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_budget_info_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_242)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_budget_settings(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_budget_settings_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_budget_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_budget_update_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_budget_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_budget_delete_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_spend_logs(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_spend_logs_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_spend_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_spend_days_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_spend_keys(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_spend_keys_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_spend_users(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_spend_users_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_spend_tags(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_spend_tags_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_spend_calculate(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_spend_calculate_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_251)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_token_count(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_token_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_global_spend(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_global_spend_logs(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_logs_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_global_spend_keys(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_keys_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_global_spend_models(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_models_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_global_spend_teams(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_teams_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_global_spend_providers(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_providers_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_global_spend_tags(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_tags_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_257)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_global_activity(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_global_activity_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_global_activity_models(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_global_activity_models_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_activity(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_activity_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_activity_days_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_261)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_team_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_team_activity_days_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_customer_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_customer_activity_days_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_263)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_router_settings(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_litellm_router_settings_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_config_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_config_update_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_config_callbacks(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_litellm_config_callbacks_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_config_list(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_config_list_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_fallback_set(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_set_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_fallback_get(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_get_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_267)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_fallback_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_delete_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_cache_settings(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_cache_settings_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_update_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_269)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_cache_ping(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_litellm_cache_ping_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_guardrails(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_litellm_guardrails_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_litellm_guardrail_apply(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_guardrail_apply_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_270)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2987,7 +4150,59 @@ func Aicp_litellm_chat(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Err
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_chat_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_204)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_chat_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_271)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_completion(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_completion_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_272)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_response(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_response_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_message(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_message_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_274)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_litellm_embedding(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_litellm_embedding_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_275)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2997,7 +4212,7 @@ func Aicp_litellm_chat(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Err
 func Aicp_gate_options_init(arg1 *GateOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_gate_options_init_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_205(_swig_i_1))
+	C._wrap_aicp_gate_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_276(_swig_i_1))
 }
 
 func Aicp_bundle_open(arg1 string, arg2 **Bundle, arg3 *Error) (_swig_ret int) {
@@ -3005,7 +4220,7 @@ func Aicp_bundle_open(arg1 string, arg2 **Bundle, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_open_capi_c2b5bc92774151d2(*(*C.swig_type_206)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_open_capi_66dde1e07a9c6d67(*(*C.swig_type_277)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -3017,7 +4232,7 @@ func Aicp_bundle_seal(arg1 string, arg2 string, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_seal_capi_c2b5bc92774151d2(*(*C.swig_type_207)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_208)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_seal_capi_66dde1e07a9c6d67(*(*C.swig_type_278)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_279)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -3030,19 +4245,19 @@ func Aicp_bundle_seal(arg1 string, arg2 string, arg3 *Error) (_swig_ret int) {
 func Aicp_bundle_ref(arg1 *Bundle) (_swig_ret *Bundle) {
 	var swig_r *Bundle
 	_swig_i_0 := arg1
-	swig_r = (*Bundle)(C._wrap_aicp_bundle_ref_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*Bundle)(C._wrap_aicp_bundle_ref_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_bundle_free(arg1 *Bundle) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_bundle_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_bundle_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_bundle_version(arg1 *Bundle) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_bundle_version_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_bundle_version_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -3051,7 +4266,7 @@ func Aicp_bundle_describe(arg1 *Bundle, arg2 *Buf, arg3 *Error) (_swig_ret int) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_describe_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_describe_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3060,13 +4275,13 @@ func Aicp_gate_open(arg1 *GateOptions, arg2 **Gate, arg3 *Error) (_swig_ret int)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_open_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_open_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_gate_free(arg1 *Gate) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_load(arg1 *Gate, arg2 *Bundle, arg3 *Error) (_swig_ret int) {
@@ -3074,7 +4289,7 @@ func Aicp_gate_load(arg1 *Gate, arg2 *Bundle, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_load_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_load_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3083,7 +4298,7 @@ func Aicp_gate_reload(arg1 *Gate, arg2 *int32, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_reload_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_reload_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3092,7 +4307,7 @@ func Aicp_gate_bundle_version(arg1 *Gate, arg2 *Buf, arg3 *Error) (_swig_ret int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_bundle_version_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_bundle_version_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3101,7 +4316,7 @@ func Aicp_gate_metrics(arg1 *Gate, arg2 *Buf, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_metrics_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_metrics_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3110,7 +4325,7 @@ func Aicp_gate_events(arg1 *Gate, arg2 *Buf, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_events_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_events_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3118,7 +4333,7 @@ func Aicp_gate_flush(arg1 *Gate, arg2 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_gate_flush_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_gate_flush_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
@@ -3127,18 +4342,18 @@ func Aicp_gate_request_new(arg1 *Gate, arg2 **GateRequest, arg3 *Error) (_swig_r
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_new_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_gate_request_free(arg1 *GateRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_request_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_request_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_request_reset(arg1 *GateRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_request_reset_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_request_reset_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_request_set_body(arg1 *GateRequest, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -3146,7 +4361,7 @@ func Aicp_gate_request_set_body(arg1 *GateRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_set_body_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_209)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_body_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_280)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3158,7 +4373,7 @@ func Aicp_gate_request_set_action(arg1 *GateRequest, arg2 int, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_set_action_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_action_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3168,7 +4383,7 @@ func Aicp_gate_request_set(arg1 *GateRequest, arg2 int, arg3 string, arg4 *Error
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_gate_request_set_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), *(*C.swig_type_210)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), *(*C.swig_type_281)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -3180,7 +4395,7 @@ func Aicp_gate_request_add_tag(arg1 *GateRequest, arg2 string, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_add_tag_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_add_tag_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_282)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3194,7 +4409,7 @@ func Aicp_gate_check(arg1 *Gate, arg2 *GateRequest, arg3 uint64, arg4 **GateDeci
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_gate_check_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_212(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_gate_check_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_283(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -3206,7 +4421,7 @@ func Aicp_gate_candidate(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 uint6
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_candidate_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_2)), C.swig_type_214(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_candidate_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_284)(unsafe.Pointer(&_swig_i_2)), C.swig_type_285(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -3215,69 +4430,69 @@ func Aicp_gate_candidate(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 uint6
 
 func Aicp_gate_decision_free(arg1 *GateDecision) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_decision_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_decision_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_decision_verdict(arg1 *GateDecision) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_gate_decision_verdict_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_verdict_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_http_status(arg1 *GateDecision) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_gate_decision_http_status_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_http_status_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_id(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_id_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_id_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_step(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_step_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_step_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_rule(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_rule_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_rule_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_type(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_type_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_type_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_message(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_message_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_message_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_advice(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_advice_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_advice_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_header_count(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_header_count_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_header_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -3285,7 +4500,7 @@ func Aicp_gate_decision_header_name(arg1 *GateDecision, arg2 int64) (_swig_ret *
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_name_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_216(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_name_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_287(_swig_i_1)))
 	return swig_r
 }
 
@@ -3293,14 +4508,14 @@ func Aicp_gate_decision_header_value(arg1 *GateDecision, arg2 int64) (_swig_ret 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_value_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_type_217(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_value_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_288(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_gate_decision_body_changed(arg1 *GateDecision) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_gate_decision_body_changed_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_body_changed_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -3308,56 +4523,56 @@ func Aicp_gate_decision_body(arg1 *GateDecision, arg2 *uint64) (_swig_ret *byte)
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_body_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_body_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_gate_decision_model(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_model_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_model_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_max_tokens(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_max_tokens_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_max_tokens_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_input_tokens(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_input_tokens_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_input_tokens_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_cost_expected_nano(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_cost_expected_nano_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_cost_expected_nano_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_reserved_nano(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_reserved_nano_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_reserved_nano_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_finding_count(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_finding_count_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_finding_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_risk(arg1 *GateDecision) (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
-	swig_r = (float64)(C._wrap_aicp_gate_decision_risk_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0)))
+	swig_r = (float64)(C._wrap_aicp_gate_decision_risk_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -3365,14 +4580,14 @@ func Aicp_gate_decision_step_ns(arg1 *GateDecision, arg2 int) (_swig_ret uint64)
 	var swig_r uint64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint64)(C._wrap_aicp_gate_decision_step_ns_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	swig_r = (uint64)(C._wrap_aicp_gate_decision_step_ns_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_gate_step_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_step_name_capi_c2b5bc92774151d2(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_step_name_capi_66dde1e07a9c6d67(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
@@ -3381,7 +4596,7 @@ func Aicp_gate_decision_json(arg1 *GateDecision, arg2 *Buf, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_decision_json_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_json_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3393,7 +4608,7 @@ func Aicp_gate_output(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 *Buf, ar
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_output_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_output_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_295)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -3408,7 +4623,7 @@ func Aicp_gate_output_text(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 *Bu
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_output_text_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_output_text_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_296)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -3421,7 +4636,7 @@ func Aicp_gate_stream_open(arg1 *Gate, arg2 *GateDecision, arg3 **GateStream, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_gate_stream_open_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_gate_stream_open_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
@@ -3433,7 +4648,7 @@ func Aicp_gate_stream_feed(arg1 *GateStream, arg2 string, arg3 int, arg4 *Buf, a
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_stream_feed_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_226)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_stream_feed_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_297)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3442,7 +4657,7 @@ func Aicp_gate_stream_feed(arg1 *GateStream, arg2 string, arg3 int, arg4 *Buf, a
 
 func Aicp_gate_stream_free(arg1 *GateStream) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_stream_free_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_stream_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_decision_served_by(arg1 *GateDecision, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -3450,7 +4665,7 @@ func Aicp_gate_decision_served_by(arg1 *GateDecision, arg2 string, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_decision_served_by_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), *(*C.swig_type_227)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_served_by_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_298)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3462,7 +4677,7 @@ func Aicp_gate_renew(arg1 *Gate, arg2 *GateDecision, arg3 *Error) (_swig_ret int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_renew_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_renew_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3474,7 +4689,7 @@ func Aicp_gate_settle(arg1 *Gate, arg2 *GateDecision, arg3 *Usage, arg4 int64, a
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_settle_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_228(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_settle_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_299(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	return swig_r
 }
 
@@ -3483,6 +4698,36 @@ func Aicp_gate_release(arg1 *Gate, arg2 *GateDecision, arg3 *Error) (_swig_ret i
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_release_capi_c2b5bc92774151d2(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_release_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_rate_store_open(arg1 string, arg2 **RateStore, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_rate_store_open_capi_66dde1e07a9c6d67(*(*C.swig_type_300)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg1
+	}
+	return swig_r
+}
+
+func Aicp_rate_store_free(arg1 *RateStore) {
+	_swig_i_0 := arg1
+	C._wrap_aicp_rate_store_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+}
+
+func Aicp_rate_store_serve(arg1 *RateStore, arg2 string, arg3 *Buf, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_rate_store_serve_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_301)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
 	return swig_r
 }

@@ -201,16 +201,17 @@ static int32_t go_event(void *user, const char *data, size_t len) {
 }
 
 
-/* As aicp_litellm_chat_stream(); each event goes to the Go function of cgo handle `user`. */
-static aicp_status aicp_litellm_chat_stream_go(
+/* As aicp_litellm_stream(); each event goes to the Go function of cgo handle `user`. */
+static aicp_status aicp_litellm_stream_go(
     aicp_litellm *client,
+    const char *path,
     const char *data,
     size_t len,
     uint64_t user,
     aicp_litellm_reply *reply,
     aicp_error *err) {
-    return aicp_litellm_chat_stream(
-        client, data, len, go_event, (void *)(uintptr_t)user, reply, err);
+    return aicp_litellm_stream(
+        client, path, data, len, go_event, (void *)(uintptr_t)user, reply, err);
 }
 
 /* Now, on the clock that deadlines are given in. */
@@ -234,7 +235,7 @@ static aicp_status aicp_litellm_call_bare(
 extern "C" {
 #endif
 
-void _wrap_Swig_free_capi_c2b5bc92774151d2(void *_swig_go_0) {
+void _wrap_Swig_free_capi_66dde1e07a9c6d67(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
 
   arg1 = *(void **)&_swig_go_0;
@@ -244,7 +245,7 @@ void _wrap_Swig_free_capi_c2b5bc92774151d2(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_capi_c2b5bc92774151d2(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -257,32 +258,43 @@ void *_wrap_Swig_malloc_capi_c2b5bc92774151d2(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_aicp_litellm_chat_stream_go_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_litellm_stream_go_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, aicp_litellm_reply *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
-  size_t arg3 ;
-  uint64_t arg4 ;
-  aicp_litellm_reply *arg5 = (aicp_litellm_reply *) 0 ;
-  aicp_error *arg6 = (aicp_error *) 0 ;
+  char *arg3 = (char *) 0 ;
+  size_t arg4 ;
+  uint64_t arg5 ;
+  aicp_litellm_reply *arg6 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg7 = (aicp_error *) 0 ;
   aicp_status result;
   intgo _swig_go_result;
 
   arg1 = *(aicp_litellm **)&_swig_go_0;
+  {
+    arg2 = malloc((size_t)_swig_go_1.n + 1);
+    if (arg2 != NULL) {
+      memcpy(arg2, _swig_go_1.p, (size_t)_swig_go_1.n);
+      arg2[_swig_go_1.n] = '\0';
+    }
+  }
 
-  arg2 = (char *)_swig_go_1.p;
-  arg3 = (size_t)_swig_go_1.n;
+  arg3 = (char *)_swig_go_2.p;
+  arg4 = (size_t)_swig_go_2.n;
 
-  arg4 = (uint64_t)_swig_go_2;
-  arg5 = *(aicp_litellm_reply **)&_swig_go_3;
-  arg6 = *(aicp_error **)&_swig_go_4;
+  arg5 = (uint64_t)_swig_go_3;
+  arg6 = *(aicp_litellm_reply **)&_swig_go_4;
+  arg7 = *(aicp_error **)&_swig_go_5;
 
-  result = (aicp_status)aicp_litellm_chat_stream_go(arg1,(char const *)arg2,arg3,arg4,arg5,arg6);
+  result = (aicp_status)aicp_litellm_stream_go(arg1,(char const *)arg2,(char const *)arg3,arg4,arg5,arg6,arg7);
   _swig_go_result = result;
+  {
+    free(arg2);
+  }
   return _swig_go_result;
 }
 
 
-long long _wrap_aicp_go_monotonic_ns_capi_c2b5bc92774151d2() {
+long long _wrap_aicp_go_monotonic_ns_capi_66dde1e07a9c6d67() {
   uint64_t result;
   long long _swig_go_result;
 
@@ -293,7 +305,7 @@ long long _wrap_aicp_go_monotonic_ns_capi_c2b5bc92774151d2() {
 }
 
 
-intgo _wrap_aicp_litellm_call_bare_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_litellm_call_bare_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -332,7 +344,7 @@ intgo _wrap_aicp_litellm_call_bare_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_
 }
 
 
-char *_wrap_aicp_status_name_capi_c2b5bc92774151d2(intgo _swig_go_0) {
+char *_wrap_aicp_status_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
   aicp_status arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -347,7 +359,7 @@ char *_wrap_aicp_status_name_capi_c2b5bc92774151d2(intgo _swig_go_0) {
 }
 
 
-char *_wrap_aicp_status_text_capi_c2b5bc92774151d2(intgo _swig_go_0) {
+char *_wrap_aicp_status_text_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
   aicp_status arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -362,7 +374,7 @@ char *_wrap_aicp_status_text_capi_c2b5bc92774151d2(intgo _swig_go_0) {
 }
 
 
-void _wrap_aicp_error_clear_capi_c2b5bc92774151d2(aicp_error *_swig_go_0) {
+void _wrap_aicp_error_clear_capi_66dde1e07a9c6d67(aicp_error *_swig_go_0) {
   aicp_error *arg1 = (aicp_error *) 0 ;
 
   arg1 = *(aicp_error **)&_swig_go_0;
@@ -372,7 +384,7 @@ void _wrap_aicp_error_clear_capi_c2b5bc92774151d2(aicp_error *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_version_capi_c2b5bc92774151d2() {
+char *_wrap_aicp_version_capi_66dde1e07a9c6d67() {
   char *result = 0 ;
   char *_swig_go_result;
 
@@ -385,7 +397,7 @@ char *_wrap_aicp_version_capi_c2b5bc92774151d2() {
 }
 
 
-void _wrap_aicp_buf_free_capi_c2b5bc92774151d2(aicp_buf *_swig_go_0) {
+void _wrap_aicp_buf_free_capi_66dde1e07a9c6d67(aicp_buf *_swig_go_0) {
   aicp_buf *arg1 = (aicp_buf *) 0 ;
 
   arg1 = *(aicp_buf **)&_swig_go_0;
@@ -395,7 +407,7 @@ void _wrap_aicp_buf_free_capi_c2b5bc92774151d2(aicp_buf *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_money_parse_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, long long *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_money_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, long long *_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   int64_t *arg3 = (int64_t *) 0 ;
@@ -416,7 +428,7 @@ intgo _wrap_aicp_money_parse_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, long l
 }
 
 
-long long _wrap_aicp_money_format_capi_c2b5bc92774151d2(long long _swig_go_0, char *_swig_go_1) {
+long long _wrap_aicp_money_format_capi_66dde1e07a9c6d67(long long _swig_go_0, char *_swig_go_1) {
   int64_t arg1 ;
   char *arg2 = (char *) 0 ;
   size_t result;
@@ -435,7 +447,7 @@ long long _wrap_aicp_money_format_capi_c2b5bc92774151d2(long long _swig_go_0, ch
 }
 
 
-void _wrap_aicp_policy_set_options_init_capi_c2b5bc92774151d2(aicp_policy_set_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_policy_set_options_init_capi_66dde1e07a9c6d67(aicp_policy_set_options *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set_options *arg1 = (aicp_policy_set_options *) 0 ;
   size_t arg2 ;
 
@@ -447,7 +459,7 @@ void _wrap_aicp_policy_set_options_init_capi_c2b5bc92774151d2(aicp_policy_set_op
 }
 
 
-void _wrap_aicp_policy_entities_options_init_capi_c2b5bc92774151d2(aicp_policy_entities_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_policy_entities_options_init_capi_66dde1e07a9c6d67(aicp_policy_entities_options *_swig_go_0, long long _swig_go_1) {
   aicp_policy_entities_options *arg1 = (aicp_policy_entities_options *) 0 ;
   size_t arg2 ;
 
@@ -459,7 +471,7 @@ void _wrap_aicp_policy_entities_options_init_capi_c2b5bc92774151d2(aicp_policy_e
 }
 
 
-intgo _wrap_aicp_policy_set_parse_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, aicp_policy_set_options *_swig_go_1, aicp_policy_set **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_set_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_policy_set_options *_swig_go_1, aicp_policy_set **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_policy_set_options *arg3 = (aicp_policy_set_options *) 0 ;
@@ -482,7 +494,7 @@ intgo _wrap_aicp_policy_set_parse_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, a
 }
 
 
-intgo _wrap_aicp_policy_set_link_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go_0, _gostring_ _swig_go_1, aicp_policy_set **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_set_link_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, _gostring_ _swig_go_1, aicp_policy_set **_swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -505,7 +517,7 @@ intgo _wrap_aicp_policy_set_link_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go
 }
 
 
-aicp_policy_set *_wrap_aicp_policy_set_ref_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go_0) {
+aicp_policy_set *_wrap_aicp_policy_set_ref_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   aicp_policy_set *result = 0 ;
   aicp_policy_set *_swig_go_result;
@@ -518,7 +530,7 @@ aicp_policy_set *_wrap_aicp_policy_set_ref_capi_c2b5bc92774151d2(aicp_policy_set
 }
 
 
-void _wrap_aicp_policy_set_free_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go_0) {
+void _wrap_aicp_policy_set_free_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
 
   arg1 = *(aicp_policy_set **)&_swig_go_0;
@@ -528,7 +540,7 @@ void _wrap_aicp_policy_set_free_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go_
 }
 
 
-long long _wrap_aicp_policy_set_count_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go_0) {
+long long _wrap_aicp_policy_set_count_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -541,7 +553,7 @@ long long _wrap_aicp_policy_set_count_capi_c2b5bc92774151d2(aicp_policy_set *_sw
 }
 
 
-long long _wrap_aicp_policy_set_template_count_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go_0) {
+long long _wrap_aicp_policy_set_template_count_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -554,7 +566,7 @@ long long _wrap_aicp_policy_set_template_count_capi_c2b5bc92774151d2(aicp_policy
 }
 
 
-char *_wrap_aicp_policy_set_id_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_set_id_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -571,7 +583,7 @@ char *_wrap_aicp_policy_set_id_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go_0
 }
 
 
-char *_wrap_aicp_policy_set_template_id_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_set_template_id_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -588,7 +600,7 @@ char *_wrap_aicp_policy_set_template_id_capi_c2b5bc92774151d2(aicp_policy_set *_
 }
 
 
-intgo _wrap_aicp_policy_set_find_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_set_find_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -611,7 +623,7 @@ intgo _wrap_aicp_policy_set_find_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go
 }
 
 
-intgo _wrap_aicp_policy_set_effect_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_set_effect_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -626,7 +638,7 @@ intgo _wrap_aicp_policy_set_effect_capi_c2b5bc92774151d2(aicp_policy_set *_swig_
 }
 
 
-intgo _wrap_aicp_policy_set_line_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_set_line_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   uint32_t result;
@@ -641,7 +653,7 @@ intgo _wrap_aicp_policy_set_line_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go
 }
 
 
-intgo _wrap_aicp_policy_set_column_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_set_column_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   uint32_t result;
@@ -656,7 +668,7 @@ intgo _wrap_aicp_policy_set_column_capi_c2b5bc92774151d2(aicp_policy_set *_swig_
 }
 
 
-char *_wrap_aicp_policy_set_annotation_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
+char *_wrap_aicp_policy_set_annotation_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -684,7 +696,7 @@ char *_wrap_aicp_policy_set_annotation_capi_c2b5bc92774151d2(aicp_policy_set *_s
 }
 
 
-long long _wrap_aicp_policy_set_annotation_count_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+long long _wrap_aicp_policy_set_annotation_count_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   size_t result;
@@ -699,7 +711,7 @@ long long _wrap_aicp_policy_set_annotation_count_capi_c2b5bc92774151d2(aicp_poli
 }
 
 
-char *_wrap_aicp_policy_set_annotation_key_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
+char *_wrap_aicp_policy_set_annotation_key_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   size_t arg3 ;
@@ -718,7 +730,7 @@ char *_wrap_aicp_policy_set_annotation_key_capi_c2b5bc92774151d2(aicp_policy_set
 }
 
 
-char *_wrap_aicp_policy_set_annotation_value_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
+char *_wrap_aicp_policy_set_annotation_value_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   size_t arg3 ;
@@ -737,7 +749,7 @@ char *_wrap_aicp_policy_set_annotation_value_capi_c2b5bc92774151d2(aicp_policy_s
 }
 
 
-intgo _wrap_aicp_policy_entities_parse_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, aicp_policy_entities_options *_swig_go_1, aicp_policy_entities **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_entities_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_policy_entities_options *_swig_go_1, aicp_policy_entities **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_policy_entities_options *arg3 = (aicp_policy_entities_options *) 0 ;
@@ -760,7 +772,7 @@ intgo _wrap_aicp_policy_entities_parse_capi_c2b5bc92774151d2(_gostring_ _swig_go
 }
 
 
-aicp_policy_entities *_wrap_aicp_policy_entities_ref_capi_c2b5bc92774151d2(aicp_policy_entities *_swig_go_0) {
+aicp_policy_entities *_wrap_aicp_policy_entities_ref_capi_66dde1e07a9c6d67(aicp_policy_entities *_swig_go_0) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
   aicp_policy_entities *result = 0 ;
   aicp_policy_entities *_swig_go_result;
@@ -773,7 +785,7 @@ aicp_policy_entities *_wrap_aicp_policy_entities_ref_capi_c2b5bc92774151d2(aicp_
 }
 
 
-void _wrap_aicp_policy_entities_free_capi_c2b5bc92774151d2(aicp_policy_entities *_swig_go_0) {
+void _wrap_aicp_policy_entities_free_capi_66dde1e07a9c6d67(aicp_policy_entities *_swig_go_0) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
 
   arg1 = *(aicp_policy_entities **)&_swig_go_0;
@@ -783,7 +795,7 @@ void _wrap_aicp_policy_entities_free_capi_c2b5bc92774151d2(aicp_policy_entities 
 }
 
 
-long long _wrap_aicp_policy_entities_count_capi_c2b5bc92774151d2(aicp_policy_entities *_swig_go_0) {
+long long _wrap_aicp_policy_entities_count_capi_66dde1e07a9c6d67(aicp_policy_entities *_swig_go_0) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -796,7 +808,7 @@ long long _wrap_aicp_policy_entities_count_capi_c2b5bc92774151d2(aicp_policy_ent
 }
 
 
-intgo _wrap_aicp_policy_entities_contains_capi_c2b5bc92774151d2(aicp_policy_entities *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
+intgo _wrap_aicp_policy_entities_contains_capi_66dde1e07a9c6d67(aicp_policy_entities *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -821,7 +833,7 @@ intgo _wrap_aicp_policy_entities_contains_capi_c2b5bc92774151d2(aicp_policy_enti
 }
 
 
-intgo _wrap_aicp_policy_request_new_capi_c2b5bc92774151d2(aicp_policy_request **_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_policy_request_new_capi_66dde1e07a9c6d67(aicp_policy_request **_swig_go_0, aicp_error *_swig_go_1) {
   aicp_allocator *arg1 = (aicp_allocator *) 0 ;
   aicp_policy_request **arg2 = (aicp_policy_request **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -840,7 +852,7 @@ intgo _wrap_aicp_policy_request_new_capi_c2b5bc92774151d2(aicp_policy_request **
 }
 
 
-void _wrap_aicp_policy_request_free_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0) {
+void _wrap_aicp_policy_request_free_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
 
   arg1 = *(aicp_policy_request **)&_swig_go_0;
@@ -850,7 +862,7 @@ void _wrap_aicp_policy_request_free_capi_c2b5bc92774151d2(aicp_policy_request *_
 }
 
 
-void _wrap_aicp_policy_request_reset_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0) {
+void _wrap_aicp_policy_request_reset_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
 
   arg1 = *(aicp_policy_request **)&_swig_go_0;
@@ -860,7 +872,7 @@ void _wrap_aicp_policy_request_reset_capi_c2b5bc92774151d2(aicp_policy_request *
 }
 
 
-intgo _wrap_aicp_policy_request_set_principal_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_set_principal_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -887,7 +899,7 @@ intgo _wrap_aicp_policy_request_set_principal_capi_c2b5bc92774151d2(aicp_policy_
 }
 
 
-intgo _wrap_aicp_policy_request_set_action_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_set_action_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -914,7 +926,7 @@ intgo _wrap_aicp_policy_request_set_action_capi_c2b5bc92774151d2(aicp_policy_req
 }
 
 
-intgo _wrap_aicp_policy_request_set_resource_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_set_resource_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -941,7 +953,7 @@ intgo _wrap_aicp_policy_request_set_resource_capi_c2b5bc92774151d2(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_set_context_json_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_policy_request_set_context_json_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -962,7 +974,7 @@ intgo _wrap_aicp_policy_request_set_context_json_capi_c2b5bc92774151d2(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_context_bool_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_bool_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -990,7 +1002,7 @@ intgo _wrap_aicp_policy_request_context_bool_capi_c2b5bc92774151d2(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_context_long_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_long_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1018,7 +1030,7 @@ intgo _wrap_aicp_policy_request_context_long_capi_c2b5bc92774151d2(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_context_string_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_string_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1050,7 +1062,7 @@ intgo _wrap_aicp_policy_request_context_string_capi_c2b5bc92774151d2(aicp_policy
 }
 
 
-intgo _wrap_aicp_policy_request_context_string_set_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, char **_swig_go_2, long long *_swig_go_3, long long _swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_policy_request_context_string_set_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, char **_swig_go_2, long long *_swig_go_3, long long _swig_go_4, aicp_error *_swig_go_5) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char **arg3 = (char **) 0 ;
@@ -1082,7 +1094,7 @@ intgo _wrap_aicp_policy_request_context_string_set_capi_c2b5bc92774151d2(aicp_po
 }
 
 
-intgo _wrap_aicp_policy_request_context_entity_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_policy_request_context_entity_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_error *_swig_go_4) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1130,7 +1142,7 @@ intgo _wrap_aicp_policy_request_context_entity_capi_c2b5bc92774151d2(aicp_policy
 }
 
 
-intgo _wrap_aicp_policy_request_context_ip_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_ip_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1162,7 +1174,7 @@ intgo _wrap_aicp_policy_request_context_ip_capi_c2b5bc92774151d2(aicp_policy_req
 }
 
 
-intgo _wrap_aicp_policy_request_context_decimal_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_decimal_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1194,7 +1206,7 @@ intgo _wrap_aicp_policy_request_context_decimal_capi_c2b5bc92774151d2(aicp_polic
 }
 
 
-intgo _wrap_aicp_policy_request_context_datetime_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_datetime_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1222,7 +1234,7 @@ intgo _wrap_aicp_policy_request_context_datetime_capi_c2b5bc92774151d2(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_context_duration_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_duration_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1250,7 +1262,7 @@ intgo _wrap_aicp_policy_request_context_duration_capi_c2b5bc92774151d2(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_context_json_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_json_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1282,7 +1294,7 @@ intgo _wrap_aicp_policy_request_context_json_capi_c2b5bc92774151d2(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_entity_begin_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_begin_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1309,7 +1321,7 @@ intgo _wrap_aicp_policy_request_entity_begin_capi_c2b5bc92774151d2(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_entity_parent_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_parent_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1336,7 +1348,7 @@ intgo _wrap_aicp_policy_request_entity_parent_capi_c2b5bc92774151d2(aicp_policy_
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_bool_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_bool_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -1364,7 +1376,7 @@ intgo _wrap_aicp_policy_request_entity_attr_bool_capi_c2b5bc92774151d2(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_long_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_long_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1392,7 +1404,7 @@ intgo _wrap_aicp_policy_request_entity_attr_long_capi_c2b5bc92774151d2(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_string_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_string_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1424,7 +1436,7 @@ intgo _wrap_aicp_policy_request_entity_attr_string_capi_c2b5bc92774151d2(aicp_po
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, char **_swig_go_2, long long *_swig_go_3, long long _swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, char **_swig_go_2, long long *_swig_go_3, long long _swig_go_4, aicp_error *_swig_go_5) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char **arg3 = (char **) 0 ;
@@ -1456,7 +1468,7 @@ intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_c2b5bc92774151d2(aic
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_entity_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_policy_request_entity_attr_entity_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_error *_swig_go_4) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1504,7 +1516,7 @@ intgo _wrap_aicp_policy_request_entity_attr_entity_capi_c2b5bc92774151d2(aicp_po
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1532,7 +1544,7 @@ intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_c2b5bc92774151d2(aicp_
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1564,7 +1576,7 @@ intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_c2b5bc92774151d2(aicp_p
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_json_capi_c2b5bc92774151d2(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_json_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1596,7 +1608,7 @@ intgo _wrap_aicp_policy_request_entity_attr_json_capi_c2b5bc92774151d2(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_authorize_capi_c2b5bc92774151d2(aicp_policy_set *_swig_go_0, aicp_policy_entities *_swig_go_1, aicp_policy_request *_swig_go_2, intgo _swig_go_3, aicp_policy_response *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_policy_authorize_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, aicp_policy_entities *_swig_go_1, aicp_policy_request *_swig_go_2, intgo _swig_go_3, aicp_policy_response *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   aicp_policy_entities *arg2 = (aicp_policy_entities *) 0 ;
   aicp_policy_request *arg3 = (aicp_policy_request *) 0 ;
@@ -1619,7 +1631,7 @@ intgo _wrap_aicp_policy_authorize_capi_c2b5bc92774151d2(aicp_policy_set *_swig_g
 }
 
 
-intgo _wrap_aicp_policy_response_new_capi_c2b5bc92774151d2(aicp_policy_response **_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_policy_response_new_capi_66dde1e07a9c6d67(aicp_policy_response **_swig_go_0, aicp_error *_swig_go_1) {
   aicp_allocator *arg1 = (aicp_allocator *) 0 ;
   aicp_policy_response **arg2 = (aicp_policy_response **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -1638,7 +1650,7 @@ intgo _wrap_aicp_policy_response_new_capi_c2b5bc92774151d2(aicp_policy_response 
 }
 
 
-void _wrap_aicp_policy_response_free_capi_c2b5bc92774151d2(aicp_policy_response *_swig_go_0) {
+void _wrap_aicp_policy_response_free_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
 
   arg1 = *(aicp_policy_response **)&_swig_go_0;
@@ -1648,7 +1660,7 @@ void _wrap_aicp_policy_response_free_capi_c2b5bc92774151d2(aicp_policy_response 
 }
 
 
-intgo _wrap_aicp_policy_response_decision_capi_c2b5bc92774151d2(aicp_policy_response *_swig_go_0) {
+intgo _wrap_aicp_policy_response_decision_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -1661,7 +1673,7 @@ intgo _wrap_aicp_policy_response_decision_capi_c2b5bc92774151d2(aicp_policy_resp
 }
 
 
-long long _wrap_aicp_policy_response_reason_count_capi_c2b5bc92774151d2(aicp_policy_response *_swig_go_0) {
+long long _wrap_aicp_policy_response_reason_count_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -1674,7 +1686,7 @@ long long _wrap_aicp_policy_response_reason_count_capi_c2b5bc92774151d2(aicp_pol
 }
 
 
-char *_wrap_aicp_policy_response_reason_id_capi_c2b5bc92774151d2(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_response_reason_id_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -1691,7 +1703,7 @@ char *_wrap_aicp_policy_response_reason_id_capi_c2b5bc92774151d2(aicp_policy_res
 }
 
 
-long long _wrap_aicp_policy_response_reason_index_capi_c2b5bc92774151d2(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+long long _wrap_aicp_policy_response_reason_index_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   size_t result;
@@ -1706,7 +1718,7 @@ long long _wrap_aicp_policy_response_reason_index_capi_c2b5bc92774151d2(aicp_pol
 }
 
 
-long long _wrap_aicp_policy_response_error_count_capi_c2b5bc92774151d2(aicp_policy_response *_swig_go_0) {
+long long _wrap_aicp_policy_response_error_count_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -1719,7 +1731,7 @@ long long _wrap_aicp_policy_response_error_count_capi_c2b5bc92774151d2(aicp_poli
 }
 
 
-char *_wrap_aicp_policy_response_error_id_capi_c2b5bc92774151d2(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_response_error_id_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -1736,7 +1748,7 @@ char *_wrap_aicp_policy_response_error_id_capi_c2b5bc92774151d2(aicp_policy_resp
 }
 
 
-long long _wrap_aicp_policy_response_error_index_capi_c2b5bc92774151d2(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+long long _wrap_aicp_policy_response_error_index_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   size_t result;
@@ -1751,7 +1763,7 @@ long long _wrap_aicp_policy_response_error_index_capi_c2b5bc92774151d2(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_response_error_kind_capi_c2b5bc92774151d2(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_response_error_kind_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -1766,7 +1778,7 @@ intgo _wrap_aicp_policy_response_error_kind_capi_c2b5bc92774151d2(aicp_policy_re
 }
 
 
-intgo _wrap_aicp_policy_response_error_status_capi_c2b5bc92774151d2(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_response_error_status_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   aicp_status result;
@@ -1781,7 +1793,7 @@ intgo _wrap_aicp_policy_response_error_status_capi_c2b5bc92774151d2(aicp_policy_
 }
 
 
-char *_wrap_aicp_policy_response_error_message_capi_c2b5bc92774151d2(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_response_error_message_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -1798,7 +1810,7 @@ char *_wrap_aicp_policy_response_error_message_capi_c2b5bc92774151d2(aicp_policy
 }
 
 
-intgo _wrap_aicp_policy_response_error_line_capi_c2b5bc92774151d2(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_response_error_line_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   uint32_t result;
@@ -1813,7 +1825,7 @@ intgo _wrap_aicp_policy_response_error_line_capi_c2b5bc92774151d2(aicp_policy_re
 }
 
 
-intgo _wrap_aicp_policy_response_error_column_capi_c2b5bc92774151d2(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_response_error_column_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   uint32_t result;
@@ -1828,7 +1840,7 @@ intgo _wrap_aicp_policy_response_error_column_capi_c2b5bc92774151d2(aicp_policy_
 }
 
 
-char *_wrap_aicp_policy_error_name_capi_c2b5bc92774151d2(intgo _swig_go_0) {
+char *_wrap_aicp_policy_error_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -1843,7 +1855,7 @@ char *_wrap_aicp_policy_error_name_capi_c2b5bc92774151d2(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_aicp_tokenizer_open_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, aicp_tokenizer **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_tokenizer_open_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_tokenizer **_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_allocator *arg3 = (aicp_allocator *) 0 ;
@@ -1868,7 +1880,7 @@ intgo _wrap_aicp_tokenizer_open_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, aic
 }
 
 
-aicp_tokenizer *_wrap_aicp_tokenizer_ref_capi_c2b5bc92774151d2(aicp_tokenizer *_swig_go_0) {
+aicp_tokenizer *_wrap_aicp_tokenizer_ref_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   aicp_tokenizer *result = 0 ;
   aicp_tokenizer *_swig_go_result;
@@ -1881,7 +1893,7 @@ aicp_tokenizer *_wrap_aicp_tokenizer_ref_capi_c2b5bc92774151d2(aicp_tokenizer *_
 }
 
 
-void _wrap_aicp_tokenizer_free_capi_c2b5bc92774151d2(aicp_tokenizer *_swig_go_0) {
+void _wrap_aicp_tokenizer_free_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
 
   arg1 = *(aicp_tokenizer **)&_swig_go_0;
@@ -1891,7 +1903,7 @@ void _wrap_aicp_tokenizer_free_capi_c2b5bc92774151d2(aicp_tokenizer *_swig_go_0)
 }
 
 
-char *_wrap_aicp_tokenizer_name_capi_c2b5bc92774151d2(aicp_tokenizer *_swig_go_0) {
+char *_wrap_aicp_tokenizer_name_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -1906,7 +1918,7 @@ char *_wrap_aicp_tokenizer_name_capi_c2b5bc92774151d2(aicp_tokenizer *_swig_go_0
 }
 
 
-intgo _wrap_aicp_tokenizer_vocab_size_capi_c2b5bc92774151d2(aicp_tokenizer *_swig_go_0) {
+intgo _wrap_aicp_tokenizer_vocab_size_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1919,7 +1931,7 @@ intgo _wrap_aicp_tokenizer_vocab_size_capi_c2b5bc92774151d2(aicp_tokenizer *_swi
 }
 
 
-intgo _wrap_aicp_tokenizer_count_capi_c2b5bc92774151d2(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_tokenizer_count_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1944,7 +1956,7 @@ intgo _wrap_aicp_tokenizer_count_capi_c2b5bc92774151d2(aicp_tokenizer *_swig_go_
 }
 
 
-intgo _wrap_aicp_tokenizer_encode_into_capi_c2b5bc92774151d2(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_token_ids *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_tokenizer_encode_into_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_token_ids *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1969,7 +1981,7 @@ intgo _wrap_aicp_tokenizer_encode_into_capi_c2b5bc92774151d2(aicp_tokenizer *_sw
 }
 
 
-intgo _wrap_aicp_tokenizer_encode_capi_c2b5bc92774151d2(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_buf *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_tokenizer_encode_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_buf *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1994,7 +2006,7 @@ intgo _wrap_aicp_tokenizer_encode_capi_c2b5bc92774151d2(aicp_tokenizer *_swig_go
 }
 
 
-intgo _wrap_aicp_tokenizer_decode_capi_c2b5bc92774151d2(aicp_tokenizer *_swig_go_0, _goslice_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_tokenizer_decode_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0, _goslice_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   uint32_t *arg2 = (uint32_t *) 0 ;
   size_t arg3 ;
@@ -2017,7 +2029,7 @@ intgo _wrap_aicp_tokenizer_decode_capi_c2b5bc92774151d2(aicp_tokenizer *_swig_go
 }
 
 
-intgo _wrap_aicp_tokenizer_truncate_capi_c2b5bc92774151d2(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long *_swig_go_3, long long *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_tokenizer_truncate_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long *_swig_go_3, long long *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2044,7 +2056,7 @@ intgo _wrap_aicp_tokenizer_truncate_capi_c2b5bc92774151d2(aicp_tokenizer *_swig_
 }
 
 
-char *_wrap_aicp_count_quality_name_capi_c2b5bc92774151d2(intgo _swig_go_0) {
+char *_wrap_aicp_count_quality_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2059,7 +2071,7 @@ char *_wrap_aicp_count_quality_name_capi_c2b5bc92774151d2(intgo _swig_go_0) {
 }
 
 
-aicp_token_profile *_wrap_aicp_token_profile_find_capi_c2b5bc92774151d2(_gostring_ _swig_go_0) {
+aicp_token_profile *_wrap_aicp_token_profile_find_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_token_profile *result = 0 ;
@@ -2076,7 +2088,7 @@ aicp_token_profile *_wrap_aicp_token_profile_find_capi_c2b5bc92774151d2(_gostrin
 }
 
 
-char *_wrap_aicp_token_profile_family_capi_c2b5bc92774151d2(aicp_token_profile *_swig_go_0) {
+char *_wrap_aicp_token_profile_family_capi_66dde1e07a9c6d67(aicp_token_profile *_swig_go_0) {
   aicp_token_profile *arg1 = (aicp_token_profile *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2091,7 +2103,7 @@ char *_wrap_aicp_token_profile_family_capi_c2b5bc92774151d2(aicp_token_profile *
 }
 
 
-char *_wrap_aicp_token_profile_encoding_capi_c2b5bc92774151d2(aicp_token_profile *_swig_go_0) {
+char *_wrap_aicp_token_profile_encoding_capi_66dde1e07a9c6d67(aicp_token_profile *_swig_go_0) {
   aicp_token_profile *arg1 = (aicp_token_profile *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2106,7 +2118,7 @@ char *_wrap_aicp_token_profile_encoding_capi_c2b5bc92774151d2(aicp_token_profile
 }
 
 
-intgo _wrap_aicp_token_profile_quality_capi_c2b5bc92774151d2(aicp_token_profile *_swig_go_0) {
+intgo _wrap_aicp_token_profile_quality_capi_66dde1e07a9c6d67(aicp_token_profile *_swig_go_0) {
   aicp_token_profile *arg1 = (aicp_token_profile *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -2119,7 +2131,7 @@ intgo _wrap_aicp_token_profile_quality_capi_c2b5bc92774151d2(aicp_token_profile 
 }
 
 
-intgo _wrap_aicp_cost_request_new_capi_c2b5bc92774151d2(aicp_cost_request **_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_cost_request_new_capi_66dde1e07a9c6d67(aicp_cost_request **_swig_go_0, aicp_error *_swig_go_1) {
   aicp_allocator *arg1 = (aicp_allocator *) 0 ;
   aicp_cost_request **arg2 = (aicp_cost_request **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -2138,7 +2150,7 @@ intgo _wrap_aicp_cost_request_new_capi_c2b5bc92774151d2(aicp_cost_request **_swi
 }
 
 
-void _wrap_aicp_cost_request_free_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go_0) {
+void _wrap_aicp_cost_request_free_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
 
   arg1 = *(aicp_cost_request **)&_swig_go_0;
@@ -2148,7 +2160,7 @@ void _wrap_aicp_cost_request_free_capi_c2b5bc92774151d2(aicp_cost_request *_swig
 }
 
 
-void _wrap_aicp_cost_request_reset_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go_0) {
+void _wrap_aicp_cost_request_reset_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
 
   arg1 = *(aicp_cost_request **)&_swig_go_0;
@@ -2158,7 +2170,7 @@ void _wrap_aicp_cost_request_reset_capi_c2b5bc92774151d2(aicp_cost_request *_swi
 }
 
 
-intgo _wrap_aicp_cost_request_parse_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_parse_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2179,7 +2191,7 @@ intgo _wrap_aicp_cost_request_parse_capi_c2b5bc92774151d2(aicp_cost_request *_sw
 }
 
 
-void _wrap_aicp_cost_request_set_kind_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go_0, intgo _swig_go_1) {
+void _wrap_aicp_cost_request_set_kind_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, intgo _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int32_t arg2 ;
 
@@ -2191,7 +2203,7 @@ void _wrap_aicp_cost_request_set_kind_capi_c2b5bc92774151d2(aicp_cost_request *_
 }
 
 
-void _wrap_aicp_cost_request_set_model_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1) {
+void _wrap_aicp_cost_request_set_model_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2207,7 +2219,7 @@ void _wrap_aicp_cost_request_set_model_capi_c2b5bc92774151d2(aicp_cost_request *
 }
 
 
-void _wrap_aicp_cost_request_model_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go_0, char **_swig_go_1, long long *_swig_go_2) {
+void _wrap_aicp_cost_request_model_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, char **_swig_go_1, long long *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char **arg2 = (char **) 0 ;
   size_t *arg3 = (size_t *) 0 ;
@@ -2221,7 +2233,7 @@ void _wrap_aicp_cost_request_model_capi_c2b5bc92774151d2(aicp_cost_request *_swi
 }
 
 
-intgo _wrap_aicp_cost_request_add_message_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_message_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2242,7 +2254,7 @@ intgo _wrap_aicp_cost_request_add_message_capi_c2b5bc92774151d2(aicp_cost_reques
 }
 
 
-intgo _wrap_aicp_cost_request_add_name_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_name_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2263,7 +2275,7 @@ intgo _wrap_aicp_cost_request_add_name_capi_c2b5bc92774151d2(aicp_cost_request *
 }
 
 
-intgo _wrap_aicp_cost_request_add_text_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_text_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2284,7 +2296,7 @@ intgo _wrap_aicp_cost_request_add_text_capi_c2b5bc92774151d2(aicp_cost_request *
 }
 
 
-intgo _wrap_aicp_cost_request_add_tokens_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_tokens_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int64_t arg2 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -2301,7 +2313,7 @@ intgo _wrap_aicp_cost_request_add_tokens_capi_c2b5bc92774151d2(aicp_cost_request
 }
 
 
-intgo _wrap_aicp_cost_request_add_image_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go_0, long long _swig_go_1, long long _swig_go_2, intgo _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_cost_request_add_image_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, long long _swig_go_1, long long _swig_go_2, intgo _swig_go_3, aicp_error *_swig_go_4) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int64_t arg2 ;
   int64_t arg3 ;
@@ -2322,7 +2334,7 @@ intgo _wrap_aicp_cost_request_add_image_capi_c2b5bc92774151d2(aicp_cost_request 
 }
 
 
-intgo _wrap_aicp_cost_request_add_image_url_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_cost_request_add_image_url_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2345,7 +2357,7 @@ intgo _wrap_aicp_cost_request_add_image_url_capi_c2b5bc92774151d2(aicp_cost_requ
 }
 
 
-intgo _wrap_aicp_cost_request_add_tools_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_tools_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2366,7 +2378,7 @@ intgo _wrap_aicp_cost_request_add_tools_capi_c2b5bc92774151d2(aicp_cost_request 
 }
 
 
-void _wrap_aicp_cost_request_set_max_tokens_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_cost_request_set_max_tokens_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, long long _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int64_t arg2 ;
 
@@ -2378,7 +2390,7 @@ void _wrap_aicp_cost_request_set_max_tokens_capi_c2b5bc92774151d2(aicp_cost_requ
 }
 
 
-void _wrap_aicp_cost_request_set_n_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_cost_request_set_n_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, long long _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int64_t arg2 ;
 
@@ -2390,7 +2402,7 @@ void _wrap_aicp_cost_request_set_n_capi_c2b5bc92774151d2(aicp_cost_request *_swi
 }
 
 
-void _wrap_aicp_cost_request_set_long_cache_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go_0, intgo _swig_go_1) {
+void _wrap_aicp_cost_request_set_long_cache_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, intgo _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int32_t arg2 ;
 
@@ -2402,7 +2414,7 @@ void _wrap_aicp_cost_request_set_long_cache_capi_c2b5bc92774151d2(aicp_cost_requ
 }
 
 
-intgo _wrap_aicp_cost_request_count_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go_0, aicp_token_profile *_swig_go_1, aicp_token_count *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_cost_request_count_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, aicp_token_profile *_swig_go_1, aicp_token_count *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   aicp_token_profile *arg2 = (aicp_token_profile *) 0 ;
   aicp_token_count *arg3 = (aicp_token_count *) 0 ;
@@ -2421,7 +2433,7 @@ intgo _wrap_aicp_cost_request_count_capi_c2b5bc92774151d2(aicp_cost_request *_sw
 }
 
 
-void _wrap_aicp_price_table_options_init_capi_c2b5bc92774151d2(aicp_price_table_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_price_table_options_init_capi_66dde1e07a9c6d67(aicp_price_table_options *_swig_go_0, long long _swig_go_1) {
   aicp_price_table_options *arg1 = (aicp_price_table_options *) 0 ;
   size_t arg2 ;
 
@@ -2433,7 +2445,7 @@ void _wrap_aicp_price_table_options_init_capi_c2b5bc92774151d2(aicp_price_table_
 }
 
 
-intgo _wrap_aicp_price_table_parse_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, aicp_price_table_options *_swig_go_1, aicp_price_table **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_price_table_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_price_table_options *_swig_go_1, aicp_price_table **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_price_table_options *arg3 = (aicp_price_table_options *) 0 ;
@@ -2456,7 +2468,7 @@ intgo _wrap_aicp_price_table_parse_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, 
 }
 
 
-aicp_price_table *_wrap_aicp_price_table_ref_capi_c2b5bc92774151d2(aicp_price_table *_swig_go_0) {
+aicp_price_table *_wrap_aicp_price_table_ref_capi_66dde1e07a9c6d67(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   aicp_price_table *result = 0 ;
   aicp_price_table *_swig_go_result;
@@ -2469,7 +2481,7 @@ aicp_price_table *_wrap_aicp_price_table_ref_capi_c2b5bc92774151d2(aicp_price_ta
 }
 
 
-void _wrap_aicp_price_table_free_capi_c2b5bc92774151d2(aicp_price_table *_swig_go_0) {
+void _wrap_aicp_price_table_free_capi_66dde1e07a9c6d67(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
 
   arg1 = *(aicp_price_table **)&_swig_go_0;
@@ -2479,7 +2491,7 @@ void _wrap_aicp_price_table_free_capi_c2b5bc92774151d2(aicp_price_table *_swig_g
 }
 
 
-long long _wrap_aicp_price_table_count_capi_c2b5bc92774151d2(aicp_price_table *_swig_go_0) {
+long long _wrap_aicp_price_table_count_capi_66dde1e07a9c6d67(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2492,7 +2504,7 @@ long long _wrap_aicp_price_table_count_capi_c2b5bc92774151d2(aicp_price_table *_
 }
 
 
-long long _wrap_aicp_price_table_rounded_capi_c2b5bc92774151d2(aicp_price_table *_swig_go_0) {
+long long _wrap_aicp_price_table_rounded_capi_66dde1e07a9c6d67(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2505,7 +2517,7 @@ long long _wrap_aicp_price_table_rounded_capi_c2b5bc92774151d2(aicp_price_table 
 }
 
 
-char *_wrap_aicp_price_table_version_capi_c2b5bc92774151d2(aicp_price_table *_swig_go_0) {
+char *_wrap_aicp_price_table_version_capi_66dde1e07a9c6d67(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2520,7 +2532,7 @@ char *_wrap_aicp_price_table_version_capi_c2b5bc92774151d2(aicp_price_table *_sw
 }
 
 
-aicp_price *_wrap_aicp_price_table_at_capi_c2b5bc92774151d2(aicp_price_table *_swig_go_0, long long _swig_go_1) {
+aicp_price *_wrap_aicp_price_table_at_capi_66dde1e07a9c6d67(aicp_price_table *_swig_go_0, long long _swig_go_1) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   size_t arg2 ;
   aicp_price *result = 0 ;
@@ -2535,7 +2547,7 @@ aicp_price *_wrap_aicp_price_table_at_capi_c2b5bc92774151d2(aicp_price_table *_s
 }
 
 
-intgo _wrap_aicp_price_table_find_capi_c2b5bc92774151d2(aicp_price_table *_swig_go_0, _gostring_ _swig_go_1, aicp_price **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_price_table_find_capi_66dde1e07a9c6d67(aicp_price_table *_swig_go_0, _gostring_ _swig_go_1, aicp_price **_swig_go_2, aicp_error *_swig_go_3) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2558,7 +2570,7 @@ intgo _wrap_aicp_price_table_find_capi_c2b5bc92774151d2(aicp_price_table *_swig_
 }
 
 
-char *_wrap_aicp_price_key_capi_c2b5bc92774151d2(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_key_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2573,7 +2585,7 @@ char *_wrap_aicp_price_key_capi_c2b5bc92774151d2(aicp_price *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_price_provider_capi_c2b5bc92774151d2(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_provider_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2588,7 +2600,7 @@ char *_wrap_aicp_price_provider_capi_c2b5bc92774151d2(aicp_price *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_price_mode_capi_c2b5bc92774151d2(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_mode_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2603,7 +2615,7 @@ char *_wrap_aicp_price_mode_capi_c2b5bc92774151d2(aicp_price *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_price_version_capi_c2b5bc92774151d2(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_version_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2618,7 +2630,7 @@ char *_wrap_aicp_price_version_capi_c2b5bc92774151d2(aicp_price *_swig_go_0) {
 }
 
 
-long long _wrap_aicp_price_valid_from_ns_capi_c2b5bc92774151d2(aicp_price *_swig_go_0) {
+long long _wrap_aicp_price_valid_from_ns_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2631,7 +2643,7 @@ long long _wrap_aicp_price_valid_from_ns_capi_c2b5bc92774151d2(aicp_price *_swig
 }
 
 
-long long _wrap_aicp_price_max_input_tokens_capi_c2b5bc92774151d2(aicp_price *_swig_go_0) {
+long long _wrap_aicp_price_max_input_tokens_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2644,7 +2656,7 @@ long long _wrap_aicp_price_max_input_tokens_capi_c2b5bc92774151d2(aicp_price *_s
 }
 
 
-long long _wrap_aicp_price_max_output_tokens_capi_c2b5bc92774151d2(aicp_price *_swig_go_0) {
+long long _wrap_aicp_price_max_output_tokens_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2657,7 +2669,7 @@ long long _wrap_aicp_price_max_output_tokens_capi_c2b5bc92774151d2(aicp_price *_
 }
 
 
-char *_wrap_aicp_price_deprecation_date_capi_c2b5bc92774151d2(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_deprecation_date_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2672,7 +2684,7 @@ char *_wrap_aicp_price_deprecation_date_capi_c2b5bc92774151d2(aicp_price *_swig_
 }
 
 
-intgo _wrap_aicp_price_known_capi_c2b5bc92774151d2(aicp_price *_swig_go_0) {
+intgo _wrap_aicp_price_known_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -2685,7 +2697,7 @@ intgo _wrap_aicp_price_known_capi_c2b5bc92774151d2(aicp_price *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_price_get_capi_c2b5bc92774151d2(aicp_price *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_price_get_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2708,7 +2720,7 @@ intgo _wrap_aicp_price_get_capi_c2b5bc92774151d2(aicp_price *_swig_go_0, _gostri
 }
 
 
-intgo _wrap_aicp_model_list_parse_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, aicp_model_list **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_model_list_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_model_list **_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_allocator *arg3 = (aicp_allocator *) 0 ;
@@ -2733,7 +2745,7 @@ intgo _wrap_aicp_model_list_parse_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, a
 }
 
 
-aicp_model_list *_wrap_aicp_model_list_ref_capi_c2b5bc92774151d2(aicp_model_list *_swig_go_0) {
+aicp_model_list *_wrap_aicp_model_list_ref_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   aicp_model_list *result = 0 ;
   aicp_model_list *_swig_go_result;
@@ -2746,7 +2758,7 @@ aicp_model_list *_wrap_aicp_model_list_ref_capi_c2b5bc92774151d2(aicp_model_list
 }
 
 
-void _wrap_aicp_model_list_free_capi_c2b5bc92774151d2(aicp_model_list *_swig_go_0) {
+void _wrap_aicp_model_list_free_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
 
   arg1 = *(aicp_model_list **)&_swig_go_0;
@@ -2756,7 +2768,7 @@ void _wrap_aicp_model_list_free_capi_c2b5bc92774151d2(aicp_model_list *_swig_go_
 }
 
 
-long long _wrap_aicp_model_list_count_capi_c2b5bc92774151d2(aicp_model_list *_swig_go_0) {
+long long _wrap_aicp_model_list_count_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2769,7 +2781,7 @@ long long _wrap_aicp_model_list_count_capi_c2b5bc92774151d2(aicp_model_list *_sw
 }
 
 
-intgo _wrap_aicp_model_list_find_capi_c2b5bc92774151d2(aicp_model_list *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_model_list_find_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2792,7 +2804,7 @@ intgo _wrap_aicp_model_list_find_capi_c2b5bc92774151d2(aicp_model_list *_swig_go
 }
 
 
-char *_wrap_aicp_model_list_name_capi_c2b5bc92774151d2(aicp_model_list *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_model_list_name_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0, long long _swig_go_1) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2809,7 +2821,7 @@ char *_wrap_aicp_model_list_name_capi_c2b5bc92774151d2(aicp_model_list *_swig_go
 }
 
 
-char *_wrap_aicp_model_list_provider_capi_c2b5bc92774151d2(aicp_model_list *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_model_list_provider_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0, long long _swig_go_1) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2826,7 +2838,7 @@ char *_wrap_aicp_model_list_provider_capi_c2b5bc92774151d2(aicp_model_list *_swi
 }
 
 
-char *_wrap_aicp_model_list_litellm_model_capi_c2b5bc92774151d2(aicp_model_list *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_model_list_litellm_model_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0, long long _swig_go_1) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2843,7 +2855,7 @@ char *_wrap_aicp_model_list_litellm_model_capi_c2b5bc92774151d2(aicp_model_list 
 }
 
 
-char *_wrap_aicp_model_list_price_key_capi_c2b5bc92774151d2(aicp_model_list *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_model_list_price_key_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0, long long _swig_go_1) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2860,7 +2872,7 @@ char *_wrap_aicp_model_list_price_key_capi_c2b5bc92774151d2(aicp_model_list *_sw
 }
 
 
-char *_wrap_aicp_model_list_fallback_capi_c2b5bc92774151d2(aicp_model_list *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
+char *_wrap_aicp_model_list_fallback_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   size_t arg3 ;
@@ -2879,7 +2891,7 @@ char *_wrap_aicp_model_list_fallback_capi_c2b5bc92774151d2(aicp_model_list *_swi
 }
 
 
-char *_wrap_aicp_model_list_alias_member_capi_c2b5bc92774151d2(aicp_model_list *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2) {
+char *_wrap_aicp_model_list_alias_member_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2902,7 +2914,7 @@ char *_wrap_aicp_model_list_alias_member_capi_c2b5bc92774151d2(aicp_model_list *
 }
 
 
-char *_wrap_aicp_cost_part_name_capi_c2b5bc92774151d2(intgo _swig_go_0) {
+char *_wrap_aicp_cost_part_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2917,7 +2929,7 @@ char *_wrap_aicp_cost_part_name_capi_c2b5bc92774151d2(intgo _swig_go_0) {
 }
 
 
-void _wrap_aicp_cost_options_init_capi_c2b5bc92774151d2(aicp_cost_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_cost_options_init_capi_66dde1e07a9c6d67(aicp_cost_options *_swig_go_0, long long _swig_go_1) {
   aicp_cost_options *arg1 = (aicp_cost_options *) 0 ;
   size_t arg2 ;
 
@@ -2929,7 +2941,7 @@ void _wrap_aicp_cost_options_init_capi_c2b5bc92774151d2(aicp_cost_options *_swig
 }
 
 
-intgo _wrap_aicp_cost_estimate_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go_0, aicp_price *_swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost_quote *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_cost_estimate_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, aicp_price *_swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost_quote *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   aicp_price *arg2 = (aicp_price *) 0 ;
   aicp_cost_options *arg3 = (aicp_cost_options *) 0 ;
@@ -2950,7 +2962,7 @@ intgo _wrap_aicp_cost_estimate_capi_c2b5bc92774151d2(aicp_cost_request *_swig_go
 }
 
 
-intgo _wrap_aicp_cost_estimate_body_capi_c2b5bc92774151d2(aicp_price_table *_swig_go_0, _gostring_ _swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost_quote *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_cost_estimate_body_capi_66dde1e07a9c6d67(aicp_price_table *_swig_go_0, _gostring_ _swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost_quote *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2975,7 +2987,7 @@ intgo _wrap_aicp_cost_estimate_body_capi_c2b5bc92774151d2(aicp_price_table *_swi
 }
 
 
-void _wrap_aicp_usage_init_capi_c2b5bc92774151d2(aicp_usage *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_usage_init_capi_66dde1e07a9c6d67(aicp_usage *_swig_go_0, long long _swig_go_1) {
   aicp_usage *arg1 = (aicp_usage *) 0 ;
   size_t arg2 ;
 
@@ -2987,7 +2999,7 @@ void _wrap_aicp_usage_init_capi_c2b5bc92774151d2(aicp_usage *_swig_go_0, long lo
 }
 
 
-intgo _wrap_aicp_usage_parse_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, aicp_usage *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_usage_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_usage *_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_usage *arg3 = (aicp_usage *) 0 ;
@@ -3008,7 +3020,7 @@ intgo _wrap_aicp_usage_parse_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, aicp_u
 }
 
 
-intgo _wrap_aicp_cost_of_usage_capi_c2b5bc92774151d2(aicp_price *_swig_go_0, aicp_usage *_swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_cost_of_usage_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0, aicp_usage *_swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   aicp_usage *arg2 = (aicp_usage *) 0 ;
   aicp_cost_options *arg3 = (aicp_cost_options *) 0 ;
@@ -3029,7 +3041,7 @@ intgo _wrap_aicp_cost_of_usage_capi_c2b5bc92774151d2(aicp_price *_swig_go_0, aic
 }
 
 
-void _wrap_aicp_limit_rules_options_init_capi_c2b5bc92774151d2(aicp_limit_rules_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_limit_rules_options_init_capi_66dde1e07a9c6d67(aicp_limit_rules_options *_swig_go_0, long long _swig_go_1) {
   aicp_limit_rules_options *arg1 = (aicp_limit_rules_options *) 0 ;
   size_t arg2 ;
 
@@ -3041,7 +3053,7 @@ void _wrap_aicp_limit_rules_options_init_capi_c2b5bc92774151d2(aicp_limit_rules_
 }
 
 
-intgo _wrap_aicp_limit_rules_parse_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, aicp_limit_rules_options *_swig_go_1, aicp_limit_rules **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_limit_rules_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_limit_rules_options *_swig_go_1, aicp_limit_rules **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_limit_rules_options *arg3 = (aicp_limit_rules_options *) 0 ;
@@ -3064,7 +3076,7 @@ intgo _wrap_aicp_limit_rules_parse_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, 
 }
 
 
-aicp_limit_rules *_wrap_aicp_limit_rules_ref_capi_c2b5bc92774151d2(aicp_limit_rules *_swig_go_0) {
+aicp_limit_rules *_wrap_aicp_limit_rules_ref_capi_66dde1e07a9c6d67(aicp_limit_rules *_swig_go_0) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   aicp_limit_rules *result = 0 ;
   aicp_limit_rules *_swig_go_result;
@@ -3077,7 +3089,7 @@ aicp_limit_rules *_wrap_aicp_limit_rules_ref_capi_c2b5bc92774151d2(aicp_limit_ru
 }
 
 
-void _wrap_aicp_limit_rules_free_capi_c2b5bc92774151d2(aicp_limit_rules *_swig_go_0) {
+void _wrap_aicp_limit_rules_free_capi_66dde1e07a9c6d67(aicp_limit_rules *_swig_go_0) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
 
   arg1 = *(aicp_limit_rules **)&_swig_go_0;
@@ -3087,7 +3099,7 @@ void _wrap_aicp_limit_rules_free_capi_c2b5bc92774151d2(aicp_limit_rules *_swig_g
 }
 
 
-long long _wrap_aicp_limit_rules_count_capi_c2b5bc92774151d2(aicp_limit_rules *_swig_go_0) {
+long long _wrap_aicp_limit_rules_count_capi_66dde1e07a9c6d67(aicp_limit_rules *_swig_go_0) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3100,7 +3112,7 @@ long long _wrap_aicp_limit_rules_count_capi_c2b5bc92774151d2(aicp_limit_rules *_
 }
 
 
-char *_wrap_aicp_limit_rules_id_capi_c2b5bc92774151d2(aicp_limit_rules *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_limit_rules_id_capi_66dde1e07a9c6d67(aicp_limit_rules *_swig_go_0, long long _swig_go_1) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -3117,7 +3129,7 @@ char *_wrap_aicp_limit_rules_id_capi_c2b5bc92774151d2(aicp_limit_rules *_swig_go
 }
 
 
-intgo _wrap_aicp_limit_rules_get_capi_c2b5bc92774151d2(aicp_limit_rules *_swig_go_0, long long _swig_go_1, aicp_limit_rule_info *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_limit_rules_get_capi_66dde1e07a9c6d67(aicp_limit_rules *_swig_go_0, long long _swig_go_1, aicp_limit_rule_info *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   size_t arg2 ;
   aicp_limit_rule_info *arg3 = (aicp_limit_rule_info *) 0 ;
@@ -3136,7 +3148,64 @@ intgo _wrap_aicp_limit_rules_get_capi_c2b5bc92774151d2(aicp_limit_rules *_swig_g
 }
 
 
-void _wrap_aicp_limiter_options_init_capi_c2b5bc92774151d2(aicp_limiter_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_redis_leases_options_init_capi_66dde1e07a9c6d67(aicp_redis_leases_options *_swig_go_0, long long _swig_go_1) {
+  aicp_redis_leases_options *arg1 = (aicp_redis_leases_options *) 0 ;
+  size_t arg2 ;
+
+  arg1 = *(aicp_redis_leases_options **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  aicp_redis_leases_options_init(arg1,arg2);
+
+}
+
+
+intgo _wrap_aicp_redis_leases_open_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_redis_leases_options *_swig_go_1, aicp_redis_leases **_swig_go_2, aicp_error *_swig_go_3) {
+  char *arg1 = (char *) 0 ;
+  size_t arg2 ;
+  aicp_redis_leases_options *arg3 = (aicp_redis_leases_options *) 0 ;
+  aicp_redis_leases **arg4 = (aicp_redis_leases **) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+
+  arg1 = (char *)_swig_go_0.p;
+  arg2 = (size_t)_swig_go_0.n;
+
+  arg3 = *(aicp_redis_leases_options **)&_swig_go_1;
+  arg4 = *(aicp_redis_leases ***)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_redis_leases_open((char const *)arg1,arg2,(struct aicp_redis_leases_options const *)arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+void _wrap_aicp_redis_leases_free_capi_66dde1e07a9c6d67(aicp_redis_leases *_swig_go_0) {
+  aicp_redis_leases *arg1 = (aicp_redis_leases *) 0 ;
+
+  arg1 = *(aicp_redis_leases **)&_swig_go_0;
+
+  aicp_redis_leases_free(arg1);
+
+}
+
+
+void _wrap_aicp_redis_leases_source_capi_66dde1e07a9c6d67(aicp_redis_leases *_swig_go_0, aicp_lease_source *_swig_go_1) {
+  aicp_redis_leases *arg1 = (aicp_redis_leases *) 0 ;
+  aicp_lease_source *arg2 = (aicp_lease_source *) 0 ;
+
+  arg1 = *(aicp_redis_leases **)&_swig_go_0;
+  arg2 = *(aicp_lease_source **)&_swig_go_1;
+
+  aicp_redis_leases_source(arg1,arg2);
+
+}
+
+
+void _wrap_aicp_limiter_options_init_capi_66dde1e07a9c6d67(aicp_limiter_options *_swig_go_0, long long _swig_go_1) {
   aicp_limiter_options *arg1 = (aicp_limiter_options *) 0 ;
   size_t arg2 ;
 
@@ -3148,7 +3217,7 @@ void _wrap_aicp_limiter_options_init_capi_c2b5bc92774151d2(aicp_limiter_options 
 }
 
 
-intgo _wrap_aicp_limiter_new_capi_c2b5bc92774151d2(aicp_limiter_options *_swig_go_0, aicp_limiter **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_limiter_new_capi_66dde1e07a9c6d67(aicp_limiter_options *_swig_go_0, aicp_limiter **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_limiter_options *arg1 = (aicp_limiter_options *) 0 ;
   aicp_limiter **arg2 = (aicp_limiter **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -3165,7 +3234,7 @@ intgo _wrap_aicp_limiter_new_capi_c2b5bc92774151d2(aicp_limiter_options *_swig_g
 }
 
 
-void _wrap_aicp_limiter_free_capi_c2b5bc92774151d2(aicp_limiter *_swig_go_0) {
+void _wrap_aicp_limiter_free_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
 
   arg1 = *(aicp_limiter **)&_swig_go_0;
@@ -3175,7 +3244,7 @@ void _wrap_aicp_limiter_free_capi_c2b5bc92774151d2(aicp_limiter *_swig_go_0) {
 }
 
 
-void _wrap_aicp_limit_request_init_capi_c2b5bc92774151d2(aicp_limit_request *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_limit_request_init_capi_66dde1e07a9c6d67(aicp_limit_request *_swig_go_0, long long _swig_go_1) {
   aicp_limit_request *arg1 = (aicp_limit_request *) 0 ;
   size_t arg2 ;
 
@@ -3187,7 +3256,7 @@ void _wrap_aicp_limit_request_init_capi_c2b5bc92774151d2(aicp_limit_request *_sw
 }
 
 
-void _wrap_aicp_limit_result_init_capi_c2b5bc92774151d2(aicp_limit_result *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_limit_result_init_capi_66dde1e07a9c6d67(aicp_limit_result *_swig_go_0, long long _swig_go_1) {
   aicp_limit_result *arg1 = (aicp_limit_result *) 0 ;
   size_t arg2 ;
 
@@ -3199,7 +3268,7 @@ void _wrap_aicp_limit_result_init_capi_c2b5bc92774151d2(aicp_limit_result *_swig
 }
 
 
-intgo _wrap_aicp_limiter_take_capi_c2b5bc92774151d2(aicp_limiter *_swig_go_0, aicp_limit_rules *_swig_go_1, aicp_limit_request *_swig_go_2, aicp_limit_ticket *_swig_go_3, aicp_limit_result *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_limiter_take_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, aicp_limit_rules *_swig_go_1, aicp_limit_request *_swig_go_2, aicp_limit_ticket *_swig_go_3, aicp_limit_result *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_rules *arg2 = (aicp_limit_rules *) 0 ;
   aicp_limit_request *arg3 = (aicp_limit_request *) 0 ;
@@ -3222,7 +3291,7 @@ intgo _wrap_aicp_limiter_take_capi_c2b5bc92774151d2(aicp_limiter *_swig_go_0, ai
 }
 
 
-void _wrap_aicp_limiter_settle_capi_c2b5bc92774151d2(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2, long long _swig_go_3) {
+void _wrap_aicp_limiter_settle_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2, long long _swig_go_3) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_ticket *arg2 = (aicp_limit_ticket *) 0 ;
   uint64_t arg3 ;
@@ -3238,7 +3307,7 @@ void _wrap_aicp_limiter_settle_capi_c2b5bc92774151d2(aicp_limiter *_swig_go_0, a
 }
 
 
-void _wrap_aicp_limiter_cancel_capi_c2b5bc92774151d2(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2) {
+void _wrap_aicp_limiter_cancel_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_ticket *arg2 = (aicp_limit_ticket *) 0 ;
   uint64_t arg3 ;
@@ -3252,7 +3321,7 @@ void _wrap_aicp_limiter_cancel_capi_c2b5bc92774151d2(aicp_limiter *_swig_go_0, a
 }
 
 
-void _wrap_aicp_limiter_refund_capi_c2b5bc92774151d2(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2) {
+void _wrap_aicp_limiter_refund_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_ticket *arg2 = (aicp_limit_ticket *) 0 ;
   uint64_t arg3 ;
@@ -3266,7 +3335,7 @@ void _wrap_aicp_limiter_refund_capi_c2b5bc92774151d2(aicp_limiter *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_limiter_renew_capi_c2b5bc92774151d2(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2, long long _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_limiter_renew_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2, long long _swig_go_3, aicp_error *_swig_go_4) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_ticket *arg2 = (aicp_limit_ticket *) 0 ;
   uint64_t arg3 ;
@@ -3287,7 +3356,7 @@ intgo _wrap_aicp_limiter_renew_capi_c2b5bc92774151d2(aicp_limiter *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_limiter_peek_capi_c2b5bc92774151d2(aicp_limiter *_swig_go_0, aicp_limit_rules *_swig_go_1, aicp_limit_request *_swig_go_2, aicp_limit_state *_swig_go_3, long long _swig_go_4, long long *_swig_go_5, aicp_error *_swig_go_6) {
+intgo _wrap_aicp_limiter_peek_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, aicp_limit_rules *_swig_go_1, aicp_limit_request *_swig_go_2, aicp_limit_state *_swig_go_3, long long _swig_go_4, long long *_swig_go_5, aicp_error *_swig_go_6) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_rules *arg2 = (aicp_limit_rules *) 0 ;
   aicp_limit_request *arg3 = (aicp_limit_request *) 0 ;
@@ -3312,7 +3381,7 @@ intgo _wrap_aicp_limiter_peek_capi_c2b5bc92774151d2(aicp_limiter *_swig_go_0, ai
 }
 
 
-intgo _wrap_aicp_limiter_flush_capi_c2b5bc92774151d2(aicp_limiter *_swig_go_0, intgo _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_limiter_flush_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, intgo _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   int32_t arg2 ;
   uint64_t arg3 ;
@@ -3331,7 +3400,7 @@ intgo _wrap_aicp_limiter_flush_capi_c2b5bc92774151d2(aicp_limiter *_swig_go_0, i
 }
 
 
-intgo _wrap_aicp_limiter_stats_get_capi_c2b5bc92774151d2(aicp_limiter *_swig_go_0, aicp_limiter_stats *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_limiter_stats_get_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, aicp_limiter_stats *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limiter_stats *arg2 = (aicp_limiter_stats *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -3348,7 +3417,7 @@ intgo _wrap_aicp_limiter_stats_get_capi_c2b5bc92774151d2(aicp_limiter *_swig_go_
 }
 
 
-void _wrap_aicp_limit_headers_format_capi_c2b5bc92774151d2(aicp_limit_rules *_swig_go_0, aicp_limit_result *_swig_go_1, aicp_limit_headers *_swig_go_2) {
+void _wrap_aicp_limit_headers_format_capi_66dde1e07a9c6d67(aicp_limit_rules *_swig_go_0, aicp_limit_result *_swig_go_1, aicp_limit_headers *_swig_go_2) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   aicp_limit_result *arg2 = (aicp_limit_result *) 0 ;
   aicp_limit_headers *arg3 = (aicp_limit_headers *) 0 ;
@@ -3362,7 +3431,7 @@ void _wrap_aicp_limit_headers_format_capi_c2b5bc92774151d2(aicp_limit_rules *_sw
 }
 
 
-char *_wrap_aicp_guard_action_name_capi_c2b5bc92774151d2(intgo _swig_go_0) {
+char *_wrap_aicp_guard_action_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -3377,7 +3446,7 @@ char *_wrap_aicp_guard_action_name_capi_c2b5bc92774151d2(intgo _swig_go_0) {
 }
 
 
-char *_wrap_aicp_guard_category_name_capi_c2b5bc92774151d2(intgo _swig_go_0) {
+char *_wrap_aicp_guard_category_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -3392,7 +3461,7 @@ char *_wrap_aicp_guard_category_name_capi_c2b5bc92774151d2(intgo _swig_go_0) {
 }
 
 
-void _wrap_aicp_guard_options_init_capi_c2b5bc92774151d2(aicp_guard_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_guard_options_init_capi_66dde1e07a9c6d67(aicp_guard_options *_swig_go_0, long long _swig_go_1) {
   aicp_guard_options *arg1 = (aicp_guard_options *) 0 ;
   size_t arg2 ;
 
@@ -3404,7 +3473,7 @@ void _wrap_aicp_guard_options_init_capi_c2b5bc92774151d2(aicp_guard_options *_sw
 }
 
 
-intgo _wrap_aicp_guard_profile_parse_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, aicp_guard_options *_swig_go_1, aicp_guard_profile **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_guard_profile_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_guard_options *_swig_go_1, aicp_guard_profile **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_guard_options *arg3 = (aicp_guard_options *) 0 ;
@@ -3427,7 +3496,7 @@ intgo _wrap_aicp_guard_profile_parse_capi_c2b5bc92774151d2(_gostring_ _swig_go_0
 }
 
 
-aicp_guard_profile *_wrap_aicp_guard_profile_ref_capi_c2b5bc92774151d2(aicp_guard_profile *_swig_go_0) {
+aicp_guard_profile *_wrap_aicp_guard_profile_ref_capi_66dde1e07a9c6d67(aicp_guard_profile *_swig_go_0) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   aicp_guard_profile *result = 0 ;
   aicp_guard_profile *_swig_go_result;
@@ -3440,7 +3509,7 @@ aicp_guard_profile *_wrap_aicp_guard_profile_ref_capi_c2b5bc92774151d2(aicp_guar
 }
 
 
-void _wrap_aicp_guard_profile_free_capi_c2b5bc92774151d2(aicp_guard_profile *_swig_go_0) {
+void _wrap_aicp_guard_profile_free_capi_66dde1e07a9c6d67(aicp_guard_profile *_swig_go_0) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
 
   arg1 = *(aicp_guard_profile **)&_swig_go_0;
@@ -3450,7 +3519,7 @@ void _wrap_aicp_guard_profile_free_capi_c2b5bc92774151d2(aicp_guard_profile *_sw
 }
 
 
-char *_wrap_aicp_guard_profile_name_capi_c2b5bc92774151d2(aicp_guard_profile *_swig_go_0) {
+char *_wrap_aicp_guard_profile_name_capi_66dde1e07a9c6d67(aicp_guard_profile *_swig_go_0) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -3465,7 +3534,7 @@ char *_wrap_aicp_guard_profile_name_capi_c2b5bc92774151d2(aicp_guard_profile *_s
 }
 
 
-long long _wrap_aicp_guard_profile_version_capi_c2b5bc92774151d2(aicp_guard_profile *_swig_go_0) {
+long long _wrap_aicp_guard_profile_version_capi_66dde1e07a9c6d67(aicp_guard_profile *_swig_go_0) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3478,7 +3547,7 @@ long long _wrap_aicp_guard_profile_version_capi_c2b5bc92774151d2(aicp_guard_prof
 }
 
 
-intgo _wrap_aicp_guard_session_new_capi_c2b5bc92774151d2(aicp_guard_options *_swig_go_0, aicp_guard_session **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_guard_session_new_capi_66dde1e07a9c6d67(aicp_guard_options *_swig_go_0, aicp_guard_session **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_guard_options *arg1 = (aicp_guard_options *) 0 ;
   aicp_guard_session **arg2 = (aicp_guard_session **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -3495,7 +3564,7 @@ intgo _wrap_aicp_guard_session_new_capi_c2b5bc92774151d2(aicp_guard_options *_sw
 }
 
 
-void _wrap_aicp_guard_session_free_capi_c2b5bc92774151d2(aicp_guard_session *_swig_go_0) {
+void _wrap_aicp_guard_session_free_capi_66dde1e07a9c6d67(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
 
   arg1 = *(aicp_guard_session **)&_swig_go_0;
@@ -3505,7 +3574,7 @@ void _wrap_aicp_guard_session_free_capi_c2b5bc92774151d2(aicp_guard_session *_sw
 }
 
 
-void _wrap_aicp_guard_session_reset_capi_c2b5bc92774151d2(aicp_guard_session *_swig_go_0) {
+void _wrap_aicp_guard_session_reset_capi_66dde1e07a9c6d67(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
 
   arg1 = *(aicp_guard_session **)&_swig_go_0;
@@ -3515,7 +3584,7 @@ void _wrap_aicp_guard_session_reset_capi_c2b5bc92774151d2(aicp_guard_session *_s
 }
 
 
-long long _wrap_aicp_guard_session_count_capi_c2b5bc92774151d2(aicp_guard_session *_swig_go_0) {
+long long _wrap_aicp_guard_session_count_capi_66dde1e07a9c6d67(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3528,7 +3597,7 @@ long long _wrap_aicp_guard_session_count_capi_c2b5bc92774151d2(aicp_guard_sessio
 }
 
 
-intgo _wrap_aicp_guard_session_action_capi_c2b5bc92774151d2(aicp_guard_session *_swig_go_0) {
+intgo _wrap_aicp_guard_session_action_capi_66dde1e07a9c6d67(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -3541,7 +3610,7 @@ intgo _wrap_aicp_guard_session_action_capi_c2b5bc92774151d2(aicp_guard_session *
 }
 
 
-double _wrap_aicp_guard_session_risk_capi_c2b5bc92774151d2(aicp_guard_session *_swig_go_0) {
+double _wrap_aicp_guard_session_risk_capi_66dde1e07a9c6d67(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   double result;
   double _swig_go_result;
@@ -3554,7 +3623,7 @@ double _wrap_aicp_guard_session_risk_capi_c2b5bc92774151d2(aicp_guard_session *_
 }
 
 
-long long _wrap_aicp_guard_session_match_count_capi_c2b5bc92774151d2(aicp_guard_session *_swig_go_0) {
+long long _wrap_aicp_guard_session_match_count_capi_66dde1e07a9c6d67(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -3567,7 +3636,7 @@ long long _wrap_aicp_guard_session_match_count_capi_c2b5bc92774151d2(aicp_guard_
 }
 
 
-intgo _wrap_aicp_guard_restore_capi_c2b5bc92774151d2(aicp_guard_session *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_guard_restore_capi_66dde1e07a9c6d67(aicp_guard_session *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -3590,7 +3659,7 @@ intgo _wrap_aicp_guard_restore_capi_c2b5bc92774151d2(aicp_guard_session *_swig_g
 }
 
 
-void _wrap_aicp_guard_scan_options_init_capi_c2b5bc92774151d2(aicp_guard_scan_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_guard_scan_options_init_capi_66dde1e07a9c6d67(aicp_guard_scan_options *_swig_go_0, long long _swig_go_1) {
   aicp_guard_scan_options *arg1 = (aicp_guard_scan_options *) 0 ;
   size_t arg2 ;
 
@@ -3602,7 +3671,7 @@ void _wrap_aicp_guard_scan_options_init_capi_c2b5bc92774151d2(aicp_guard_scan_op
 }
 
 
-intgo _wrap_aicp_guard_result_new_capi_c2b5bc92774151d2(aicp_guard_options *_swig_go_0, aicp_guard_result **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_guard_result_new_capi_66dde1e07a9c6d67(aicp_guard_options *_swig_go_0, aicp_guard_result **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_guard_options *arg1 = (aicp_guard_options *) 0 ;
   aicp_guard_result **arg2 = (aicp_guard_result **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -3619,7 +3688,7 @@ intgo _wrap_aicp_guard_result_new_capi_c2b5bc92774151d2(aicp_guard_options *_swi
 }
 
 
-void _wrap_aicp_guard_result_free_capi_c2b5bc92774151d2(aicp_guard_result *_swig_go_0) {
+void _wrap_aicp_guard_result_free_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
 
   arg1 = *(aicp_guard_result **)&_swig_go_0;
@@ -3629,7 +3698,7 @@ void _wrap_aicp_guard_result_free_capi_c2b5bc92774151d2(aicp_guard_result *_swig
 }
 
 
-intgo _wrap_aicp_guard_scan_capi_c2b5bc92774151d2(aicp_guard_profile *_swig_go_0, _gostring_ _swig_go_1, aicp_guard_scan_options *_swig_go_2, aicp_guard_result *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_guard_scan_capi_66dde1e07a9c6d67(aicp_guard_profile *_swig_go_0, _gostring_ _swig_go_1, aicp_guard_scan_options *_swig_go_2, aicp_guard_result *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -3654,7 +3723,7 @@ intgo _wrap_aicp_guard_scan_capi_c2b5bc92774151d2(aicp_guard_profile *_swig_go_0
 }
 
 
-intgo _wrap_aicp_guard_result_action_capi_c2b5bc92774151d2(aicp_guard_result *_swig_go_0) {
+intgo _wrap_aicp_guard_result_action_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -3667,7 +3736,7 @@ intgo _wrap_aicp_guard_result_action_capi_c2b5bc92774151d2(aicp_guard_result *_s
 }
 
 
-double _wrap_aicp_guard_result_risk_capi_c2b5bc92774151d2(aicp_guard_result *_swig_go_0) {
+double _wrap_aicp_guard_result_risk_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   double result;
   double _swig_go_result;
@@ -3680,7 +3749,7 @@ double _wrap_aicp_guard_result_risk_capi_c2b5bc92774151d2(aicp_guard_result *_sw
 }
 
 
-double _wrap_aicp_guard_result_score_capi_c2b5bc92774151d2(aicp_guard_result *_swig_go_0, intgo _swig_go_1) {
+double _wrap_aicp_guard_result_score_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0, intgo _swig_go_1) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   int32_t arg2 ;
   double result;
@@ -3695,7 +3764,7 @@ double _wrap_aicp_guard_result_score_capi_c2b5bc92774151d2(aicp_guard_result *_s
 }
 
 
-long long _wrap_aicp_guard_result_finding_count_capi_c2b5bc92774151d2(aicp_guard_result *_swig_go_0) {
+long long _wrap_aicp_guard_result_finding_count_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3708,7 +3777,7 @@ long long _wrap_aicp_guard_result_finding_count_capi_c2b5bc92774151d2(aicp_guard
 }
 
 
-aicp_guard_finding *_wrap_aicp_guard_result_finding_capi_c2b5bc92774151d2(aicp_guard_result *_swig_go_0, long long _swig_go_1) {
+aicp_guard_finding *_wrap_aicp_guard_result_finding_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0, long long _swig_go_1) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   size_t arg2 ;
   aicp_guard_finding *result = 0 ;
@@ -3723,7 +3792,7 @@ aicp_guard_finding *_wrap_aicp_guard_result_finding_capi_c2b5bc92774151d2(aicp_g
 }
 
 
-long long _wrap_aicp_guard_result_match_count_capi_c2b5bc92774151d2(aicp_guard_result *_swig_go_0) {
+long long _wrap_aicp_guard_result_match_count_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -3736,7 +3805,7 @@ long long _wrap_aicp_guard_result_match_count_capi_c2b5bc92774151d2(aicp_guard_r
 }
 
 
-intgo _wrap_aicp_guard_result_rewritten_capi_c2b5bc92774151d2(aicp_guard_result *_swig_go_0) {
+intgo _wrap_aicp_guard_result_rewritten_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -3749,7 +3818,7 @@ intgo _wrap_aicp_guard_result_rewritten_capi_c2b5bc92774151d2(aicp_guard_result 
 }
 
 
-char *_wrap_aicp_guard_result_text_capi_c2b5bc92774151d2(aicp_guard_result *_swig_go_0, long long *_swig_go_1) {
+char *_wrap_aicp_guard_result_text_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0, long long *_swig_go_1) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   size_t *arg2 = (size_t *) 0 ;
   char *result = 0 ;
@@ -3766,7 +3835,7 @@ char *_wrap_aicp_guard_result_text_capi_c2b5bc92774151d2(aicp_guard_result *_swi
 }
 
 
-intgo _wrap_aicp_guard_result_error_capi_c2b5bc92774151d2(aicp_guard_result *_swig_go_0) {
+intgo _wrap_aicp_guard_result_error_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   aicp_status result;
   intgo _swig_go_result;
@@ -3779,7 +3848,7 @@ intgo _wrap_aicp_guard_result_error_capi_c2b5bc92774151d2(aicp_guard_result *_sw
 }
 
 
-intgo _wrap_aicp_guard_result_truncated_capi_c2b5bc92774151d2(aicp_guard_result *_swig_go_0) {
+intgo _wrap_aicp_guard_result_truncated_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -3792,7 +3861,7 @@ intgo _wrap_aicp_guard_result_truncated_capi_c2b5bc92774151d2(aicp_guard_result 
 }
 
 
-long long _wrap_aicp_guard_result_bytes_capi_c2b5bc92774151d2(aicp_guard_result *_swig_go_0) {
+long long _wrap_aicp_guard_result_bytes_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -3805,7 +3874,7 @@ long long _wrap_aicp_guard_result_bytes_capi_c2b5bc92774151d2(aicp_guard_result 
 }
 
 
-char *_wrap_aicp_guard_result_reason_capi_c2b5bc92774151d2(aicp_guard_result *_swig_go_0) {
+char *_wrap_aicp_guard_result_reason_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -3820,7 +3889,7 @@ char *_wrap_aicp_guard_result_reason_capi_c2b5bc92774151d2(aicp_guard_result *_s
 }
 
 
-intgo _wrap_aicp_guard_stream_open_capi_c2b5bc92774151d2(aicp_guard_profile *_swig_go_0, aicp_guard_scan_options *_swig_go_1, aicp_guard_stream **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_guard_stream_open_capi_66dde1e07a9c6d67(aicp_guard_profile *_swig_go_0, aicp_guard_scan_options *_swig_go_1, aicp_guard_stream **_swig_go_2, aicp_error *_swig_go_3) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   aicp_guard_scan_options *arg2 = (aicp_guard_scan_options *) 0 ;
   aicp_guard_stream **arg3 = (aicp_guard_stream **) 0 ;
@@ -3839,7 +3908,7 @@ intgo _wrap_aicp_guard_stream_open_capi_c2b5bc92774151d2(aicp_guard_profile *_sw
 }
 
 
-void _wrap_aicp_guard_stream_free_capi_c2b5bc92774151d2(aicp_guard_stream *_swig_go_0) {
+void _wrap_aicp_guard_stream_free_capi_66dde1e07a9c6d67(aicp_guard_stream *_swig_go_0) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
 
   arg1 = *(aicp_guard_stream **)&_swig_go_0;
@@ -3849,7 +3918,7 @@ void _wrap_aicp_guard_stream_free_capi_c2b5bc92774151d2(aicp_guard_stream *_swig
 }
 
 
-intgo _wrap_aicp_guard_stream_feed_capi_c2b5bc92774151d2(aicp_guard_stream *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_guard_stream_feed_capi_66dde1e07a9c6d67(aicp_guard_stream *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -3870,7 +3939,7 @@ intgo _wrap_aicp_guard_stream_feed_capi_c2b5bc92774151d2(aicp_guard_stream *_swi
 }
 
 
-intgo _wrap_aicp_guard_stream_finish_capi_c2b5bc92774151d2(aicp_guard_stream *_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_guard_stream_finish_capi_66dde1e07a9c6d67(aicp_guard_stream *_swig_go_0, aicp_error *_swig_go_1) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
   aicp_error *arg2 = (aicp_error *) 0 ;
   aicp_status result;
@@ -3885,7 +3954,7 @@ intgo _wrap_aicp_guard_stream_finish_capi_c2b5bc92774151d2(aicp_guard_stream *_s
 }
 
 
-char *_wrap_aicp_guard_stream_released_capi_c2b5bc92774151d2(aicp_guard_stream *_swig_go_0, long long *_swig_go_1) {
+char *_wrap_aicp_guard_stream_released_capi_66dde1e07a9c6d67(aicp_guard_stream *_swig_go_0, long long *_swig_go_1) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
   size_t *arg2 = (size_t *) 0 ;
   char *result = 0 ;
@@ -3902,7 +3971,7 @@ char *_wrap_aicp_guard_stream_released_capi_c2b5bc92774151d2(aicp_guard_stream *
 }
 
 
-aicp_guard_result *_wrap_aicp_guard_stream_result_capi_c2b5bc92774151d2(aicp_guard_stream *_swig_go_0) {
+aicp_guard_result *_wrap_aicp_guard_stream_result_capi_66dde1e07a9c6d67(aicp_guard_stream *_swig_go_0) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
   aicp_guard_result *result = 0 ;
   aicp_guard_result *_swig_go_result;
@@ -3915,7 +3984,7 @@ aicp_guard_result *_wrap_aicp_guard_stream_result_capi_c2b5bc92774151d2(aicp_gua
 }
 
 
-long long _wrap_aicp_guard_rule_count_capi_c2b5bc92774151d2() {
+long long _wrap_aicp_guard_rule_count_capi_66dde1e07a9c6d67() {
   size_t result;
   long long _swig_go_result;
 
@@ -3926,7 +3995,7 @@ long long _wrap_aicp_guard_rule_count_capi_c2b5bc92774151d2() {
 }
 
 
-aicp_guard_rule *_wrap_aicp_guard_rule_at_capi_c2b5bc92774151d2(long long _swig_go_0) {
+aicp_guard_rule *_wrap_aicp_guard_rule_at_capi_66dde1e07a9c6d67(long long _swig_go_0) {
   size_t arg1 ;
   aicp_guard_rule *result = 0 ;
   aicp_guard_rule *_swig_go_result;
@@ -3939,7 +4008,7 @@ aicp_guard_rule *_wrap_aicp_guard_rule_at_capi_c2b5bc92774151d2(long long _swig_
 }
 
 
-void _wrap_aicp_budget_window_options_init_capi_c2b5bc92774151d2(aicp_budget_window_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_budget_window_options_init_capi_66dde1e07a9c6d67(aicp_budget_window_options *_swig_go_0, long long _swig_go_1) {
   aicp_budget_window_options *arg1 = (aicp_budget_window_options *) 0 ;
   size_t arg2 ;
 
@@ -3951,7 +4020,7 @@ void _wrap_aicp_budget_window_options_init_capi_c2b5bc92774151d2(aicp_budget_win
 }
 
 
-intgo _wrap_aicp_budget_window_parse_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, aicp_budget_window_options *_swig_go_1, aicp_budget_window **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_budget_window_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_budget_window_options *_swig_go_1, aicp_budget_window **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_budget_window_options *arg3 = (aicp_budget_window_options *) 0 ;
@@ -3974,7 +4043,7 @@ intgo _wrap_aicp_budget_window_parse_capi_c2b5bc92774151d2(_gostring_ _swig_go_0
 }
 
 
-aicp_budget_window *_wrap_aicp_budget_window_ref_capi_c2b5bc92774151d2(aicp_budget_window *_swig_go_0) {
+aicp_budget_window *_wrap_aicp_budget_window_ref_capi_66dde1e07a9c6d67(aicp_budget_window *_swig_go_0) {
   aicp_budget_window *arg1 = (aicp_budget_window *) 0 ;
   aicp_budget_window *result = 0 ;
   aicp_budget_window *_swig_go_result;
@@ -3987,7 +4056,7 @@ aicp_budget_window *_wrap_aicp_budget_window_ref_capi_c2b5bc92774151d2(aicp_budg
 }
 
 
-void _wrap_aicp_budget_window_free_capi_c2b5bc92774151d2(aicp_budget_window *_swig_go_0) {
+void _wrap_aicp_budget_window_free_capi_66dde1e07a9c6d67(aicp_budget_window *_swig_go_0) {
   aicp_budget_window *arg1 = (aicp_budget_window *) 0 ;
 
   arg1 = *(aicp_budget_window **)&_swig_go_0;
@@ -3997,7 +4066,7 @@ void _wrap_aicp_budget_window_free_capi_c2b5bc92774151d2(aicp_budget_window *_sw
 }
 
 
-intgo _wrap_aicp_budget_window_at_capi_c2b5bc92774151d2(aicp_budget_window *_swig_go_0, long long _swig_go_1, long long *_swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_budget_window_at_capi_66dde1e07a9c6d67(aicp_budget_window *_swig_go_0, long long _swig_go_1, long long *_swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_budget_window *arg1 = (aicp_budget_window *) 0 ;
   int64_t arg2 ;
   int64_t *arg3 = (int64_t *) 0 ;
@@ -4018,7 +4087,7 @@ intgo _wrap_aicp_budget_window_at_capi_c2b5bc92774151d2(aicp_budget_window *_swi
 }
 
 
-void _wrap_aicp_ledger_options_init_capi_c2b5bc92774151d2(aicp_ledger_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_ledger_options_init_capi_66dde1e07a9c6d67(aicp_ledger_options *_swig_go_0, long long _swig_go_1) {
   aicp_ledger_options *arg1 = (aicp_ledger_options *) 0 ;
   size_t arg2 ;
 
@@ -4030,7 +4099,7 @@ void _wrap_aicp_ledger_options_init_capi_c2b5bc92774151d2(aicp_ledger_options *_
 }
 
 
-intgo _wrap_aicp_ledger_open_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, aicp_ledger_options *_swig_go_1, aicp_ledger **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_open_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_ledger_options *_swig_go_1, aicp_ledger **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_ledger_options *arg3 = (aicp_ledger_options *) 0 ;
@@ -4053,7 +4122,7 @@ intgo _wrap_aicp_ledger_open_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, aicp_l
 }
 
 
-void _wrap_aicp_ledger_free_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0) {
+void _wrap_aicp_ledger_free_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
 
   arg1 = *(aicp_ledger **)&_swig_go_0;
@@ -4063,7 +4132,7 @@ void _wrap_aicp_ledger_free_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_ledger_close_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_ledger_close_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   uint64_t arg2 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4080,7 +4149,7 @@ intgo _wrap_aicp_ledger_close_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, lon
 }
 
 
-void _wrap_aicp_ledger_account_init_capi_c2b5bc92774151d2(aicp_ledger_account *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_ledger_account_init_capi_66dde1e07a9c6d67(aicp_ledger_account *_swig_go_0, long long _swig_go_1) {
   aicp_ledger_account *arg1 = (aicp_ledger_account *) 0 ;
   size_t arg2 ;
 
@@ -4092,7 +4161,7 @@ void _wrap_aicp_ledger_account_init_capi_c2b5bc92774151d2(aicp_ledger_account *_
 }
 
 
-intgo _wrap_aicp_ledger_account_put_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_account *_swig_go_2, long long _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_ledger_account_put_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_account *_swig_go_2, long long _swig_go_3, aicp_error *_swig_go_4) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4117,7 +4186,7 @@ intgo _wrap_aicp_ledger_account_put_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_
 }
 
 
-intgo _wrap_aicp_ledger_account_status_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_ledger_status *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_ledger_account_status_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_ledger_status *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4142,7 +4211,7 @@ intgo _wrap_aicp_ledger_account_status_capi_c2b5bc92774151d2(aicp_ledger *_swig_
 }
 
 
-intgo _wrap_aicp_ledger_reserve_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, aicp_ledger_request *_swig_go_1, aicp_ledger_result *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_reserve_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, aicp_ledger_request *_swig_go_1, aicp_ledger_result *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   aicp_ledger_request *arg2 = (aicp_ledger_request *) 0 ;
   aicp_ledger_result *arg3 = (aicp_ledger_result *) 0 ;
@@ -4161,7 +4230,7 @@ intgo _wrap_aicp_ledger_reserve_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_ledger_mark_dispatched_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_mark_dispatched_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4184,7 +4253,7 @@ intgo _wrap_aicp_ledger_mark_dispatched_capi_c2b5bc92774151d2(aicp_ledger *_swig
 }
 
 
-intgo _wrap_aicp_ledger_renew_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_renew_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4207,7 +4276,7 @@ intgo _wrap_aicp_ledger_renew_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, _go
 }
 
 
-intgo _wrap_aicp_ledger_settle_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_ledger_settlement *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_ledger_settle_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_ledger_settlement *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4232,7 +4301,7 @@ intgo _wrap_aicp_ledger_settle_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, _g
 }
 
 
-intgo _wrap_aicp_ledger_release_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_ledger_release_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4253,7 +4322,7 @@ intgo _wrap_aicp_ledger_release_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, _
 }
 
 
-intgo _wrap_aicp_ledger_adjust_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_adjustment *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_adjust_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_adjustment *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4276,7 +4345,7 @@ intgo _wrap_aicp_ledger_adjust_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, _g
 }
 
 
-intgo _wrap_aicp_ledger_flush_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_ledger_flush_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   uint64_t arg2 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4293,7 +4362,7 @@ intgo _wrap_aicp_ledger_flush_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, lon
 }
 
 
-intgo _wrap_aicp_ledger_event_next_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, aicp_ledger_event *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_ledger_event_next_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, aicp_ledger_event *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   aicp_ledger_event *arg2 = (aicp_ledger_event *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4310,7 +4379,7 @@ intgo _wrap_aicp_ledger_event_next_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0
 }
 
 
-void _wrap_aicp_ledger_metrics_get_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0, aicp_ledger_metrics *_swig_go_1) {
+void _wrap_aicp_ledger_metrics_get_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, aicp_ledger_metrics *_swig_go_1) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   aicp_ledger_metrics *arg2 = (aicp_ledger_metrics *) 0 ;
 
@@ -4322,7 +4391,7 @@ void _wrap_aicp_ledger_metrics_get_capi_c2b5bc92774151d2(aicp_ledger *_swig_go_0
 }
 
 
-void _wrap_aicp_litellm_options_init_capi_c2b5bc92774151d2(aicp_litellm_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_litellm_options_init_capi_66dde1e07a9c6d67(aicp_litellm_options *_swig_go_0, long long _swig_go_1) {
   aicp_litellm_options *arg1 = (aicp_litellm_options *) 0 ;
   size_t arg2 ;
 
@@ -4334,7 +4403,7 @@ void _wrap_aicp_litellm_options_init_capi_c2b5bc92774151d2(aicp_litellm_options 
 }
 
 
-intgo _wrap_aicp_litellm_open_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, _gostring_ _swig_go_1, aicp_litellm_options *_swig_go_2, aicp_litellm **_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_litellm_open_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, _gostring_ _swig_go_1, aicp_litellm_options *_swig_go_2, aicp_litellm **_swig_go_3, aicp_error *_swig_go_4) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -4363,7 +4432,7 @@ intgo _wrap_aicp_litellm_open_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, _gost
 }
 
 
-void _wrap_aicp_litellm_free_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0) {
+void _wrap_aicp_litellm_free_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
 
   arg1 = *(aicp_litellm **)&_swig_go_0;
@@ -4373,7 +4442,7 @@ void _wrap_aicp_litellm_free_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_litellm_reply_new_capi_c2b5bc92774151d2(aicp_litellm_reply **_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_litellm_reply_new_capi_66dde1e07a9c6d67(aicp_litellm_reply **_swig_go_0, aicp_error *_swig_go_1) {
   aicp_allocator *arg1 = (aicp_allocator *) 0 ;
   aicp_litellm_reply **arg2 = (aicp_litellm_reply **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4392,7 +4461,7 @@ intgo _wrap_aicp_litellm_reply_new_capi_c2b5bc92774151d2(aicp_litellm_reply **_s
 }
 
 
-void _wrap_aicp_litellm_reply_free_capi_c2b5bc92774151d2(aicp_litellm_reply *_swig_go_0) {
+void _wrap_aicp_litellm_reply_free_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
 
   arg1 = *(aicp_litellm_reply **)&_swig_go_0;
@@ -4402,7 +4471,7 @@ void _wrap_aicp_litellm_reply_free_capi_c2b5bc92774151d2(aicp_litellm_reply *_sw
 }
 
 
-intgo _wrap_aicp_litellm_reply_status_capi_c2b5bc92774151d2(aicp_litellm_reply *_swig_go_0) {
+intgo _wrap_aicp_litellm_reply_status_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -4415,7 +4484,7 @@ intgo _wrap_aicp_litellm_reply_status_capi_c2b5bc92774151d2(aicp_litellm_reply *
 }
 
 
-char *_wrap_aicp_litellm_reply_body_capi_c2b5bc92774151d2(aicp_litellm_reply *_swig_go_0, long long *_swig_go_1) {
+char *_wrap_aicp_litellm_reply_body_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0, long long *_swig_go_1) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   size_t *arg2 = (size_t *) 0 ;
   char *result = 0 ;
@@ -4432,7 +4501,7 @@ char *_wrap_aicp_litellm_reply_body_capi_c2b5bc92774151d2(aicp_litellm_reply *_s
 }
 
 
-char *_wrap_aicp_litellm_reply_header_capi_c2b5bc92774151d2(aicp_litellm_reply *_swig_go_0, _gostring_ _swig_go_1) {
+char *_wrap_aicp_litellm_reply_header_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0, _gostring_ _swig_go_1) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *arg2 = (char *) 0 ;
   char *result = 0 ;
@@ -4458,7 +4527,7 @@ char *_wrap_aicp_litellm_reply_header_capi_c2b5bc92774151d2(aicp_litellm_reply *
 }
 
 
-char *_wrap_aicp_litellm_reply_message_capi_c2b5bc92774151d2(aicp_litellm_reply *_swig_go_0) {
+char *_wrap_aicp_litellm_reply_message_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -4473,7 +4542,7 @@ char *_wrap_aicp_litellm_reply_message_capi_c2b5bc92774151d2(aicp_litellm_reply 
 }
 
 
-char *_wrap_aicp_litellm_reply_type_capi_c2b5bc92774151d2(aicp_litellm_reply *_swig_go_0) {
+char *_wrap_aicp_litellm_reply_type_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -4488,7 +4557,7 @@ char *_wrap_aicp_litellm_reply_type_capi_c2b5bc92774151d2(aicp_litellm_reply *_s
 }
 
 
-char *_wrap_aicp_litellm_reply_code_capi_c2b5bc92774151d2(aicp_litellm_reply *_swig_go_0) {
+char *_wrap_aicp_litellm_reply_code_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -4503,7 +4572,7 @@ char *_wrap_aicp_litellm_reply_code_capi_c2b5bc92774151d2(aicp_litellm_reply *_s
 }
 
 
-char *_wrap_aicp_litellm_reply_param_capi_c2b5bc92774151d2(aicp_litellm_reply *_swig_go_0) {
+char *_wrap_aicp_litellm_reply_param_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -4518,7 +4587,7 @@ char *_wrap_aicp_litellm_reply_param_capi_c2b5bc92774151d2(aicp_litellm_reply *_
 }
 
 
-intgo _wrap_aicp_litellm_reply_cost_capi_c2b5bc92774151d2(aicp_litellm_reply *_swig_go_0, long long *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_reply_cost_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0, long long *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   int64_t *arg2 = (int64_t *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4535,7 +4604,39 @@ intgo _wrap_aicp_litellm_reply_cost_capi_c2b5bc92774151d2(aicp_litellm_reply *_s
 }
 
 
-intgo _wrap_aicp_litellm_call_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_litellm_reply *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_litellm_reply_usage_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0, aicp_litellm_usage *_swig_go_1, aicp_error *_swig_go_2) {
+  aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
+  aicp_litellm_usage *arg2 = (aicp_litellm_usage *) 0 ;
+  aicp_error *arg3 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm_reply **)&_swig_go_0;
+  arg2 = *(aicp_litellm_usage **)&_swig_go_1;
+  arg3 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_litellm_reply_usage(arg1,arg2,arg3);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_reply_relay_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0, intgo _swig_go_1) {
+  aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
+  aicp_status arg2 ;
+  int32_t result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm_reply **)&_swig_go_0;
+  arg2 = (aicp_status)_swig_go_1;
+
+  result = (int32_t)aicp_litellm_reply_relay((struct aicp_litellm_reply const *)arg1,arg2);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_call_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_litellm_reply *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4580,7 +4681,7 @@ intgo _wrap_aicp_litellm_call_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, _g
 }
 
 
-intgo _wrap_aicp_litellm_health_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_health_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4597,7 +4698,92 @@ intgo _wrap_aicp_litellm_health_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, 
 }
 
 
-intgo _wrap_aicp_litellm_models_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_health_details_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg3 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+  arg2 = *(aicp_litellm_reply **)&_swig_go_1;
+  arg3 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_litellm_health_details(arg1,arg2,arg3);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_liveness_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg3 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+  arg2 = *(aicp_litellm_reply **)&_swig_go_1;
+  arg3 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_litellm_liveness(arg1,arg2,arg3);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_backlog_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg3 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+  arg2 = *(aicp_litellm_reply **)&_swig_go_1;
+  arg3 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_litellm_backlog(arg1,arg2,arg3);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_model_health_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg3 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+  arg2 = *(aicp_litellm_reply **)&_swig_go_1;
+  arg3 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_litellm_model_health(arg1,arg2,arg3);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_model_health_latest_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg3 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+  arg2 = *(aicp_litellm_reply **)&_swig_go_1;
+  arg3 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_litellm_model_health_latest(arg1,arg2,arg3);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_models_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4614,7 +4800,7 @@ intgo _wrap_aicp_litellm_models_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, 
 }
 
 
-intgo _wrap_aicp_litellm_model_info_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_model_info_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4631,7 +4817,214 @@ intgo _wrap_aicp_litellm_model_info_capi_c2b5bc92774151d2(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_key_generate_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_get_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_model_get(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_model_find_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_model_find(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_model_groups_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg3 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+  arg2 = *(aicp_litellm_reply **)&_swig_go_1;
+  arg3 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_litellm_model_groups(arg1,arg2,arg3);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_model_new_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_model_new(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_model_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_model_update(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_model_patch_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  char *arg4 = (char *) 0 ;
+  size_t arg5 ;
+  aicp_litellm_reply *arg6 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg7 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+
+  arg4 = (char *)_swig_go_2.p;
+  arg5 = (size_t)_swig_go_2.n;
+
+  arg6 = *(aicp_litellm_reply **)&_swig_go_3;
+  arg7 = *(aicp_error **)&_swig_go_4;
+
+  result = (aicp_status)aicp_litellm_model_patch(arg1,(char const *)arg2,arg3,(char const *)arg4,arg5,arg6,arg7);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_model_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_model_delete(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_model_block_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_model_block(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_model_unblock_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_model_unblock(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_key_generate_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4654,7 +5047,7 @@ intgo _wrap_aicp_litellm_key_generate_capi_c2b5bc92774151d2(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_key_info_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_info_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4677,7 +5070,7 @@ intgo _wrap_aicp_litellm_key_info_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_key_list_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_key_list_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4694,7 +5087,30 @@ intgo _wrap_aicp_litellm_key_list_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_key_update_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_find_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_key_find(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_key_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4717,7 +5133,7 @@ intgo _wrap_aicp_litellm_key_update_capi_c2b5bc92774151d2(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_key_delete_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4740,7 +5156,105 @@ intgo _wrap_aicp_litellm_key_delete_capi_c2b5bc92774151d2(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_team_new_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_delete_many_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_key_delete_many(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_key_block_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_key_block(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_key_unblock_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_key_unblock(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_key_reset_spend_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  char *arg4 = (char *) 0 ;
+  size_t arg5 ;
+  aicp_litellm_reply *arg6 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg7 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+
+  arg4 = (char *)_swig_go_2.p;
+  arg5 = (size_t)_swig_go_2.n;
+
+  arg6 = *(aicp_litellm_reply **)&_swig_go_3;
+  arg7 = *(aicp_error **)&_swig_go_4;
+
+  result = (aicp_status)aicp_litellm_key_reset_spend(arg1,(char const *)arg2,arg3,(char const *)arg4,arg5,arg6,arg7);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_team_new_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4763,7 +5277,7 @@ intgo _wrap_aicp_litellm_team_new_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_team_info_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_info_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4786,7 +5300,7 @@ intgo _wrap_aicp_litellm_team_info_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_team_list_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_team_list_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4803,7 +5317,30 @@ intgo _wrap_aicp_litellm_team_list_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_team_update_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_find_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_team_find(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_team_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4826,7 +5363,7 @@ intgo _wrap_aicp_litellm_team_update_capi_c2b5bc92774151d2(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_team_delete_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4849,7 +5386,1264 @@ intgo _wrap_aicp_litellm_team_delete_capi_c2b5bc92774151d2(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_chat_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_delete_many_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_team_delete_many(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_team_block_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_team_block(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_team_unblock_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_team_unblock(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_team_member_add_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_team_member_add(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_team_member_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_team_member_update(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_team_member_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_team_member_delete(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_team_model_add_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_team_model_add(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_team_model_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_team_model_delete(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_user_new_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_user_new(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_user_find_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_user_find(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_user_info_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_user_info(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_user_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_user_update(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_user_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_user_delete(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_user_delete_many_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_user_delete_many(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_customer_new_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_customer_new(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_customer_list_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg3 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+  arg2 = *(aicp_litellm_reply **)&_swig_go_1;
+  arg3 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_litellm_customer_list(arg1,arg2,arg3);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_customer_info_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_customer_info(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_customer_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_customer_update(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_customer_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_customer_delete(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_budget_new_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_budget_new(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_budget_list_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg3 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+  arg2 = *(aicp_litellm_reply **)&_swig_go_1;
+  arg3 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_litellm_budget_list(arg1,arg2,arg3);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_budget_info_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_budget_info(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_budget_settings_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_budget_settings(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_budget_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_budget_update(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_budget_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_budget_delete(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_spend_logs_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_spend_logs(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_spend_days_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_spend_days(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_spend_keys_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_spend_keys(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_spend_users_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_spend_users(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_spend_tags_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_spend_tags(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_spend_calculate_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_spend_calculate(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_token_count_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_token_count(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_global_spend_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg3 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+  arg2 = *(aicp_litellm_reply **)&_swig_go_1;
+  arg3 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_litellm_global_spend(arg1,arg2,arg3);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_global_spend_logs_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_global_spend_logs(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_global_spend_keys_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_global_spend_keys(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_global_spend_models_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_global_spend_models(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_global_spend_teams_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg3 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+  arg2 = *(aicp_litellm_reply **)&_swig_go_1;
+  arg3 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_litellm_global_spend_teams(arg1,arg2,arg3);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_global_spend_providers_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_global_spend_providers(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_global_spend_tags_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_global_spend_tags(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_global_activity_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_global_activity(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_global_activity_models_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_global_activity_models(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_activity_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_activity(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_activity_days_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_activity_days(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_team_activity_days_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_team_activity_days(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_customer_activity_days_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_customer_activity_days(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_router_settings_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg3 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+  arg2 = *(aicp_litellm_reply **)&_swig_go_1;
+  arg3 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_litellm_router_settings(arg1,arg2,arg3);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_config_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_config_update(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_config_callbacks_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg3 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+  arg2 = *(aicp_litellm_reply **)&_swig_go_1;
+  arg3 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_litellm_config_callbacks(arg1,arg2,arg3);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_config_list_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_config_list(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_fallback_set_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_fallback_set(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_fallback_get_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_fallback_get(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_fallback_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_fallback_delete(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_cache_settings_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg3 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+  arg2 = *(aicp_litellm_reply **)&_swig_go_1;
+  arg3 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_litellm_cache_settings(arg1,arg2,arg3);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_cache_settings_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_cache_settings_update(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_cache_ping_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg3 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+  arg2 = *(aicp_litellm_reply **)&_swig_go_1;
+  arg3 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_litellm_cache_ping(arg1,arg2,arg3);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_guardrails_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg3 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+  arg2 = *(aicp_litellm_reply **)&_swig_go_1;
+  arg3 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_litellm_guardrails(arg1,arg2,arg3);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_guardrail_apply_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_guardrail_apply(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_chat_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4872,7 +6666,99 @@ intgo _wrap_aicp_litellm_chat_capi_c2b5bc92774151d2(aicp_litellm *_swig_go_0, _g
 }
 
 
-void _wrap_aicp_gate_options_init_capi_c2b5bc92774151d2(aicp_gate_options *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_litellm_completion_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_completion(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_response_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_response(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_message_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_message(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_litellm_embedding_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_litellm *arg1 = (aicp_litellm *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_litellm_reply *arg4 = (aicp_litellm_reply *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_litellm **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_litellm_reply **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_litellm_embedding(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+void _wrap_aicp_gate_options_init_capi_66dde1e07a9c6d67(aicp_gate_options *_swig_go_0, long long _swig_go_1) {
   aicp_gate_options *arg1 = (aicp_gate_options *) 0 ;
   size_t arg2 ;
 
@@ -4884,7 +6770,7 @@ void _wrap_aicp_gate_options_init_capi_c2b5bc92774151d2(aicp_gate_options *_swig
 }
 
 
-intgo _wrap_aicp_bundle_open_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, aicp_bundle **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_bundle_open_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_bundle **_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   aicp_allocator *arg2 = (aicp_allocator *) 0 ;
   aicp_bundle **arg3 = (aicp_bundle **) 0 ;
@@ -4914,7 +6800,7 @@ intgo _wrap_aicp_bundle_open_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, aicp_b
 }
 
 
-intgo _wrap_aicp_bundle_seal_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_bundle_seal_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   char *arg2 = (char *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4949,7 +6835,7 @@ intgo _wrap_aicp_bundle_seal_capi_c2b5bc92774151d2(_gostring_ _swig_go_0, _gostr
 }
 
 
-aicp_bundle *_wrap_aicp_bundle_ref_capi_c2b5bc92774151d2(aicp_bundle *_swig_go_0) {
+aicp_bundle *_wrap_aicp_bundle_ref_capi_66dde1e07a9c6d67(aicp_bundle *_swig_go_0) {
   aicp_bundle *arg1 = (aicp_bundle *) 0 ;
   aicp_bundle *result = 0 ;
   aicp_bundle *_swig_go_result;
@@ -4962,7 +6848,7 @@ aicp_bundle *_wrap_aicp_bundle_ref_capi_c2b5bc92774151d2(aicp_bundle *_swig_go_0
 }
 
 
-void _wrap_aicp_bundle_free_capi_c2b5bc92774151d2(aicp_bundle *_swig_go_0) {
+void _wrap_aicp_bundle_free_capi_66dde1e07a9c6d67(aicp_bundle *_swig_go_0) {
   aicp_bundle *arg1 = (aicp_bundle *) 0 ;
 
   arg1 = *(aicp_bundle **)&_swig_go_0;
@@ -4972,7 +6858,7 @@ void _wrap_aicp_bundle_free_capi_c2b5bc92774151d2(aicp_bundle *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_bundle_version_capi_c2b5bc92774151d2(aicp_bundle *_swig_go_0) {
+char *_wrap_aicp_bundle_version_capi_66dde1e07a9c6d67(aicp_bundle *_swig_go_0) {
   aicp_bundle *arg1 = (aicp_bundle *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -4987,7 +6873,7 @@ char *_wrap_aicp_bundle_version_capi_c2b5bc92774151d2(aicp_bundle *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_bundle_describe_capi_c2b5bc92774151d2(aicp_bundle *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_bundle_describe_capi_66dde1e07a9c6d67(aicp_bundle *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_bundle *arg1 = (aicp_bundle *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5004,7 +6890,7 @@ intgo _wrap_aicp_bundle_describe_capi_c2b5bc92774151d2(aicp_bundle *_swig_go_0, 
 }
 
 
-intgo _wrap_aicp_gate_open_capi_c2b5bc92774151d2(aicp_gate_options *_swig_go_0, aicp_gate **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_open_capi_66dde1e07a9c6d67(aicp_gate_options *_swig_go_0, aicp_gate **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_options *arg1 = (aicp_gate_options *) 0 ;
   aicp_gate **arg2 = (aicp_gate **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5021,7 +6907,7 @@ intgo _wrap_aicp_gate_open_capi_c2b5bc92774151d2(aicp_gate_options *_swig_go_0, 
 }
 
 
-void _wrap_aicp_gate_free_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0) {
+void _wrap_aicp_gate_free_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
 
   arg1 = *(aicp_gate **)&_swig_go_0;
@@ -5031,7 +6917,7 @@ void _wrap_aicp_gate_free_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_gate_load_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_bundle *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_load_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_bundle *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_bundle *arg2 = (aicp_bundle *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5048,7 +6934,7 @@ intgo _wrap_aicp_gate_load_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_bun
 }
 
 
-intgo _wrap_aicp_gate_reload_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, int *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_reload_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, int *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   int32_t *arg2 = (int32_t *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5065,7 +6951,7 @@ intgo _wrap_aicp_gate_reload_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, int *_
 }
 
 
-intgo _wrap_aicp_gate_bundle_version_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_bundle_version_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5082,7 +6968,7 @@ intgo _wrap_aicp_gate_bundle_version_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0
 }
 
 
-intgo _wrap_aicp_gate_metrics_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_metrics_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5099,7 +6985,7 @@ intgo _wrap_aicp_gate_metrics_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_
 }
 
 
-intgo _wrap_aicp_gate_events_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_events_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5116,7 +7002,7 @@ intgo _wrap_aicp_gate_events_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_b
 }
 
 
-intgo _wrap_aicp_gate_flush_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_gate_flush_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_error *_swig_go_1) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_error *arg2 = (aicp_error *) 0 ;
   aicp_status result;
@@ -5131,7 +7017,7 @@ intgo _wrap_aicp_gate_flush_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_er
 }
 
 
-intgo _wrap_aicp_gate_request_new_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_gate_request **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_request_new_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_gate_request **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_request **arg2 = (aicp_gate_request **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5148,7 +7034,7 @@ intgo _wrap_aicp_gate_request_new_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, a
 }
 
 
-void _wrap_aicp_gate_request_free_capi_c2b5bc92774151d2(aicp_gate_request *_swig_go_0) {
+void _wrap_aicp_gate_request_free_capi_66dde1e07a9c6d67(aicp_gate_request *_swig_go_0) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
 
   arg1 = *(aicp_gate_request **)&_swig_go_0;
@@ -5158,7 +7044,7 @@ void _wrap_aicp_gate_request_free_capi_c2b5bc92774151d2(aicp_gate_request *_swig
 }
 
 
-void _wrap_aicp_gate_request_reset_capi_c2b5bc92774151d2(aicp_gate_request *_swig_go_0) {
+void _wrap_aicp_gate_request_reset_capi_66dde1e07a9c6d67(aicp_gate_request *_swig_go_0) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
 
   arg1 = *(aicp_gate_request **)&_swig_go_0;
@@ -5168,7 +7054,7 @@ void _wrap_aicp_gate_request_reset_capi_c2b5bc92774151d2(aicp_gate_request *_swi
 }
 
 
-intgo _wrap_aicp_gate_request_set_body_capi_c2b5bc92774151d2(aicp_gate_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_request_set_body_capi_66dde1e07a9c6d67(aicp_gate_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5189,7 +7075,7 @@ intgo _wrap_aicp_gate_request_set_body_capi_c2b5bc92774151d2(aicp_gate_request *
 }
 
 
-intgo _wrap_aicp_gate_request_set_action_capi_c2b5bc92774151d2(aicp_gate_request *_swig_go_0, intgo _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_request_set_action_capi_66dde1e07a9c6d67(aicp_gate_request *_swig_go_0, intgo _swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
   int32_t arg2 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5206,7 +7092,7 @@ intgo _wrap_aicp_gate_request_set_action_capi_c2b5bc92774151d2(aicp_gate_request
 }
 
 
-intgo _wrap_aicp_gate_request_set_capi_c2b5bc92774151d2(aicp_gate_request *_swig_go_0, intgo _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_gate_request_set_capi_66dde1e07a9c6d67(aicp_gate_request *_swig_go_0, intgo _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
   int32_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -5229,7 +7115,7 @@ intgo _wrap_aicp_gate_request_set_capi_c2b5bc92774151d2(aicp_gate_request *_swig
 }
 
 
-intgo _wrap_aicp_gate_request_add_tag_capi_c2b5bc92774151d2(aicp_gate_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_request_add_tag_capi_66dde1e07a9c6d67(aicp_gate_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5250,7 +7136,7 @@ intgo _wrap_aicp_gate_request_add_tag_capi_c2b5bc92774151d2(aicp_gate_request *_
 }
 
 
-intgo _wrap_aicp_gate_check_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_gate_request *_swig_go_1, long long _swig_go_2, aicp_gate_decision **_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_gate_check_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_gate_request *_swig_go_1, long long _swig_go_2, aicp_gate_decision **_swig_go_3, aicp_error *_swig_go_4) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_request *arg2 = (aicp_gate_request *) 0 ;
   uint64_t arg3 ;
@@ -5271,7 +7157,7 @@ intgo _wrap_aicp_gate_check_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_ga
 }
 
 
-intgo _wrap_aicp_gate_candidate_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_candidate_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5298,7 +7184,7 @@ intgo _wrap_aicp_gate_candidate_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aic
 }
 
 
-void _wrap_aicp_gate_decision_free_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0) {
+void _wrap_aicp_gate_decision_free_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
 
   arg1 = *(aicp_gate_decision **)&_swig_go_0;
@@ -5308,7 +7194,7 @@ void _wrap_aicp_gate_decision_free_capi_c2b5bc92774151d2(aicp_gate_decision *_sw
 }
 
 
-intgo _wrap_aicp_gate_decision_verdict_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0) {
+intgo _wrap_aicp_gate_decision_verdict_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -5321,7 +7207,7 @@ intgo _wrap_aicp_gate_decision_verdict_capi_c2b5bc92774151d2(aicp_gate_decision 
 }
 
 
-intgo _wrap_aicp_gate_decision_http_status_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0) {
+intgo _wrap_aicp_gate_decision_http_status_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -5334,7 +7220,7 @@ intgo _wrap_aicp_gate_decision_http_status_capi_c2b5bc92774151d2(aicp_gate_decis
 }
 
 
-char *_wrap_aicp_gate_decision_id_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_id_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -5349,7 +7235,7 @@ char *_wrap_aicp_gate_decision_id_capi_c2b5bc92774151d2(aicp_gate_decision *_swi
 }
 
 
-char *_wrap_aicp_gate_decision_step_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_step_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -5364,7 +7250,7 @@ char *_wrap_aicp_gate_decision_step_capi_c2b5bc92774151d2(aicp_gate_decision *_s
 }
 
 
-char *_wrap_aicp_gate_decision_rule_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_rule_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -5379,7 +7265,7 @@ char *_wrap_aicp_gate_decision_rule_capi_c2b5bc92774151d2(aicp_gate_decision *_s
 }
 
 
-char *_wrap_aicp_gate_decision_type_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_type_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -5394,7 +7280,7 @@ char *_wrap_aicp_gate_decision_type_capi_c2b5bc92774151d2(aicp_gate_decision *_s
 }
 
 
-char *_wrap_aicp_gate_decision_message_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_message_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -5409,7 +7295,7 @@ char *_wrap_aicp_gate_decision_message_capi_c2b5bc92774151d2(aicp_gate_decision 
 }
 
 
-char *_wrap_aicp_gate_decision_advice_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_advice_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -5424,7 +7310,7 @@ char *_wrap_aicp_gate_decision_advice_capi_c2b5bc92774151d2(aicp_gate_decision *
 }
 
 
-long long _wrap_aicp_gate_decision_header_count_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_header_count_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5437,7 +7323,7 @@ long long _wrap_aicp_gate_decision_header_count_capi_c2b5bc92774151d2(aicp_gate_
 }
 
 
-char *_wrap_aicp_gate_decision_header_name_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_gate_decision_header_name_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0, long long _swig_go_1) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -5454,7 +7340,7 @@ char *_wrap_aicp_gate_decision_header_name_capi_c2b5bc92774151d2(aicp_gate_decis
 }
 
 
-char *_wrap_aicp_gate_decision_header_value_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_gate_decision_header_value_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0, long long _swig_go_1) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -5471,7 +7357,7 @@ char *_wrap_aicp_gate_decision_header_value_capi_c2b5bc92774151d2(aicp_gate_deci
 }
 
 
-intgo _wrap_aicp_gate_decision_body_changed_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0) {
+intgo _wrap_aicp_gate_decision_body_changed_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -5484,7 +7370,7 @@ intgo _wrap_aicp_gate_decision_body_changed_capi_c2b5bc92774151d2(aicp_gate_deci
 }
 
 
-char *_wrap_aicp_gate_decision_body_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0, long long *_swig_go_1) {
+char *_wrap_aicp_gate_decision_body_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0, long long *_swig_go_1) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t *arg2 = (size_t *) 0 ;
   char *result = 0 ;
@@ -5501,7 +7387,7 @@ char *_wrap_aicp_gate_decision_body_capi_c2b5bc92774151d2(aicp_gate_decision *_s
 }
 
 
-char *_wrap_aicp_gate_decision_model_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_model_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -5516,7 +7402,7 @@ char *_wrap_aicp_gate_decision_model_capi_c2b5bc92774151d2(aicp_gate_decision *_
 }
 
 
-long long _wrap_aicp_gate_decision_max_tokens_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_max_tokens_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5529,7 +7415,7 @@ long long _wrap_aicp_gate_decision_max_tokens_capi_c2b5bc92774151d2(aicp_gate_de
 }
 
 
-long long _wrap_aicp_gate_decision_input_tokens_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_input_tokens_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5542,7 +7428,7 @@ long long _wrap_aicp_gate_decision_input_tokens_capi_c2b5bc92774151d2(aicp_gate_
 }
 
 
-long long _wrap_aicp_gate_decision_cost_expected_nano_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_cost_expected_nano_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5555,7 +7441,7 @@ long long _wrap_aicp_gate_decision_cost_expected_nano_capi_c2b5bc92774151d2(aicp
 }
 
 
-long long _wrap_aicp_gate_decision_reserved_nano_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_reserved_nano_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5568,7 +7454,7 @@ long long _wrap_aicp_gate_decision_reserved_nano_capi_c2b5bc92774151d2(aicp_gate
 }
 
 
-long long _wrap_aicp_gate_decision_finding_count_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_finding_count_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5581,7 +7467,7 @@ long long _wrap_aicp_gate_decision_finding_count_capi_c2b5bc92774151d2(aicp_gate
 }
 
 
-double _wrap_aicp_gate_decision_risk_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0) {
+double _wrap_aicp_gate_decision_risk_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   double result;
   double _swig_go_result;
@@ -5594,7 +7480,7 @@ double _wrap_aicp_gate_decision_risk_capi_c2b5bc92774151d2(aicp_gate_decision *_
 }
 
 
-long long _wrap_aicp_gate_decision_step_ns_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0, intgo _swig_go_1) {
+long long _wrap_aicp_gate_decision_step_ns_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0, intgo _swig_go_1) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int32_t arg2 ;
   uint64_t result;
@@ -5609,7 +7495,7 @@ long long _wrap_aicp_gate_decision_step_ns_capi_c2b5bc92774151d2(aicp_gate_decis
 }
 
 
-char *_wrap_aicp_gate_step_name_capi_c2b5bc92774151d2(intgo _swig_go_0) {
+char *_wrap_aicp_gate_step_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -5624,7 +7510,7 @@ char *_wrap_aicp_gate_step_name_capi_c2b5bc92774151d2(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_aicp_gate_decision_json_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_decision_json_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5641,7 +7527,7 @@ intgo _wrap_aicp_gate_decision_json_capi_c2b5bc92774151d2(aicp_gate_decision *_s
 }
 
 
-intgo _wrap_aicp_gate_output_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_output_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5668,7 +7554,7 @@ intgo _wrap_aicp_gate_output_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_g
 }
 
 
-intgo _wrap_aicp_gate_output_text_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_output_text_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5695,7 +7581,7 @@ intgo _wrap_aicp_gate_output_text_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_gate_stream_open_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_gate_stream **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_gate_stream_open_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_gate_stream **_swig_go_2, aicp_error *_swig_go_3) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   aicp_gate_stream **arg3 = (aicp_gate_stream **) 0 ;
@@ -5714,7 +7600,7 @@ intgo _wrap_aicp_gate_stream_open_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_gate_stream_feed_capi_c2b5bc92774151d2(aicp_gate_stream *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_stream_feed_capi_66dde1e07a9c6d67(aicp_gate_stream *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate_stream *arg1 = (aicp_gate_stream *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5741,7 +7627,7 @@ intgo _wrap_aicp_gate_stream_feed_capi_c2b5bc92774151d2(aicp_gate_stream *_swig_
 }
 
 
-void _wrap_aicp_gate_stream_free_capi_c2b5bc92774151d2(aicp_gate_stream *_swig_go_0) {
+void _wrap_aicp_gate_stream_free_capi_66dde1e07a9c6d67(aicp_gate_stream *_swig_go_0) {
   aicp_gate_stream *arg1 = (aicp_gate_stream *) 0 ;
 
   arg1 = *(aicp_gate_stream **)&_swig_go_0;
@@ -5751,7 +7637,7 @@ void _wrap_aicp_gate_stream_free_capi_c2b5bc92774151d2(aicp_gate_stream *_swig_g
 }
 
 
-intgo _wrap_aicp_gate_decision_served_by_capi_c2b5bc92774151d2(aicp_gate_decision *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_decision_served_by_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5772,7 +7658,7 @@ intgo _wrap_aicp_gate_decision_served_by_capi_c2b5bc92774151d2(aicp_gate_decisio
 }
 
 
-intgo _wrap_aicp_gate_renew_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_renew_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5789,7 +7675,7 @@ intgo _wrap_aicp_gate_renew_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_ga
 }
 
 
-intgo _wrap_aicp_gate_settle_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_usage *_swig_go_2, long long _swig_go_3, long long *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_settle_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_usage *_swig_go_2, long long _swig_go_3, long long *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   aicp_usage *arg3 = (aicp_usage *) 0 ;
@@ -5812,7 +7698,7 @@ intgo _wrap_aicp_gate_settle_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_g
 }
 
 
-intgo _wrap_aicp_gate_release_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_release_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5824,6 +7710,60 @@ intgo _wrap_aicp_gate_release_capi_c2b5bc92774151d2(aicp_gate *_swig_go_0, aicp_
   arg3 = *(aicp_error **)&_swig_go_2;
 
   result = (aicp_status)aicp_gate_release(arg1,arg2,arg3);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_rate_store_open_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_rate_store **_swig_go_1, aicp_error *_swig_go_2) {
+  char *arg1 = (char *) 0 ;
+  size_t arg2 ;
+  aicp_rate_store **arg3 = (aicp_rate_store **) 0 ;
+  aicp_error *arg4 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+
+  arg1 = (char *)_swig_go_0.p;
+  arg2 = (size_t)_swig_go_0.n;
+
+  arg3 = *(aicp_rate_store ***)&_swig_go_1;
+  arg4 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_rate_store_open((char const *)arg1,arg2,arg3,arg4);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+void _wrap_aicp_rate_store_free_capi_66dde1e07a9c6d67(aicp_rate_store *_swig_go_0) {
+  aicp_rate_store *arg1 = (aicp_rate_store *) 0 ;
+
+  arg1 = *(aicp_rate_store **)&_swig_go_0;
+
+  aicp_rate_store_free(arg1);
+
+}
+
+
+intgo _wrap_aicp_rate_store_serve_capi_66dde1e07a9c6d67(aicp_rate_store *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_rate_store *arg1 = (aicp_rate_store *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_buf *arg4 = (aicp_buf *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_rate_store **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_buf **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_rate_store_serve(arg1,(char const *)arg2,arg3,arg4,arg5);
   _swig_go_result = result;
   return _swig_go_result;
 }

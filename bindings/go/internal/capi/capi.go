@@ -122,12 +122,12 @@ func Drop(kept string) {
 // Events gets the events of a stream. What it returns ends the stream.
 type Events func(data []byte) error
 
-// Stream is a call of Aicp_litellm_chat_stream_go with a function of Go.
-func Stream(client *LiteLLM, body string, fn Events, reply *LiteLLMReply, err *Error) (int, error) {
+// Stream is a call of Aicp_litellm_stream_go with a function of Go.
+func Stream(client *LiteLLM, path, body string, fn Events, reply *LiteLLMReply, err *Error) (int, error) {
 	state := &stream{fn: fn}
 	h := cgo.NewHandle(state)
 	defer h.Delete()
-	status := Aicp_litellm_chat_stream_go(client, body, uint64(h), reply, err)
+	status := Aicp_litellm_stream_go(client, path, body, uint64(h), reply, err)
 	if state.panicked {
 		panic(state.value)
 	}

@@ -68,6 +68,7 @@ type GateOptions struct {
 	Clock       *[0]byte
 	Log         *[0]byte
 	Log_user    *byte
+	Rates_url   *int8
 }
 type GuardFinding struct {
 	Start      uint64
@@ -132,6 +133,10 @@ type LeaseRequest struct {
 	Ttl_ns     uint64
 	Slot       uint64
 	Timeout_ns uint64
+}
+type LeaseSource struct {
+	User  *byte
+	Lease *[0]byte
 }
 type LedgerAccount struct {
 	Size               uint64
@@ -278,6 +283,8 @@ type LimitRequest struct {
 	Slot_ttl_ns uint64
 	Flags       uint32
 	Reserved    uint32
+	Held        *LimitTicket
+	Held_count  uint64
 }
 type LimitResult struct {
 	Size           uint64
@@ -327,7 +334,7 @@ type LimiterOptions struct {
 	Size        uint64
 	Allocator   *[0]byte
 	Clock       *[0]byte
-	Source      *[0]byte
+	Source      *LeaseSource
 	Slot_ttl_ns uint64
 	Shards      uint32
 	Max_keys    uint32
@@ -353,6 +360,14 @@ type LiteLLMOptions struct {
 	Max_idle           uint32
 	Reserved           uint32
 }
+type LiteLLMUsage struct {
+	Size          uint64
+	Input_tokens  int64
+	Output_tokens int64
+	Total_tokens  int64
+	Cached_tokens int64
+	Cost_nano     int64
+}
 type PolicyEntitiesOptions struct {
 	Size          uint64
 	Max_bytes     uint64
@@ -374,6 +389,14 @@ type PriceTableOptions struct {
 	Models        *[0]byte
 	Valid_from_ns int64
 	Version       *int8
+}
+type RedisLeasesOptions struct {
+	Size               uint64
+	Allocator          *[0]byte
+	Prefix             *int8
+	Connect_timeout_ns uint64
+	Connections        uint32
+	Reserved           uint32
 }
 type TokenCount struct {
 	Low             int64
@@ -636,6 +659,8 @@ type (
 	PolicySet      struct{ _ byte }
 	Price          struct{ _ byte }
 	PriceTable     struct{ _ byte }
+	RateStore      struct{ _ byte }
+	RedisLeases    struct{ _ byte }
 	TokenProfile   struct{ _ byte }
 	Tokenizer      struct{ _ byte }
 )
