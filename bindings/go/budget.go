@@ -107,6 +107,8 @@ type LedgerOptions struct {
 	UnsentMax    uint32
 	Remember     uint32
 	SliceDivisor uint32
+	Journal      string        // file that keeps unsent settlements while the store is away; processes may share it
+	Keep         time.Duration // finished reservations stay in the store at least this long
 	MaxWait      time.Duration // how long a call without a deadline may wait for the store; default 5 s
 }
 
@@ -119,13 +121,17 @@ type Ledger struct {
 
 // OpenLedger opens the ledger in a store: "sqlite:///absolute/path", "sqlite::memory:" or "postgresql://…".
 func OpenLedger(url string, o LedgerOptions) (*Ledger, error) {
-	m := capi.Room(len(o.Node) + 64)
+	m := capi.Room(len(o.Node) + len(o.Journal) + 64)
 	defer m.Free()
 	var c capi.LedgerOptions
 	capi.Aicp_ledger_options_init(&c, int64(unsafe.Sizeof(c)))
 	if o.Node != "" {
 		c.Node, c.Node_len = m.Put(o.Node), uint64(len(o.Node))
 	}
+	if o.Journal != "" {
+		c.Journal_path, c.Journal_path_len = m.Put(o.Journal), uint64(len(o.Journal))
+	}
+	c.Keep_ns = nanoseconds(o.Keep)
 	if o.Sync {
 		c.Mode = capi.AICP_LEDGER_SYNC
 	}

@@ -107,6 +107,7 @@ func (c *LiteLLM) KeyGenerate(ctx context.Context, body []byte) (*Reply, error) 
 }
 
 // KeyInfo is GET /key/info: of a key or its hash. A key is sent as its hash, so that it stays out of access logs.
+// A deleted key is still told, with "status":"deleted". Never made: ERR_NOT_FOUND.
 func (c *LiteLLM) KeyInfo(ctx context.Context, id string) (*Reply, error) {
 	return c.send(ctx, []byte(id), capi.Aicp_litellm_key_info)
 }
@@ -134,7 +135,7 @@ func (c *LiteLLM) KeyDelete(ctx context.Context, id string) (*Reply, error) {
 }
 
 // KeyDeleteMany is POST /key/delete: body {"keys":[key or hash]} or {"key_aliases":[...]}; those that are unknown
-// are passed over as long as one is known.
+// are passed over as long as one is known. The answer names what was asked for.
 func (c *LiteLLM) KeyDeleteMany(ctx context.Context, body []byte) (*Reply, error) {
 	return c.send(ctx, body, capi.Aicp_litellm_key_delete_many)
 }
@@ -451,7 +452,7 @@ func (c *LiteLLM) ConfigList(ctx context.Context, filters []byte) (*Reply, error
 }
 
 // FallbackSet is POST /fallback: body {"model","fallback_models":[...]}. An unknown model: ERR_LITELLM_REQUEST
-// (400).
+// (400). Does not last where the configuration file sets fallbacks.
 func (c *LiteLLM) FallbackSet(ctx context.Context, body []byte) (*Reply, error) {
 	return c.send(ctx, body, capi.Aicp_litellm_fallback_set)
 }
@@ -461,7 +462,7 @@ func (c *LiteLLM) FallbackGet(ctx context.Context, id string) (*Reply, error) {
 	return c.send(ctx, []byte(id), capi.Aicp_litellm_fallback_get)
 }
 
-// FallbackDelete is DELETE /fallback/{id}: of a model name.
+// FallbackDelete is DELETE /fallback/{id}: of a model name, when set by a call. Else ERR_NOT_FOUND.
 func (c *LiteLLM) FallbackDelete(ctx context.Context, id string) (*Reply, error) {
 	return c.send(ctx, []byte(id), capi.Aicp_litellm_fallback_delete)
 }
@@ -471,7 +472,8 @@ func (c *LiteLLM) CacheSettings(ctx context.Context) (*Reply, error) {
 	return c.ask(ctx, capi.Aicp_litellm_cache_settings)
 }
 
-// CacheSettingsUpdate is POST /cache/settings: body {"cache_settings":{"type",...}}.
+// CacheSettingsUpdate is POST /cache/settings: body {"cache_settings":{"type",...}}. Turns the cache on; no call
+// turns it off.
 func (c *LiteLLM) CacheSettingsUpdate(ctx context.Context, body []byte) (*Reply, error) {
 	return c.send(ctx, body, capi.Aicp_litellm_cache_settings_update)
 }

@@ -201,24 +201,27 @@ type LedgerMetrics struct {
 	Events_dropped uint64
 }
 type LedgerOptions struct {
-	Size           uint64
-	Node           *int8
-	Node_len       uint64
-	Mode           int32
-	Background     int32
-	Default_ttl_ns uint64
-	Hold_ttl_ns    uint64
-	Flush_ns       uint64
-	Refresh_ns     uint64
-	Idle_ns        uint64
-	Batch          uint32
-	Unsent_max     uint32
-	Remember       uint32
-	Slice_divisor  uint32
-	Allocator      *[0]byte
-	Clock          *[0]byte
-	Log            *[0]byte
-	Log_user       *byte
+	Size             uint64
+	Node             *int8
+	Node_len         uint64
+	Mode             int32
+	Background       int32
+	Default_ttl_ns   uint64
+	Hold_ttl_ns      uint64
+	Flush_ns         uint64
+	Refresh_ns       uint64
+	Idle_ns          uint64
+	Batch            uint32
+	Unsent_max       uint32
+	Remember         uint32
+	Slice_divisor    uint32
+	Allocator        *[0]byte
+	Clock            *[0]byte
+	Log              *[0]byte
+	Log_user         *byte
+	Journal_path     *int8
+	Journal_path_len uint64
+	Keep_ns          uint64
 }
 type LedgerRequest struct {
 	Size           uint64
