@@ -12,3 +12,15 @@ function(aicps_embed_migrations target name dir)
     DEPENDS ${files} ${AICPS_EMBED_SCRIPT} VERBATIM)
   target_sources(${target} PRIVATE ${out})
 endfunction()
+
+# aicps_embed_text(target name file): a text as
+#   const char <name>[];  const size_t <name>_len;
+set(AICPS_EMBED_TEXT_SCRIPT ${CMAKE_CURRENT_LIST_DIR}/embed_text.cmake)
+function(aicps_embed_text target name file)
+  get_filename_component(file ${file} ABSOLUTE)
+  set(out ${CMAKE_CURRENT_BINARY_DIR}/${name}.c)
+  add_custom_command(OUTPUT ${out}
+    COMMAND ${CMAKE_COMMAND} -DNAME=${name} -DOUT=${out} -DFILE=${file} -P ${AICPS_EMBED_TEXT_SCRIPT}
+    DEPENDS ${file} ${AICPS_EMBED_TEXT_SCRIPT} VERBATIM)
+  target_sources(${target} PRIVATE ${out})
+endfunction()

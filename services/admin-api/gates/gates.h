@@ -1,0 +1,20 @@
+/* What gates ask for; the protocol is docs/gate-protocol.md. */
+#ifndef AICPA_GATES_GATES_H
+#define AICPA_GATES_GATES_H
+
+#include "services/admin-api/admin.h"
+
+#define AICPA_NODE_MAX 128
+
+/* A gate as it shows itself. */
+typedef struct aicpa_gate_sight {
+    aicpi_slice node;
+    aicpi_slice boot;
+    aicpi_slice version; /* bundle in force; no data: not told */
+    aicpi_slice error;   /* why it refused a newer one */
+} aicpa_gate_sight;
+
+/* Remembers that the gate was here. */
+aicp_status aicpa_gate_seen(aicps_call *call, const aicpa_gate_sight *sight, aicp_error *err);
+
+#endif

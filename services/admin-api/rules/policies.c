@@ -1,0 +1,116 @@
+/* Section policies: the active Cedar texts, and what organizations allow their teams. */
+#include "services/admin-api/rules/rules.h"
+
+#include "lib/base/error.h"
+#include "lib/base/text.h"
+
+typedef struct writer {
+    aicpi_strbuf *out;
+    size_t texts;   /* written by people */
+    size_t forbids; /* made from organizations */
+} writer;
+
+static aicp_status write_text(void *user, aicpi_sql_stmt *row, aicp_error *err) {
+    writer *w = user;
+    aicpi_slice text = aicpi_sql_text(row, 0);
+    (void)err;
+    aicpi_strbuf_append(w->out, text.data, text.len);
+    aicpi_strbuf_puts(w->out, "\n\n");
+    w->texts++;
+    return AICP_OK;
+}
+
+/* A Cedar string is a JSON string but for \b, \f and \u: those are written in Cedar's way. */
+static void put_string(aicpi_strbuf *out, aicpi_slice text) {
+    aicpi_strbuf_putc(out, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (c == '"' || c == '\\') {
+            aicpi_strbuf_putc(out, '\\');
+            aicpi_strbuf_putc(out, (char)c);
+        } else if (c < 0x20 || c == 0x7f) {
+            aicpi_strbuf_printf(out, "\\u{%x}", c);
+        } else {
+            aicpi_strbuf_putc(out, (char)c);
+        }
+    }
+    aicpi_strbuf_putc(out, '"');
+}
+
+/* The models of `list` as conditions on the resource's name; a final * is a prefix. */
+static bool put_models(aicpi_strbuf *out, struct json_object *list) {
+    size_t count = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+    for (size_t i = 0; i < count; i++) {
+        struct json_object *item = json_object_array_get_idx(list, i);
+        aicpi_slice name =
+            aicpi_slice_of(json_object_get_string(item), (size_t)json_object_get_string_len(item));
+        aicpi_strbuf_puts(out, i ? " || " : "");
+        if (name.len > 0 && name.data[name.len - 1] == '*') {
+            /* put_string escapes no *, so a final one stays Cedar's wildcard; others are refused
+             * when the list is saved. */
+            aicpi_strbuf_puts(out, "context.model like ");
+            put_string(out, name);
+        } else {
+            aicpi_strbuf_puts(out, "resource == AICP::Model::");
+            put_string(out, name);
+        }
+    }
+    return count > 0;
+}
+
+/* Row: kind ("Organization" or "BusinessUnit"), id, slug, allowed models. */
+static aicp_status write_forbid(void *user, aicpi_sql_stmt *row, aicp_error *err) {
+    writer *w = user;
+    struct json_object *models = aicpa_column_json(row, 3);
+    if (!json_object_is_type(models, json_type_array) || json_object_array_length(models) == 0) {
+        json_object_put(models);
+        return AICP_OK; /* an empty list allows all */
+    }
+    aicpi_slice kind = aicpi_sql_text(row, 0);
+    aicpi_slice id = aicpi_sql_text(row, 1);
+    aicpi_slice slug = aicpi_sql_text(row, 2);
+    aicpi_strbuf name;
+    aicpi_strbuf_init(&name, NULL, 4096);
+    aicpi_strbuf_printf(
+        &name, "models-of-%.*s-%.*s", (int)slug.len, slug.data, (int)id.len, id.data);
+    aicpi_strbuf_puts(w->out, "@id(");
+    put_string(w->out, aicpi_slice_of(name.data, name.len));
+    aicpi_strbuf_puts(w->out, ")\n@reason(");
+    aicpi_strbuf_clear(&name);
+    aicpi_strbuf_printf(&name, "%.*s may not use this model", (int)slug.len, slug.data);
+    put_string(w->out, aicpi_slice_of(name.data, name.len));
+    aicpi_strbuf_printf(w->out, ")\nforbid (principal in AICP::%.*s::", (int)kind.len, kind.data);
+    put_string(w->out, id);
+    aicpi_strbuf_puts(w->out, ", action, resource)\nunless { ");
+    put_models(w->out, models);
+    aicpi_strbuf_puts(w->out, " };\n\n");
+    w->forbids++;
+    bool ok = !name.failed;
+    aicpi_strbuf_deinit(&name);
+    json_object_put(models);
+    return ok ? AICP_OK : aicpi_nomem(err);
+}
+
+aicp_status aicpa_write_policies(aicpa_build *build, aicpi_strbuf *out, aicp_error *err) {
+    writer w = {.out = out};
+    aicp_status status = aicpa_each_row(
+        build->db,
+        "SELECT text FROM admin_policy WHERE is_active = 1 ORDER BY name, id",
+        write_text,
+        &w,
+        err);
+    status = status ? status
+                    : aicpa_each_row(
+                          build->db,
+                          "SELECT 'Organization', id, slug, allowed_models FROM admin_organization"
+                          " WHERE is_active = 1 UNION ALL SELECT 'BusinessUnit', id, slug,"
+                          " allowed_models FROM admin_business_unit WHERE is_active = 1"
+                          " ORDER BY 1, 2",
+                          write_forbid,
+                          &w,
+                          err);
+    if (status == AICP_OK && w.texts == 0 && w.forbids > 0) {
+        aicpi_strbuf_puts(out, "@id(\"every-model\")\npermit (principal, action, resource);\n");
+    }
+    return status;
+}

@@ -1,0 +1,167 @@
+#include "services/admin-api/worker.h"
+
+#include "services/admin-api/auth/auth.h"
+#include "services/admin-api/proxy/prices.h"
+#include "services/admin-api/rules/rules.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/error.h"
+#include "lib/base/thread.h"
+
+#include <errno.h>
+#include <time.h>
+
+#define MS_NS UINT64_C(1000000)
+#define TICK_MS 100
+
+struct aicpa_worker {
+    aicpa_admin *admin;
+    aicpi_sql *db; /* opened by the thread when it is NULL */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool running, stop, woken;
+};
+
+/* ---- chores ---- */
+
+static aicp_status make_bundle(aicpa_admin *a, aicpi_sql *db, aicp_error *err) {
+    bool made = false;
+    aicp_status status = aicpa_rules_build(a, db, &made, err);
+    if (made) {
+        aicps_http_notify(a->server, AICPA_TOPIC_BUNDLE);
+    }
+    return status;
+}
+
+static aicp_status learn_revocations(aicpa_admin *a, aicpi_sql *db, aicp_error *err) {
+    return aicpa_sessions_refresh(a->sessions, db, err);
+}
+
+static aicp_status seal_audit(aicpa_admin *a, aicpi_sql *db, aicp_error *err) {
+    (void)a;
+    uint64_t sealed = 0;
+    return aicps_audit_seal(db, &sealed, err);
+}
+
+/* An intent older than any call can run was left by a process that was killed. */
+static aicp_status recover_audit(aicpa_admin *a, aicpi_sql *db, aicp_error *err) {
+    (void)a;
+    return aicps_audit_recover(db, aicpa_wall_ns() - 120 * AICPI_SECOND_NS, err);
+}
+
+static const aicpa_chore chores[] = {
+    {"bundle", 250, true, make_bundle},
+    {"prices", 1000, true, aicpa_prices_follow},
+    {"revocations", 1000, false, learn_revocations},
+    {"audit chain", 500, false, seal_audit},
+    {"audit recovery", 30000, false, recover_audit},
+};
+#define CHORES (sizeof chores / sizeof *chores)
+
+/* ---- the thread ---- */
+
+static void log_failure(aicpa_worker *w, const char *chore, const aicp_error *err) {
+    aicps_log_field fields[] = {{"chore", chore, 0}, {"reason", err->message, 0}};
+    aicps_log(w->admin->process, AICP_LOG_WARN, "background work failed", fields, 2);
+}
+
+static void turn(aicpa_worker *w, uint64_t due[CHORES], bool failed[CHORES], bool woken) {
+    aicp_error err = {0};
+    const char *url = w->admin->settings->database_url;
+    uint64_t now = aicpa_monotonic_ns();
+    for (size_t i = 0; i < CHORES; i++) {
+        if (now < due[i] && !(woken && chores[i].on_wake)) {
+            continue;
+        }
+        aicp_status status = w->db ? AICP_OK : aicpi_sql_open(url, strlen(url), NULL, &w->db, &err);
+        status = status ? status : chores[i].run(w->admin, w->db, &err);
+        if (status != AICP_OK && !failed[i]) {
+            log_failure(w, chores[i].name, &err);
+        }
+        failed[i] = status != AICP_OK;
+        due[i] = aicpa_monotonic_ns() + chores[i].every_ms * MS_NS * (failed[i] ? 4 : 1);
+    }
+}
+
+static void *run(void *user) {
+    aicpa_worker *w = user;
+    uint64_t due[CHORES] = {0};
+    bool failed[CHORES] = {false};
+    pthread_mutex_lock(&w->lock);
+    while (!w->stop) {
+        bool woken = w->woken;
+        w->woken = false;
+        pthread_mutex_unlock(&w->lock);
+        turn(w, due, failed, woken);
+        pthread_mutex_lock(&w->lock);
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        uint64_t ns = (uint64_t)until.tv_nsec + TICK_MS * MS_NS;
+        until.tv_sec += (time_t)(ns / 1000000000);
+        until.tv_nsec = (long)(ns % 1000000000);
+        int rc = 0;
+        while (!w->stop && !w->woken && rc != ETIMEDOUT) {
+            rc = pthread_cond_timedwait(&w->wake, &w->lock, &until);
+        }
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+aicp_status aicpa_worker_new(aicpa_admin *admin, aicpa_worker **out, aicp_error *err) {
+    *out = NULL;
+    aicpa_worker *w = aicpi_calloc(aicpa_heap(), 1, sizeof *w);
+    if (!w) {
+        return aicpi_nomem(err);
+    }
+    w->admin = admin;
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&w->lock, NULL);
+    *out = w;
+    return AICP_OK;
+}
+
+aicp_status aicpa_worker_start(aicpa_worker *w, aicp_error *err) {
+    int rc = pthread_create(&w->thread, NULL, run, w);
+    if (rc != 0) {
+        return aicpi_fail(err, AICP_ERR_IO, "cannot start a thread: %s", strerror(rc));
+    }
+    w->running = true;
+    return AICP_OK;
+}
+
+void aicpa_worker_wake(aicpa_worker *w) {
+    pthread_mutex_lock(&w->lock);
+    w->woken = true;
+    pthread_cond_signal(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+}
+
+void aicpa_worker_stop(aicpa_worker *w) {
+    if (!w || !w->running) {
+        return;
+    }
+    pthread_mutex_lock(&w->lock);
+    w->stop = true;
+    pthread_cond_signal(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    w->running = false;
+}
+
+void aicpa_worker_free(aicpa_worker *w) {
+    if (w) {
+        aicpa_worker_stop(w);
+        aicpi_sql_free(w->db);
+        pthread_cond_destroy(&w->wake);
+        pthread_mutex_destroy(&w->lock);
+        aicpi_free(aicpa_heap(), w);
+    }
+}

@@ -1,0 +1,22 @@
+/* The one background thread: makes bundles, seals the audit chain, learns revocations, prunes. */
+#ifndef AICPA_WORKER_H
+#define AICPA_WORKER_H
+
+#include "services/admin-api/admin.h"
+
+aicp_status aicpa_worker_new(aicpa_admin *admin, aicpa_worker **out, aicp_error *err);
+aicp_status aicpa_worker_start(aicpa_worker *worker, aicp_error *err);
+void aicpa_worker_stop(aicpa_worker *worker);
+void aicpa_worker_free(aicpa_worker *worker);
+/* There is something to do: a change of this process was committed. */
+void aicpa_worker_wake(aicpa_worker *worker);
+
+/* A chore: runs every `every_ms`, and at once when woken if `on_wake`. List in worker.c. */
+typedef struct aicpa_chore {
+    const char *name;
+    uint32_t every_ms;
+    bool on_wake;
+    aicp_status (*run)(aicpa_admin *admin, aicpi_sql *db, aicp_error *err);
+} aicpa_chore;
+
+#endif
