@@ -149,7 +149,7 @@ TABLE(aicp_budget_window_options) = {
 TABLE(aicp_ledger_options) = {
     FT(T, node), F(T, mode), F(T, background), F(T, default_ttl_ns), F(T, hold_ttl_ns),
     F(T, flush_ns), F(T, refresh_ns), F(T, idle_ns), F(T, batch), F(T, unsent_max),
-    F(T, remember), F(T, slice_divisor), FEND};
+    F(T, remember), F(T, slice_divisor), FT(T, journal_path), F(T, keep_ns), FEND};
 #undef T
 #define T aicp_ledger_account
 TABLE(aicp_ledger_account) = {
@@ -181,6 +181,20 @@ TABLE(aicp_ledger_settlement) = {
 #define T aicp_ledger_adjustment
 TABLE(aicp_ledger_adjustment) = {
     FT(T, id), FT(T, reason), F(T, amount_nano), F(T, at_ns), F(T, deadline_ns), FEND};
+#undef T
+#define T aicp_ledger_query
+TABLE(aicp_ledger_query) = {
+    FT(T, prefix), FT(T, after), F(T, deadline_ns), F(T, limit), FEND};
+#undef T
+#define T aicp_ledger_account_row
+TABLE(aicp_ledger_account_row) = {
+    F(T, id), F(T, limit_nano), F(T, spent_nano), F(T, held_nano), F(T, remaining_nano),
+    F(T, window_start_ns), F(T, window_end_ns), F(T, window), F(T, frozen), FEND};
+#undef T
+#define T aicp_ledger_reservation_row
+TABLE(aicp_ledger_reservation_row) = {
+    F(T, id), F(T, amount_nano), F(T, estimate_nano), F(T, reserved_at_ns), F(T, deadline_ns),
+    F(T, window), F(T, dispatched), FEND};
 #undef T
 #define T aicp_ledger_event
 TABLE(aicp_ledger_event) = {
@@ -287,6 +301,9 @@ AICP_RECORD_IN(aicp_ledger_account, account, AICP_LEDGER_ACCOUNT_INIT)
 AICP_RECORD_IN(aicp_ledger_request, request, AICP_LEDGER_REQUEST_INIT)
 AICP_RECORD_IN(aicp_ledger_settlement, settlement, AICP_LEDGER_SETTLEMENT_INIT)
 AICP_RECORD_IN(aicp_ledger_adjustment, adjustment, AICP_LEDGER_ADJUSTMENT_INIT)
+AICP_RECORD_IN(aicp_ledger_query, query, AICP_LEDGER_QUERY_INIT)
+AICP_RECORD_RESULT(aicp_ledger_account_row)
+AICP_RECORD_RESULT(aicp_ledger_reservation_row)
 AICP_RECORD_OUT(aicp_ledger_status, out, AICP_LEDGER_STATUS_INIT)
 AICP_RECORD_OUT(aicp_ledger_result, out, AICP_LEDGER_RESULT_INIT)
 AICP_RECORD_OUT(aicp_ledger_event, out, {sizeof(aicp_ledger_event)})

@@ -429,6 +429,99 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_ledger_adjust(
     const aicp_ledger_adjustment *adjustment,
     aicp_error *err);
 
+/* ---- for a control plane ------------------------------------------------------------------- */
+
+/** Which rows a listing gives. */
+typedef struct aicp_ledger_query {
+    size_t size;
+    const char *prefix; /**< Only ids that begin so; NULL or empty: all. */
+    size_t prefix_len;
+    const char *after; /**< Only ids behind this one: the last of the page before. */
+    size_t after_len;
+    uint64_t deadline_ns; /**< 0 = 5 s. */
+    uint32_t limit;       /**< Most rows; 0 = 100, at most 1,000. */
+    int32_t reserved;
+} aicp_ledger_query;
+
+/** Static initialiser. */
+#define AICP_LEDGER_QUERY_INIT                                                                     \
+    { sizeof(aicp_ledger_query), NULL, 0, NULL, 0, 0, 0, 0 }
+
+/** Rows as they were in the store when they were read, in the order of their ids (as the store
+ * sorts text). *immutable*. */
+typedef struct aicp_ledger_page aicp_ledger_page;
+
+/** An account in its open window. What processes have settled and not sent yet still counts as
+ * held. */
+typedef struct aicp_ledger_account_row {
+    const char *id; /**< NUL-terminated; of the page. */
+    size_t id_len;
+    int64_t limit_nano; /**< With rollover and temporary increase; AICP_LEDGER_UNLIMITED. */
+    int64_t spent_nano;
+    int64_t held_nano;      /**< By all processes: reserved, unsent or unused. */
+    int64_t remaining_nano; /**< limit - spent - held, at least 0; INT64_MAX if unlimited. */
+    int64_t window_start_ns;
+    int64_t window_end_ns; /**< When it resets, or AICP_BUDGET_FOREVER. */
+    int64_t window;        /**< Number of the window, from 1. */
+    int32_t frozen;
+    int32_t reserved;
+} aicp_ledger_account_row;
+
+/** A pending reservation. */
+typedef struct aicp_ledger_reservation_row {
+    const char *id; /**< NUL-terminated; of the page. */
+    size_t id_len;
+    int64_t amount_nano;
+    int64_t estimate_nano; /**< What is posted when it is never settled. */
+    int64_t reserved_at_ns;
+    int64_t deadline_ns; /**< Wall time, as last sent to the store. */
+    int64_t window;
+    int32_t dispatched;
+    int32_t reserved;
+} aicp_ledger_reservation_row;
+
+/** Lists accounts. Blocks. `query` may be NULL. Free with aicp_ledger_page_free(). Errors:
+ * ERR_INVALID, ERR_RANGE (limit), ERR_STORE, ERR_TIMEOUT, ERR_NOMEM. */
+AICP_API AICP_MUST_CHECK aicp_status aicp_ledger_account_list(
+    aicp_ledger *ledger, const aicp_ledger_query *query, aicp_ledger_page **out, aicp_error *err);
+
+/** Lists the reservations in flight on account (data, len) that the store knows: in the mode SYNC
+ * all, in the mode HOLD those that were marked as dispatched, once they have been sent. `query` is
+ * about their ids. Blocks. Errors as aicp_ledger_account_list(); an unknown account has none. */
+AICP_API AICP_MUST_CHECK aicp_status aicp_ledger_reservation_list(
+    aicp_ledger *ledger,
+    const char *data,
+    size_t len,
+    const aicp_ledger_query *query,
+    aicp_ledger_page **out,
+    aicp_error *err);
+
+/** Drops a page; NULL is fine. */
+AICP_API void aicp_ledger_page_free(aicp_ledger_page *page);
+
+/** Number of rows. */
+AICP_API size_t aicp_ledger_page_count(const aicp_ledger_page *page);
+
+/** A row of aicp_ledger_account_list(), or NULL. Lives as long as the page. */
+AICP_API const aicp_ledger_account_row *
+aicp_ledger_page_account(const aicp_ledger_page *page, size_t index);
+
+/** A row of aicp_ledger_reservation_list(), or NULL. Lives as long as the page. */
+AICP_API const aicp_ledger_reservation_row *
+aicp_ledger_page_reservation(const aicp_ledger_page *page, size_t index);
+
+/** What was booked on account (data, len) since the wall time `since_ns`, rounded down to a full
+ * minute, whichever window it belongs to: for burn rates. By the time when the store was told;
+ * adjustments do not count. Minutes are kept as long as finished reservations. Blocks up to 5 s.
+ * Errors: ERR_NOT_FOUND, ERR_INVALID, ERR_STORE, ERR_TIMEOUT. */
+AICP_API AICP_MUST_CHECK aicp_status aicp_ledger_account_spend(
+    aicp_ledger *ledger,
+    const char *data,
+    size_t len,
+    int64_t since_ns,
+    int64_t *nano,
+    aicp_error *err);
+
 /** Sends everything unsent, expires what is due, renews this process' holds, gives idle ones back
  * and takes over those of dead processes. Blocks until `deadline_ns` (0 = 5 s). Errors: ERR_STORE,
  * ERR_STORE_BUSY, ERR_TIMEOUT: nothing is lost, call again. */

@@ -456,6 +456,10 @@ aicp_status aicpi_budget_window_for(
     aicpi_sql *db, aicpi_slice id, int64_t at_ns, int64_t *seq, aicp_error *err);
 aicp_status aicpi_budget_add(
     aicpi_sql *db, aicpi_slice id, int64_t seq, int64_t spent, int64_t held, aicp_error *err);
+/* What was booked in the minute of now_ns. */
+#define AICPI_BUDGET_MINUTE_NS (60 * INT64_C(1000000000))
+aicp_status aicpi_budget_note_spend(
+    aicpi_sql *db, aicpi_slice id, int64_t now_ns, int64_t spent, aicp_error *err);
 int64_t aicpi_budget_limit(const aicpi_budget_rule *rule, int64_t carried, int64_t now_ns);
 /* Stores the soft thresholds that `spent` has reached and *known (a bit each) does not hold yet;
  * those that no node had stored go to `raised`. */

@@ -643,6 +643,9 @@ static aicp_status write_money(aicpi_budget_core *c, aicpi_sql *db, aicp_error *
         int64_t held = (open ? pa->grant : 0) - d->release - d->give_back;
         pa->written = pa->written || open;
         s = aicpi_budget_add(db, id_of(pa), d->hold->seq, d->spent - d->unspent, held, err);
+        s = s == AICP_OK
+                ? aicpi_budget_note_spend(db, id_of(pa), p->now_ns, d->spent - d->unspent, err)
+                : s;
         if (s == AICP_OK && (held != 0 || d->answer != d->hold->answered_ns)) {
             s = change_hold(c, db, id_of(pa), d->hold->seq, held, d->answer, err);
         }

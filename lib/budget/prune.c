@@ -32,6 +32,8 @@ static aicp_status delete_old(aicpi_sql *db, void *user, aicp_error *err) {
         "  WHERE w.end_ns < ? LIMIT " AT_ONCE_TEXT ")",
         "DELETE FROM aicp_budget_adjustment WHERE id IN"
         " (SELECT id FROM aicp_budget_adjustment WHERE at_ns < ? LIMIT " AT_ONCE_TEXT ")",
+        "DELETE FROM aicp_budget_minute WHERE (minute, account) IN"
+        " (SELECT minute, account FROM aicp_budget_minute WHERE minute < ? LIMIT " AT_ONCE_TEXT ")",
     };
     pruning *p = user;
     int64_t now_ns = 0;
@@ -43,7 +45,8 @@ static aicp_status delete_old(aicpi_sql *db, void *user, aicp_error *err) {
         now_ns - keep,
         now_ns - keep,
         now_ns - keep,
-        now_ns - (keep > ADJUSTMENT_KEEP_NS ? keep : ADJUSTMENT_KEEP_NS)};
+        now_ns - (keep > ADJUSTMENT_KEEP_NS ? keep : ADJUSTMENT_KEEP_NS),
+        (now_ns - keep) / AICPI_BUDGET_MINUTE_NS};
     for (size_t i = 0; i < sizeof steps / sizeof *steps && s == AICP_OK; i++) {
         aicpi_sql_stmt *q = NULL;
         s = aicpi_sql_prepare(db, steps[i], &q, err);

@@ -35,7 +35,27 @@ static aicp_status lock_accounts(aicpi_sql *db, aicpi_slice node, aicp_error *er
     return run_for_node(db, text, node, err);
 }
 
-static aicp_status reap_node(aicpi_sql *db, aicpi_slice node, aicp_error *err) {
+static aicp_status
+note_estimates(aicpi_sql *db, aicpi_slice node, int64_t now_ns, aicp_error *err) {
+    aicpi_sql_stmt *q = NULL;
+    aicp_status s = aicpi_sql_prepare(
+        db,
+        "INSERT INTO aicp_budget_minute (minute, account, spent)"
+        " SELECT ?, r.account, CAST(sum(r.estimate) AS BIGINT) FROM aicp_budget_reservation r"
+        " WHERE r.node = ? AND r.state = 0 AND r.flags % 2 = 1 GROUP BY r.account"
+        " ON CONFLICT (minute, account) DO UPDATE"
+        " SET spent = aicp_budget_minute.spent + excluded.spent",
+        &q,
+        err);
+    if (s == AICP_OK) {
+        aicpi_sql_bind_i64(q, 1, now_ns / AICPI_BUDGET_MINUTE_NS);
+        aicpi_sql_bind_text(q, 2, node.data, node.len);
+        s = aicpi_sql_run(q, err);
+    }
+    return s;
+}
+
+static aicp_status reap_node(aicpi_sql *db, aicpi_slice node, int64_t now_ns, aicp_error *err) {
     static const char *const steps[] = {
         "UPDATE aicp_budget_window SET spent = spent + ("
         "  SELECT sum(r.estimate) FROM aicp_budget_reservation r WHERE r.node = ? AND r.state = 0"
@@ -55,6 +75,7 @@ static aicp_status reap_node(aicpi_sql *db, aicpi_slice node, aicp_error *err) {
         "DELETE FROM aicp_budget_hold WHERE node = ?",
     };
     aicp_status s = lock_accounts(db, node, err);
+    s = s == AICP_OK ? note_estimates(db, node, now_ns, err) : s;
     for (size_t i = 0; i < sizeof steps / sizeof *steps && s == AICP_OK; i++) {
         s = run_for_node(db, steps[i], node, err);
     }
@@ -111,7 +132,7 @@ static aicp_status reap(aicpi_sql *db, void *user, aicp_error *err) {
         }
         s = claim(db, aicpi_slice_of(node, len), now_ns, &claimed, err);
         if (s == AICP_OK && claimed) {
-            s = reap_node(db, aicpi_slice_of(node, len), err);
+            s = reap_node(db, aicpi_slice_of(node, len), now_ns, err);
             r->reaped++;
         }
     }

@@ -151,7 +151,10 @@ static aicp_status book(
     if (r->changed) {
         r->changed(r->user, account, seq, spent);
     }
-    return aicpi_budget_add(db, account, seq, spent, 0, err);
+    int64_t now_ns = 0;
+    aicp_status s = aicpi_budget_add(db, account, seq, spent, 0, err);
+    s = s == AICP_OK ? aicpi_sql_now(db, &now_ns, err) : s;
+    return s == AICP_OK ? aicpi_budget_note_spend(db, account, now_ns, spent, err) : s;
 }
 
 static aicp_status recover_new(aicpi_sql *db, aicpi_budget_recovery *r, aicp_error *err) {

@@ -48,6 +48,9 @@ const char *const aicpi_budget_schema[] = {
     " node TEXT NOT NULL, PRIMARY KEY (account, seq, threshold))",
     "CREATE INDEX aicp_budget_reservation_old ON aicp_budget_reservation (deadline_ns)"
     " WHERE state <> 0",
+    "CREATE TABLE aicp_budget_minute ("
+    " minute BIGINT NOT NULL, account TEXT NOT NULL, spent BIGINT NOT NULL,"
+    " PRIMARY KEY (minute, account))",
 };
 const size_t aicpi_budget_schema_count = sizeof aicpi_budget_schema / sizeof *aicpi_budget_schema;
 
@@ -313,6 +316,28 @@ aicp_status aicpi_budget_add(
         aicpi_sql_bind_i64(q, 2, held);
         aicpi_sql_bind_text(q, 3, id.data, id.len);
         aicpi_sql_bind_i64(q, 4, seq);
+        s = aicpi_sql_run(q, err);
+    }
+    return s;
+}
+
+aicp_status aicpi_budget_note_spend(
+    aicpi_sql *db, aicpi_slice id, int64_t now_ns, int64_t spent, aicp_error *err) {
+    if (spent == 0) {
+        return AICP_OK;
+    }
+    aicpi_sql_stmt *q = NULL;
+    aicp_status s = aicpi_sql_prepare(
+        db,
+        "INSERT INTO aicp_budget_minute (minute, account, spent) VALUES (?, ?, ?)"
+        " ON CONFLICT (minute, account) DO UPDATE"
+        " SET spent = aicp_budget_minute.spent + excluded.spent",
+        &q,
+        err);
+    if (s == AICP_OK) {
+        aicpi_sql_bind_i64(q, 1, now_ns / AICPI_BUDGET_MINUTE_NS);
+        aicpi_sql_bind_text(q, 2, id.data, id.len);
+        aicpi_sql_bind_i64(q, 3, spent);
         s = aicpi_sql_run(q, err);
     }
     return s;

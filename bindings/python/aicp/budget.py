@@ -97,6 +97,32 @@ class Reservation:
         return self.admitted
 
 
+class AccountRow(NamedTuple):
+    """An account in a list, as the store has it."""
+
+    id: str
+    limit_nano: int
+    spent_nano: int
+    held_nano: int
+    remaining_nano: int
+    window_start_ns: int
+    window_end_ns: int
+    window: int
+    frozen: bool
+
+
+class ReservationRow(NamedTuple):
+    """A reservation in flight, as the store has it."""
+
+    id: str
+    amount_nano: int
+    estimate_nano: int
+    reserved_at_ns: int
+    deadline_ns: int
+    window: int
+    dispatched: bool
+
+
 class SoftLimitEvent(NamedTuple):
     """A soft threshold that was passed. ``threshold_percent`` is 0 when it is an amount."""
 
@@ -130,6 +156,8 @@ class Ledger(Handle):
         unsent_max: Optional[int] = None,
         remember: Optional[int] = None,
         slice_divisor: Optional[int] = None,
+        journal: Optional[str] = None,
+        keep: Optional[float] = None,
     ) -> None:
         options = given(
             node=node,
@@ -144,6 +172,8 @@ class Ledger(Handle):
             unsent_max=unsent_max,
             remember=remember,
             slice_divisor=slice_divisor,
+            journal_path=journal,
+            keep_ns=_ns(keep),
         )
         self._h = _c.aicp_ledger_open(url, options)
 
@@ -190,6 +220,37 @@ class Ledger(Handle):
         fields["frozen"] = bool(fields["frozen"])
         fields["stale"] = bool(fields["stale"])
         return AccountStatus(**fields)
+
+    def accounts(
+        self, prefix: str = "", *, after: str = "", limit: int = 100, timeout: float = 5.0
+    ) -> List[AccountRow]:
+        """A page of accounts by id; ``after`` is the last id of the page before."""
+        query = given(prefix=prefix, after=after, limit=limit, deadline_ns=_deadline(timeout))
+        page = _c.aicp_ledger_account_list(self._h, query)
+        found = []
+        for index in range(_c.aicp_ledger_page_count(page)):
+            row = _c.aicp_ledger_page_account(page, index)
+            row["frozen"] = bool(row["frozen"])
+            found.append(AccountRow(**row))
+        return found
+
+    def in_flight(
+        self, account: str, *, after: str = "", limit: int = 100, timeout: float = 5.0
+    ) -> List[ReservationRow]:
+        """A page of the pending reservations of an account that the store knows."""
+        query = given(after=after, limit=limit, deadline_ns=_deadline(timeout))
+        page = _c.aicp_ledger_reservation_list(self._h, account, query)
+        found = []
+        for index in range(_c.aicp_ledger_page_count(page)):
+            row = _c.aicp_ledger_page_reservation(page, index)
+            row["dispatched"] = bool(row["dispatched"])
+            found.append(ReservationRow(**row))
+        return found
+
+    def spend_since(self, account: str, since_ns: int) -> int:
+        """What was booked on an account since a moment, by full minutes."""
+        nano: int = _c.aicp_ledger_account_spend(self._h, account, since_ns)
+        return nano
 
     def reserve(
         self,

@@ -306,6 +306,26 @@ def test_bad_profiles_are_placed():
 # -- budget ----------------------------------------------------------------------------------------
 
 
+def test_a_control_plane_lists_accounts_and_what_is_in_flight(tmp_path):
+    with aicp.Ledger(
+        f"sqlite://{tmp_path}/ledger.db", mode="sync", journal=f"{tmp_path}/journal.db", keep=1e6
+    ) as ledger:
+        for team in ("blue", "green"):
+            ledger.put(f"team:{team}", limit_nano=1000)
+        ledger.put("user:ann", limit_nano=1000)
+        ledger.reserve("one", ["team:blue"], 100, timeout=5.0)
+        ledger.reserve("two", ["team:blue"], 200, timeout=5.0)
+        ledger.settle("one", 60, timeout=5.0)
+        rows = ledger.accounts("team:")
+        assert [row.id for row in rows] == ["team:blue", "team:green"]
+        assert (rows[0].spent_nano, rows[0].held_nano, rows[0].frozen) == (60, 200, False)
+        assert [row.id for row in ledger.accounts(after="team:blue", limit=1)] == ["team:green"]
+        (pending,) = ledger.in_flight("team:blue")
+        assert (pending.id, pending.amount_nano, pending.dispatched) == ("two", 200, False)
+        assert ledger.spend_since("team:blue", 0) == 60
+        ledger.release("two")
+
+
 def test_windows_follow_the_calendar():
     window = aicp.BudgetWindow("1mo", timezone="UTC")
     start, end = window.at(1_700_000_000 * 10**9)
