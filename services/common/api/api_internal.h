@@ -132,7 +132,7 @@ void aicps_methods_text(uint32_t methods, char *out);
 void aicps_query_error(aicps_call *call, const char *parameter, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void aicps_send_forbidden(aicps_call *call, const char *action, const char *resource_type);
-void aicps_log(aicps_call *call, int32_t level, const char *message);
+void aicps_api_log(aicps_call *call, int32_t level, const char *message);
 /* Forgets an error answer, for an attempt of a transaction that begins again. */
 void aicps_problem_reset(aicps_call *call);
 

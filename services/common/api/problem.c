@@ -98,7 +98,7 @@ void aicps_send_error(aicps_call *call, int32_t status, const char *type, const 
     send_problem(call, status, type, shown(text), NULL);
 }
 
-void aicps_log(aicps_call *call, int32_t level, const char *message) {
+void aicps_api_log(aicps_call *call, int32_t level, const char *message) {
     const aicps_api_options *o = &call->api->options;
     if (o->log) {
         char line[MESSAGE_MAX];
@@ -110,7 +110,7 @@ void aicps_log(aicps_call *call, int32_t level, const char *message) {
 static void log_failure(aicps_call *call, aicp_status status, const char *message) {
     char line[MESSAGE_MAX];
     (void)snprintf(line, sizeof line, "%s: %s", aicp_status_name(status), message);
-    aicps_log(call, AICP_LOG_ERROR, line);
+    aicps_api_log(call, AICP_LOG_ERROR, line);
 }
 
 void aicps_send_status(aicps_call *call, aicp_status status, const aicp_error *err) {
@@ -165,7 +165,7 @@ void aicps_send_status(aicps_call *call, aicp_status status, const aicp_error *e
 
 /* ---- errors of fields ---- */
 
-static void add_error(
+static void __attribute__((format(printf, 4, 0))) add_error(
     aicps_call *call, const char *place, const char *field, const char *format, va_list args) {
     char text[MESSAGE_MAX];
     (void)vsnprintf(text, sizeof text, format, args);

@@ -410,7 +410,7 @@ write_source(aicps_change *change, struct json_object **answer, aicp_error *err)
     }
     /* It happened: when the entry cannot be written now, recovery turns the intent into one. */
     if (written != AICP_OK) {
-        aicps_log(call, AICP_LOG_ERROR, later.message);
+        aicps_api_log(call, AICP_LOG_ERROR, later.message);
     }
     json_object_put(after);
     return s;
