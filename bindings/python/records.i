@@ -138,7 +138,7 @@ TABLE(aicp_litellm_usage) = {
 #define T aicp_gate_options
 TABLE(aicp_gate_options) = {
     F(T, flags), F(T, watch_ms), F(T, bundle_path), F(T, store_url), F(T, rates_url), F(T, node),
-    F(T, events_path), FEND};
+    F(T, events_path), F(T, bundle_url), F(T, service_key), F(T, cache_path), F(T, events_url), FEND};
 #undef T
 
 #define T aicp_budget_window_options

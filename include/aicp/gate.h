@@ -87,9 +87,10 @@ enum {
 #define AICP_GATE_BODY_MAX ((size_t)16 << 20)
 
 /**
- * Flag of ::aicp_gate_options: two background threads. One follows the bundle, tells the store of
- * limits what it does not know and writes events; the other, the ledger's, books settlements,
- * renews and expires. Without it nothing of that happens by itself: call aicp_gate_reload() and
+ * Flag of ::aicp_gate_options: background threads. One follows the bundle's folder, tells the store
+ * of limits what it does not know and writes events; the ledger's books settlements, renews and
+ * expires; with `bundle_url` one follows the server, with events for a server one sends them.
+ * Without it nothing of that happens by itself: call aicp_gate_reload() and
  * aicp_gate_flush().
  */
 #define AICP_GATE_BACKGROUND 1u
@@ -113,13 +114,22 @@ typedef struct aicp_gate_options {
     const aicp_clock *clock;         /**< NULL: the system's clocks */
     aicp_log_fn log;                 /**< NULL: no log */
     void *log_user;
-    const char *rates_url; /**< where shared limits are counted: "redis://…" (see
-                              aicp_redis_leases_open()) or a URL as store_url; NULL: store_url */
+    const char *rates_url;   /**< where shared limits are counted: "redis://…" (see
+                                aicp_redis_leases_open()) or a URL as store_url; NULL: store_url */
+    const char *bundle_url;  /**< instead of bundle_path: base URL of the server of the rules,
+                                "http(s)://host[:port]" (docs/gate-protocol.md) */
+    const char *service_key; /**< what the gate shows to its server */
+    const char *cache_path;  /**< folder for the disk copy of the rules, made when it is not there;
+                                needed with bundle_url. Processes may share it */
+    const char *events_url;  /**< base URL that events are sent to; NULL: bundle_url */
 #endif
 } aicp_gate_options;
 
 #define AICP_GATE_OPTIONS_INIT                                                                     \
-    { sizeof(aicp_gate_options), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
+    {                                                                                              \
+        sizeof(aicp_gate_options), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,     \
+            NULL, NULL, NULL, NULL                                                                 \
+    }
 
 AICP_BEGIN_DECL
 
@@ -163,7 +173,8 @@ aicp_bundle_describe(const aicp_bundle *bundle, aicp_buf *out, aicp_error *err);
 /* ---- gate ---- */
 
 /**
- * Opens a gate. With `bundle_path` the bundle is loaded at once, and its error returned. A gate
+ * Opens a gate. With `bundle_path` the bundle is loaded at once, and its error returned; with
+ * `bundle_url` it is fetched, or taken from the disk copy while the server is away. A gate
  * opened before a fork reopens its store and thread in the child at the first call there; fork()
  * waits until no thread is inside a transaction of an SQLite store (at most 10 s; a child made
  * after that in the middle of one cannot use SQLite and its calls fail). Errors: those of
@@ -179,7 +190,8 @@ AICP_API void aicp_gate_free(aicp_gate *gate);
 AICP_API AICP_MUST_CHECK aicp_status
 aicp_gate_load(aicp_gate *gate, aicp_bundle *bundle, aicp_error *err);
 /**
- * Looks at the folder of `bundle_path` and loads it when its manifest changed. `*changed` (may be
+ * Looks at the folder of `bundle_path`, or asks the server of `bundle_url` without waiting for a
+ * change, and loads what is new. `*changed` (may be
  * NULL) tells. On an error the last good bundle stays in force and the error is kept for
  * aicp_gate_metrics(). With #AICP_GATE_BACKGROUND nobody needs to call this.
  */
@@ -194,7 +206,8 @@ aicp_gate_bundle_version(aicp_gate *gate, aicp_buf *out, aicp_error *err);
  */
 AICP_API AICP_MUST_CHECK aicp_status
 aicp_gate_metrics(aicp_gate *gate, aicp_buf *out, aicp_error *err);
-/** Takes the events that wait, as JSON Lines (empty when none). Not with `events_path`. */
+/** Takes the events that wait, as JSON Lines (empty when none). Not with `events_path` or events
+ * that go to a server. */
 AICP_API AICP_MUST_CHECK aicp_status
 aicp_gate_events(aicp_gate *gate, aicp_buf *out, aicp_error *err);
 /** Does the background work once, waiting for the store: settlements, expired reservations, events.

@@ -1,6 +1,7 @@
 /* The one thread of a gate: follows the bundle, tells the store what it does not know yet, writes
  * events. */
 #include "lib/gate/gate_internal.h"
+#include "lib/gate/uplink.h"
 
 #include <errno.h>
 #include <time.h>
@@ -21,6 +22,9 @@ aicp_status aicp_gate_flush(aicp_gate *g, aicp_error *err) {
     }
     status = aicp_ledger_flush(g->ledger, 0, err);
     status = worse(status, aicp_limiter_flush(g->limiter, 0, FLUSH_NS, err));
+    if (g->uplink) {
+        return worse(status, aicpi_uplink_flush(g->uplink, err));
+    }
     return worse(status, aicpi_events_write(g, err));
 }
 

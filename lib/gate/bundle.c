@@ -6,7 +6,6 @@
 #include <stdio.h>
 
 #define MANIFEST_FORMAT "aicp-bundle/1"
-#define MANIFEST_MAX ((size_t)1 << 20)
 
 const char *const aicpi_section_files[AICPI_SECTION_COUNT] = {
     "policies.cedar",
@@ -236,11 +235,6 @@ static aicp_status load_section(
 
 /* ---- manifest ---- */
 
-typedef struct manifest {
-    aicpi_slice version;
-    aicpi_section sections[AICPI_SECTION_COUNT];
-} manifest;
-
 /* Section name = file name without its ending. */
 static int section_of(aicpi_slice name) {
     for (int i = 0; i < AICPI_SECTION_COUNT; i++) {
@@ -251,6 +245,15 @@ static int section_of(aicpi_slice name) {
         }
     }
     return -1;
+}
+
+static bool is_hash(aicpi_slice text) {
+    bool ok = text.len == 64;
+    for (size_t i = 0; ok && i < text.len; i++) {
+        char c = text.data[i];
+        ok = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+    }
+    return ok;
 }
 
 static bool read_manifest_section(aicpi_json *r, aicpi_section *s) {
@@ -273,9 +276,12 @@ static bool read_manifest_section(aicpi_json *r, aicpi_section *s) {
     if (!aicpi_json_ok(r)) {
         return false;
     }
-    if (hash.len != 64 || size < 0) {
+    if (!is_hash(hash) || size < 0) {
         return aicpi_json_fail(
-            r, AICP_ERR_BUNDLE, start, "a section needs \"sha256\" (64 hex digits) and \"size\"");
+            r,
+            AICP_ERR_BUNDLE,
+            start,
+            "a section needs \"sha256\" (64 small hex digits) and \"size\"");
     }
     s->present = true;
     s->size = (size_t)size;
@@ -283,7 +289,7 @@ static bool read_manifest_section(aicpi_json *r, aicpi_section *s) {
     return true;
 }
 
-static void read_manifest_sections(aicpi_json *r, manifest *m) {
+static void read_manifest_sections(aicpi_json *r, aicpi_manifest *m) {
     aicpi_slice key;
     if (!aicpi_json_object(r)) {
         return;
@@ -306,12 +312,13 @@ static void read_manifest_sections(aicpi_json *r, manifest *m) {
     }
 }
 
-static aicp_status
-parse_manifest(aicp_bundle *b, const char *data, size_t len, manifest *m, aicp_error *err) {
+aicp_status aicpi_manifest_parse(
+    aicpi_arena *arena, const char *data, size_t len, aicpi_manifest *m, aicp_error *err) {
+    *m = (aicpi_manifest){0};
     aicpi_json r;
     aicpi_slice key;
     aicpi_slice format = {0};
-    aicpi_json_init(&r, &b->arena, data, len, 0);
+    aicpi_json_init(&r, arena, data, len, 0);
     if (aicpi_json_object(&r)) {
         while (aicpi_json_member(&r, &key)) {
             if (aicpi_slice_is(key, "format")) {
@@ -340,7 +347,7 @@ parse_manifest(aicp_bundle *b, const char *data, size_t len, manifest *m, aicp_e
 static aicp_status load_sections(
     aicp_bundle *b,
     const char *folder,
-    const manifest *m,
+    const aicpi_manifest *m,
     const aicp_bundle *previous,
     aicp_error *err) {
     for (int i = 0; i < AICPI_SECTION_COUNT; i++) {
@@ -375,14 +382,14 @@ aicp_status aicpi_bundle_open(
     }
     aicp_bundle *b = NULL;
     aicp_buf text = AICP_BUF_INIT;
-    manifest m = {0};
+    aicpi_manifest m = {0};
     aicp_status status = bundle_new(allocator, &b, err);
     if (status != AICP_OK) {
         return status;
     }
-    status = read_in_folder(&b->allocator, path, "manifest.json", MANIFEST_MAX, &text, err);
+    status = read_in_folder(&b->allocator, path, "manifest.json", AICPI_MANIFEST_MAX, &text, err);
     if (status == AICP_OK) {
-        status = parse_manifest(b, text.data, text.len, &m, err);
+        status = aicpi_manifest_parse(&b->arena, text.data, text.len, &m, err);
         if (status != AICP_OK) {
             aicpi_error_prefix(err, status, "manifest.json");
         }
@@ -448,7 +455,7 @@ aicp_status aicp_bundle_seal(const char *path, const char *version, aicp_error *
         return status;
     }
     aicpi_strbuf text;
-    aicpi_strbuf_init(&text, &b->allocator, MANIFEST_MAX);
+    aicpi_strbuf_init(&text, &b->allocator, AICPI_MANIFEST_MAX);
     status = load_sections(b, path, NULL, NULL, err);
     if (status == AICP_OK) {
         write_manifest(b, version, &text);
@@ -462,7 +469,7 @@ aicp_status aicp_bundle_seal(const char *path, const char *version, aicp_error *
 aicp_status aicp_bundle_describe(const aicp_bundle *b, aicp_buf *out, aicp_error *err) {
     *out = (aicp_buf)AICP_BUF_INIT;
     aicpi_strbuf text;
-    aicpi_strbuf_init(&text, &b->allocator, MANIFEST_MAX);
+    aicpi_strbuf_init(&text, &b->allocator, AICPI_MANIFEST_MAX);
     aicpi_strbuf_puts(&text, "{\"version\":");
     aicpi_strbuf_json(&text, b->version, strlen(b->version));
     aicpi_strbuf_puts(&text, ",\"sections\":{");

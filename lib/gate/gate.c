@@ -4,7 +4,10 @@
 #include "lib/base/crypto.h"
 #include "lib/base/file.h"
 #include "lib/base/text.h"
+#include "lib/gate/fetch.h"
 #include "lib/gate/rate_store.h"
+#include "lib/gate/remote.h"
+#include "lib/gate/server.h"
 #include "lib/ratelimit/ratelimit_internal.h"
 
 #include <stdio.h>
@@ -73,10 +76,19 @@ static aicp_status gate_new(const aicp_gate_options *o, aicp_gate **out, aicp_er
         !keep_text(&a, o->store_url, &g->store_url) ||
         !keep_text(&a, o->rates_url, &g->rates_url) ||
         !keep_text(&a, o->node ? o->node : host, &g->node) ||
-        !keep_text(&a, o->events_path, &g->events_path)) {
+        !keep_text(&a, o->events_path, &g->events_path) ||
+        !keep_text(&a, o->events_url, &g->events_url) ||
+        !keep_text(&a, o->bundle_url, &g->bundle_url) ||
+        !keep_text(&a, o->service_key, &g->service_key) ||
+        !keep_text(&a, o->cache_path, &g->cache_path)) {
         return aicpi_nomem(err);
     }
     return aicpi_events_init(g, err);
+}
+
+static aicp_status start_threads(aicp_gate *g, aicp_error *err) {
+    aicp_status status = aicpi_background_start(g, err);
+    return status == AICP_OK ? aicpi_server_start(g, err) : status;
 }
 
 aicp_status aicp_gate_open(const aicp_gate_options *options, aicp_gate **out, aicp_error *err) {
@@ -88,16 +100,25 @@ aicp_status aicp_gate_open(const aicp_gate_options *options, aicp_gate **out, ai
         status = aicpi_fail(err, AICP_ERR_INVALID, "aicp_gate_options.flags has unknown bits");
     }
     if (status == AICP_OK) {
+        status = aicpi_server_check_options(&o, err);
+    }
+    if (status == AICP_OK) {
         status = gate_new(&o, &g, err);
     }
     if (status == AICP_OK) {
         status = aicpi_gate_open_store(g, err);
     }
+    if (status == AICP_OK) {
+        status = aicpi_server_open(g, err);
+    }
     if (status == AICP_OK && g->bundle_path) {
         status = aicp_gate_reload(g, NULL, err);
     }
+    if (status == AICP_OK && g->fetch) {
+        status = aicpi_fetch_first(g->fetch, err);
+    }
     if (status == AICP_OK && (g->flags & AICP_GATE_BACKGROUND)) {
-        status = aicpi_background_start(g, err);
+        status = start_threads(g, err);
     }
     if (status != AICP_OK) {
         aicp_gate_free(g);
@@ -124,14 +145,17 @@ void aicp_gate_free(aicp_gate *g) {
     if (!g) {
         return;
     }
-    if (aicpi_owner_is(&g->owner, getpid())) {
+    bool own = aicpi_owner_is(&g->owner, getpid());
+    if (own) {
         aicpi_background_stop(g);
+        aicpi_server_stop(g);
         aicpi_events_write(g, NULL);
     } else if (g->limiter) { /* in a child that never used it: all that is unsent is the parent's */
         aicpi_limiter_leave_parent(g->limiter);
     }
     free_pools(g);
     aicpi_gate_close_store(g);
+    aicpi_server_free(g, own);
     aicp_bundle_free(g->bundle);
     aicpi_events_deinit(g);
     aicp_allocator a = g->allocator;
@@ -140,6 +164,10 @@ void aicp_gate_free(aicp_gate *g) {
     aicpi_free(&a, g->rates_url);
     aicpi_free(&a, g->node);
     aicpi_free(&a, g->events_path);
+    aicpi_free(&a, g->events_url);
+    aicpi_free(&a, g->bundle_url);
+    aicpi_free(&a, g->service_key);
+    aicpi_free(&a, g->cache_path);
     pthread_rwlock_destroy(&g->rules_lock);
     pthread_mutex_destroy(&g->reload_lock);
     pthread_mutex_destroy(&g->pool_lock);
@@ -165,6 +193,9 @@ open_rates(aicp_gate *g, const char *url, aicp_lease_source *source, aicp_error 
             aicp_redis_leases_source(g->redis_leases, source);
         }
         return status;
+    }
+    if (aicpi_remote_is_url(url)) {
+        return aicpi_server_open_rates(g, url, source, err);
     }
     status = aicpi_rate_store_open(
         url, len, g->node, strlen(g->node), &g->allocator, &g->rate_store, err);
@@ -264,7 +295,7 @@ aicp_bundle *aicpi_gate_bundle(aicp_gate *g) {
 }
 
 /* Tells log, events and metrics of a refused bundle, once for each text and not at every look. */
-static void note_refused(aicp_gate *g, const aicp_error *err) {
+void aicpi_gate_note_refused(aicp_gate *g, const aicp_error *err) {
     char text[sizeof g->bundle_error];
     snprintf(
         text,
@@ -286,7 +317,7 @@ static void note_refused(aicp_gate *g, const aicp_error *err) {
     aicp_bundle_free(b);
 }
 
-static void note_accepted(aicp_gate *g) {
+void aicpi_gate_note_accepted(aicp_gate *g) {
     pthread_rwlock_wrlock(&g->rules_lock);
     g->bundle_error[0] = '\0';
     pthread_rwlock_unlock(&g->rules_lock);
@@ -387,16 +418,20 @@ aicp_status aicp_gate_reload(aicp_gate *g, int32_t *changed, aicp_error *err) {
     int32_t unused = 0;
     int32_t *did = changed ? changed : &unused;
     *did = 0;
-    if (!g || !g->bundle_path) {
-        return aicpi_fail(err, AICP_ERR_STATE, "the gate was opened without a bundle path");
+    if (!g || (!g->bundle_path && !g->fetch)) {
+        return aicpi_fail(err, AICP_ERR_STATE, "the gate was opened without a bundle path or URL");
+    }
+    if (g->fetch) {
+        aicp_status own_process = aicpi_gate_own_process(g, err);
+        return own_process == AICP_OK ? aicpi_fetch_now(g->fetch, did, err) : own_process;
     }
     aicp_error own = {0};
     pthread_mutex_lock(&g->reload_lock);
     aicp_status status = reload(g, did, &own);
     if (status == AICP_OK) {
-        note_accepted(g);
+        aicpi_gate_note_accepted(g);
     } else {
-        note_refused(g, &own);
+        aicpi_gate_note_refused(g, &own);
     }
     pthread_mutex_unlock(&g->reload_lock);
     if (status != AICP_OK && err) {
@@ -453,9 +488,9 @@ aicp_status aicpi_gate_own_process(aicp_gate *g, aicp_error *err) {
     aicpi_limiter_leave_parent(g->limiter);
     aicpi_events_reopen(g);
     g->thread_running = false;
-    aicp_status status = AICP_OK;
-    if (g->flags & AICP_GATE_BACKGROUND) {
-        status = aicpi_background_start(g, err);
+    aicp_status status = aicpi_server_leave_parent(g, err);
+    if (status == AICP_OK && (g->flags & AICP_GATE_BACKGROUND)) {
+        status = start_threads(g, err);
     }
     aicpi_owner_set(&g->owner, pid);
     return status;

@@ -120,6 +120,16 @@ struct aicp_bundle {
     aicpi_settings settings;
 };
 
+#define AICPI_MANIFEST_MAX ((size_t)1 << 20)
+
+/* What manifest.json says; the text lies in the arena or is a view of the manifest. */
+typedef struct aicpi_manifest {
+    aicpi_slice version;
+    aicpi_section sections[AICPI_SECTION_COUNT];
+} aicpi_manifest;
+
+aicp_status aicpi_manifest_parse(
+    aicpi_arena *arena, const char *data, size_t len, aicpi_manifest *m, aicp_error *err);
 /* `previous` (may be NULL) lends parts whose hash did not change. */
 aicp_status aicpi_bundle_open(
     const char *path,
@@ -329,6 +339,10 @@ struct aicp_gate {
     char *rates_url;
     char *node;
     char *events_path;
+    char *events_url;
+    char *bundle_url;
+    char *service_key;
+    char *cache_path;
     aicpi_owner owner; /* of store and thread */
 
     pthread_rwlock_t rules_lock; /* guards `bundle` and `bundle_error` */
@@ -349,6 +363,8 @@ struct aicp_gate {
     aicp_limiter *limiter;
     aicp_rate_store *rate_store;     /* at most one of these two; none: limits of this */
     aicp_redis_leases *redis_leases; /* process only */
+    struct aicpi_remote *rates_remote;
+    struct aicpi_rate_http *rate_http;
     aicp_ledger *ledger;
 
     pthread_mutex_t pool_lock;
@@ -366,6 +382,9 @@ struct aicp_gate {
     atomic_uint_fast64_t settled;
     atomic_uint_fast64_t settled_nano;
     aicpi_events events;
+
+    struct aicpi_fetch *fetch;   /* NULL: the rules come from a folder */
+    struct aicpi_uplink *uplink; /* NULL: events go to a file or wait for the caller */
 
     pthread_t thread;
     pthread_mutex_t thread_lock;
@@ -475,6 +494,10 @@ aicp_bundle *aicpi_gate_bundle(aicp_gate *g); /* a reference, or NULL */
 aicp_status aicpi_gate_own_process(aicp_gate *g, aicp_error *err);
 aicp_status aicpi_gate_open_store(aicp_gate *g, aicp_error *err);
 void aicpi_gate_close_store(aicp_gate *g);
+/* Tell log, events and metrics of a bundle that was refused, once for each text; that the last look
+ * found nothing wrong. */
+void aicpi_gate_note_refused(aicp_gate *g, const aicp_error *err);
+void aicpi_gate_note_accepted(aicp_gate *g);
 /* Makes the ledger know an account; may wait for the store until `deadline_ns` (0 = 5 s). */
 aicp_status aicpi_gate_put_account(
     aicp_gate *g,
@@ -495,5 +518,10 @@ void aicpi_event_output(aicp_gate *g, const aicp_gate_decision *d, const aicp_gu
 /* `version` is the one in force; `refused` tells why another was not taken. */
 void aicpi_event_bundle(aicp_gate *g, const char *version, const aicp_error *refused);
 aicp_status aicpi_events_write(aicp_gate *g, aicp_error *err);
+/* Moves lines from the ring to the end of `out`, each with its newline, as long as it has at most
+ * `max` bytes then. Returns how many events were lost so far. */
+uint64_t aicpi_events_take(aicp_gate *g, aicpi_strbuf *out, size_t max);
+aicp_status aicpi_events_append(aicp_gate *g, aicpi_slice lines, aicp_error *err); /* to the file */
+void aicpi_events_lost(aicp_gate *g, uint64_t count);
 
 #endif

@@ -54,7 +54,7 @@ void aicpi_lease_request_write(aicpi_strbuf *out, const aicp_lease_request *q) {
     put_units(out, "held", q->held);
     put_units(out, "returned", q->returned);
     put_units(out, "debt", q->debt);
-    put_number(out, "ttl_ns", q->ttl_ns);
+    put_number(out, "ttl_ns", q->ttl_ns < TTL_MAX ? q->ttl_ns : TTL_MAX);
     if (q->kind == AICP_LIMIT_CONCURRENCY) { /* any 64 bits, so not a JSON number */
         aicpi_strbuf_printf(out, ",\"slot\":\"%llu\"", (unsigned long long)q->slot);
     }

@@ -3,6 +3,8 @@
 
 #include "lib/base/crypto.h"
 #include "lib/base/text.h"
+#include "lib/gate/fetch.h"
+#include "lib/gate/uplink.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -207,27 +209,35 @@ void aicpi_event_bundle(aicp_gate *g, const char *version, const aicp_error *ref
 
 /* ---- out ---- */
 
-/* Moves all waiting lines into `out`. */
-static void drain(aicp_gate *g, aicpi_strbuf *out) {
+uint64_t aicpi_events_take(aicp_gate *g, aicpi_strbuf *out, size_t max) {
     aicpi_events *e = &g->events;
     pthread_mutex_lock(&e->lock);
-    while (e->waiting > 0 && aicpi_strbuf_reserve(out, ring_first(e))) {
+    while (e->waiting > 0 && ring_first(e) <= max - out->len &&
+           aicpi_strbuf_reserve(out, ring_first(e))) {
         size_t len = ring_first(e);
         ring_read(e, sizeof(uint32_t), out->data + out->len, len);
         out->len += len;
         ring_pop(e);
     }
+    uint64_t dropped = e->dropped;
     pthread_mutex_unlock(&e->lock);
+    return dropped;
+}
+
+void aicpi_events_lost(aicp_gate *g, uint64_t count) {
+    pthread_mutex_lock(&g->events.lock);
+    g->events.dropped += count;
+    pthread_mutex_unlock(&g->events.lock);
 }
 
 aicp_status aicp_gate_events(aicp_gate *g, aicp_buf *out, aicp_error *err) {
     *out = (aicp_buf)AICP_BUF_INIT;
-    if (!g || g->events_path) {
-        return aicpi_fail(err, AICP_ERR_STATE, "the events of this gate go to a file");
+    if (!g || g->events_path || g->uplink) {
+        return aicpi_fail(err, AICP_ERR_STATE, "the events of this gate go to a file or a server");
     }
     aicpi_strbuf text;
     aicpi_strbuf_init(&text, &g->allocator, AICPI_STRBUF_MAX);
-    drain(g, &text);
+    aicpi_events_take(g, &text, AICPI_STRBUF_MAX);
     return aicpi_strbuf_take(&text, out, err);
 }
 
@@ -250,16 +260,18 @@ static aicp_status append_to_file(const char *path, aicpi_slice text, aicp_error
     return status;
 }
 
+aicp_status aicpi_events_append(aicp_gate *g, aicpi_slice lines, aicp_error *err) {
+    return g->events_path && lines.len ? append_to_file(g->events_path, lines, err) : AICP_OK;
+}
+
 aicp_status aicpi_events_write(aicp_gate *g, aicp_error *err) {
-    if (!g->events_path || !g->events.ring) {
+    if (!g->events_path || !g->events.ring || g->uplink) {
         return AICP_OK;
     }
     aicpi_strbuf text;
     aicpi_strbuf_init(&text, &g->allocator, AICPI_STRBUF_MAX);
-    drain(g, &text);
-    aicp_status status =
-        text.len ? append_to_file(g->events_path, aicpi_slice_of(text.data, text.len), err)
-                 : AICP_OK;
+    aicpi_events_take(g, &text, AICPI_STRBUF_MAX);
+    aicp_status status = aicpi_events_append(g, aicpi_slice_of(text.data, text.len), err);
     aicpi_strbuf_deinit(&text);
     return status;
 }
@@ -342,6 +354,12 @@ aicp_status aicp_gate_metrics(aicp_gate *g, aicp_buf *out, aicp_error *err) {
     put_bundle(g, &text);
     put_steps(g, &text);
     put_store(g, &text);
+    if (g->fetch) {
+        aicpi_fetch_metrics(g->fetch, &text);
+    }
+    if (g->uplink) {
+        aicpi_uplink_metrics(g->uplink, &text);
+    }
     pthread_mutex_lock(&g->events.lock);
     aicpi_strbuf_printf(
         &text,

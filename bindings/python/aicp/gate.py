@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -55,6 +56,16 @@ class Bundle(Handle):
         return json.loads(_c.aicp_bundle_describe(self._h))
 
 
+def _is_url(text: str) -> bool:
+    return text.startswith(("http://", "https://"))
+
+
+def default_cache(url: str) -> str:
+    """Folder in which this user's processes keep the rules of the server at ``url``."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "aicp", "bundle-" + hashlib.sha256(url.encode()).hexdigest()[:16])
+
+
 class Gate(Handle):
     """The gate. Thread-safe; open one per process."""
 
@@ -70,14 +81,28 @@ class Gate(Handle):
         events: Optional[Path] = None,
         background: bool = False,
         watch_ms: Optional[int] = None,
+        service_key: Optional[str] = None,
+        cache: Optional[Path] = None,
     ) -> None:
-        path = None if bundle is None or isinstance(bundle, Bundle) else os.fspath(bundle)
+        """``bundle`` is a folder, the URL of a server of rules (``http://host:port``) or a
+        :class:`Bundle`. Rules from a server are kept in the folder ``cache``, by default one of
+        this user's for the URL, and ``service_key`` opens the server; then events go there too.
+        ``events`` is a file or the URL of another server for them."""
+        place = None if bundle is None or isinstance(bundle, Bundle) else os.fspath(bundle)
+        remote = place is not None and _is_url(place)
+        sink = os.fspath(events) if events is not None else None
+        if remote and cache is None:
+            cache = default_cache(str(place))
         options = given(
-            bundle_path=path,
+            bundle_path=None if remote else place,
+            bundle_url=place if remote else None,
+            service_key=service_key,
+            cache_path=os.fspath(cache) if remote and cache is not None else None,
             store_url=store,
             rates_url=rates,
             node=node,
-            events_path=os.fspath(events) if events is not None else None,
+            events_path=None if sink is None or _is_url(sink) else sink,
+            events_url=sink if sink is not None and _is_url(sink) else None,
             flags=_c.AICP_GATE_BACKGROUND if background else None,
             watch_ms=watch_ms,
         )

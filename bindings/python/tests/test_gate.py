@@ -1,6 +1,8 @@
 """The gate from Python, with a bundle of its own."""
 
 import gc
+import hashlib
+import http.server
 import json
 import os
 import threading
@@ -302,3 +304,84 @@ def test_a_gate_opened_before_a_fork_works_in_the_child(folder, tmp_path):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert check(gate, body(), key="k", team="t").allowed
     gate.close()
+
+
+# -- rules from a server ---------------------------------------------------------------------------
+
+
+class Server:
+    """Serves the bundle of a folder, takes events; ``docs/gate-protocol.md``."""
+
+    def __init__(self, folder):
+        self.folder, self.events, self.keys = folder, [], set()
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def answer(self, status, body=b"", etag=None):
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                if etag:
+                    self.send_header("ETag", etag)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_GET(self):
+                outer.keys.add(self.headers["Authorization"])
+                path = self.path.partition("?")[0].removeprefix("/api/v1/gate/")
+                if path == "bundle":
+                    body = (outer.folder / "manifest.json").read_bytes()
+                    etag = '"' + hashlib.sha256(body).hexdigest() + '"'
+                    same = self.headers["If-None-Match"] == etag
+                    return self.answer(304) if same else self.answer(200, body, etag)
+                for file in outer.folder.iterdir():
+                    body = file.read_bytes()
+                    if path == "bundle/sections/" + hashlib.sha256(body).hexdigest():
+                        return self.answer(200, body)
+                return self.answer(404)
+
+            def do_POST(self):
+                message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.events += message["events"]
+                self.answer(200, b'{"accepted":1,"duplicates":0,"next":1}')
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.http.shutdown()
+        self.http.server_close()
+
+
+def test_rules_come_from_a_server_and_events_go_to_it(folder, tmp_path):
+    server = Server(folder)
+    cache = tmp_path / "cache"
+    try:
+        with aicp.Gate(server.url, service_key="secret", cache=cache) as gate:
+            version = gate.bundle_version
+            assert server.keys == {"Bearer secret"}
+            assert gate.reload() is False
+            check(gate, body(), key="k", team="blue").release()
+            gate.flush()
+            assert [event["event"] for event in server.events] == ["bundle", "decision"]
+            with pytest.raises(aicp.StateError):
+                gate.events()
+    finally:
+        server.stop()
+    assert aicp.Bundle(cache / "current").version == version
+    with aicp.Gate(server.url, cache=cache) as gate:  # the disk copy
+        assert gate.bundle_version == version
+        assert gate.metrics()["bundle_server"]["failures"] == 1
+
+
+def test_each_server_has_a_cache_of_its_own(monkeypatch, tmp_path):
+    from aicp.gate import default_cache
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    one, other = default_cache("http://a"), default_cache("http://b")
+    assert one != other and one.startswith(str(tmp_path) + "/aicp/bundle-")

@@ -872,8 +872,12 @@ def test_settings_from_the_environment():
         "AICP_FAIL_MODE": "Open",
         "AICP_WAIT_MS": "500",
         "AICP_RATES": "redis://r",
+        "AICP_SERVICE_KEY": "secret",
+        "AICP_BUNDLE_CACHE": "/c",
     }
-    assert Settings.from_env(env) == Settings("/b", "sqlite:///x", "n", "/e", True, 0.5, 4, "redis://r")
+    made = Settings.from_env(env)
+    assert made == Settings("/b", "sqlite:///x", "n", "/e", True, 0.5, 4, "redis://r", "secret", "/c")
+    assert "secret" not in repr(made)
     assert Settings.from_env({}) == Settings()
 
 

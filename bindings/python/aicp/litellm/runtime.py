@@ -143,5 +143,7 @@ def _open(settings: Settings) -> Gate:
         rates=settings.rates,
         node=settings.node,
         events=settings.events,
+        service_key=settings.service_key,
+        cache=settings.cache,
         background=True,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Mapping, Optional
 
 
@@ -14,12 +14,14 @@ class Settings:
     ================== =============================================================== =========
     variable           meaning                                                         default
     ================== =============================================================== =========
-    ``AICP_BUNDLE``    folder of the bundle; watched for new versions                  needed
+    ``AICP_BUNDLE``    folder of the bundle, or ``http(s)://…`` of the server that     needed
+                       has it; followed for new versions
     ``AICP_STORE``     ``sqlite:///path`` or ``postgresql://…`` for budgets, shared    in memory
                        limits
     ``AICP_RATES``     ``redis://…``: where shared limits are counted instead          the store
     ``AICP_NODE``      name of this process group in the store                         host name
-    ``AICP_EVENTS``    file to which events are appended as JSON Lines                 none
+    ``AICP_EVENTS``    file to which events are appended as JSON Lines, or             the server
+                       ``http(s)://…`` of a server that takes them                     of rules
     ``AICP_FAIL_MODE`` ``closed``: when the gate cannot decide, calls are refused      closed
                        with 503; ``open``: while the store or the bundle is out of
                        reach they pass unchecked, which is told in a header, a
@@ -27,6 +29,17 @@ class Settings:
     ``AICP_WAIT_MS``   how long one call may wait for the store                        2000
     ``AICP_THREADS``   threads that wait for the store and scan long texts             4
     ================== =============================================================== =========
+
+    With a server:
+
+    ====================== =========================================================== =========
+    variable               meaning                                                     default
+    ====================== =========================================================== =========
+    ``AICP_SERVICE_KEY``   what this gate shows to the server                          none
+    ``AICP_BUNDLE_CACHE``  folder for the disk copy of the rules, with which a worker  in the
+                           starts while the server is away                             user's
+                                                                                       cache
+    ====================== =========================================================== =========
     """
 
     bundle: str = ""
@@ -37,6 +50,8 @@ class Settings:
     wait_seconds: float = 2.0
     threads: int = 4
     rates: Optional[str] = None
+    service_key: Optional[str] = field(default=None, repr=False)
+    cache: Optional[str] = None
 
     @classmethod
     def from_env(cls, env: Optional[Mapping[str, str]] = None) -> "Settings":
@@ -49,6 +64,8 @@ class Settings:
             bundle=env.get("AICP_BUNDLE", ""),
             store=env.get("AICP_STORE") or None,
             rates=env.get("AICP_RATES") or None,
+            service_key=env.get("AICP_SERVICE_KEY") or None,
+            cache=env.get("AICP_BUNDLE_CACHE") or None,
             node=env.get("AICP_NODE") or None,
             events=env.get("AICP_EVENTS") or None,
             fail_open=mode == "open",

@@ -1,0 +1,2 @@
+/* The same server as in the tests of the HTTP client. */
+#include "unit/net/http_server.c"
