@@ -225,6 +225,10 @@ AICP_CODE_RESULT(aicp_guard_result_error)
 %ignore aicp_clock;
 %ignore aicp_log_fn;
 %ignore aicp_gate_options::log;
+/* A lease source is for limiters in C; a gate opens it by its rates_url. */
+%ignore aicp_redis_leases;
+%ignore aicp_redis_leases_options;
+%rename("$ignore", regexmatch$name="^aicp_redis_leases_") "";
 %ignore aicp_buf;
 %ignore aicp_buf_free;
 %ignore aicp_error;

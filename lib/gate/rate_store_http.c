@@ -78,7 +78,7 @@ static aicp_status read_answer(
     if (status != AICP_OK || items != 1) {
         return aicpi_fail(
             err,
-            AICP_ERR_STORE,
+            AICP_ERR_TIMEOUT, /* it may have granted something */
             "the server's answer to a lease is not usable: %s",
             status != AICP_OK ? why.message : "it has not one grant");
     }
@@ -86,6 +86,13 @@ static aicp_status read_answer(
         *err = why;
     }
     return lease;
+}
+
+/* Whether the server has surely not granted anything; else it is not known. */
+static bool nothing_done(aicp_status status, int32_t http) {
+    return status == AICP_ERR_NET_CONNECT || status == AICP_ERR_NET_TLS ||
+           status == AICP_ERR_INVALID || status == AICP_ERR_NOMEM ||
+           (status == AICP_ERR_NET_HTTP && http < 500);
 }
 
 static aicp_status send(
@@ -110,9 +117,11 @@ static aicp_status send(
     if (status == AICP_OK) {
         status = read_answer(store, &response, q, grant, err);
     } else {
-        bool late = status == AICP_ERR_TIMEOUT;
         status = aicpi_fail(
-            err, late ? AICP_ERR_TIMEOUT : AICP_ERR_STORE, "lease refused: %s", own.message);
+            err,
+            nothing_done(status, response.status) ? AICP_ERR_STORE : AICP_ERR_TIMEOUT,
+            "no lease from the server: %s",
+            own.message);
     }
     aicpi_net_response_deinit(&response);
     return status;
