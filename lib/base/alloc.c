@@ -19,14 +19,21 @@ static void libc_free(void *user, void *ptr) {
     free(ptr);
 }
 
+static const aicp_allocator libc = {NULL, libc_alloc, libc_realloc, libc_free};
+
 aicp_allocator aicpi_allocator(const aicp_allocator *a) {
     if (a && a->alloc && a->realloc && a->free) {
         return *a;
     }
-    return (aicp_allocator){NULL, libc_alloc, libc_realloc, libc_free};
+    return libc;
+}
+
+static const aicp_allocator *in_force(const aicp_allocator *a) {
+    return a ? a : &libc;
 }
 
 void *aicpi_alloc(const aicp_allocator *a, size_t size) {
+    a = in_force(a);
     return size == 0 ? NULL : a->alloc(a->user, size);
 }
 
@@ -46,11 +53,13 @@ void *aicpi_realloc(const aicp_allocator *a, void *ptr, size_t old_size, size_t 
     if (new_size == 0) {
         return NULL;
     }
+    a = in_force(a);
     return ptr ? a->realloc(a->user, ptr, old_size, new_size) : a->alloc(a->user, new_size);
 }
 
 void aicpi_free(const aicp_allocator *a, void *ptr) {
     if (ptr) {
+        a = in_force(a);
         a->free(a->user, ptr);
     }
 }

@@ -10,7 +10,7 @@
  */
 aicp_allocator aicpi_allocator(const aicp_allocator *a);
 
-/* NULL on failure or when size is 0. `calloc` zeroes and checks count * size. */
+/* `a` NULL: libc's. NULL on failure or when size is 0. `calloc` zeroes and checks count * size. */
 void *aicpi_alloc(const aicp_allocator *a, size_t size);
 void *aicpi_calloc(const aicp_allocator *a, size_t count, size_t size);
 void *aicpi_realloc(const aicp_allocator *a, void *ptr, size_t old_size, size_t new_size);

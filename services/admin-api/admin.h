@@ -65,8 +65,7 @@ static inline aicpa_admin *aicpa_of(const aicps_call *call) {
     return call->app;
 }
 
-/* For what lives as long as the service. */
-const aicp_allocator *aicpa_heap(void);
+/* The system's clocks. */
 int64_t aicpa_wall_ns(void); /* since 1970 */
 uint64_t aicpa_monotonic_ns(void);
 

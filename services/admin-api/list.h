@@ -12,10 +12,12 @@
     X(aicpa_rate_limits_register)                                                                  \
     X(aicpa_settings_register)                                                                     \
     X(aicpa_organizations_register)                                                                \
+    X(aicpa_members_register)                                                                      \
     X(aicpa_models_register)                                                                       \
     X(aicpa_keys_register)                                                                         \
     X(aicpa_teams_register)                                                                        \
-    X(aicpa_budgets_register)
+    X(aicpa_budgets_register)                                                                      \
+    X(aicpa_audit_logs_register)
 
 #define AICPA_DECLARE(name) aicp_status name(aicps_api *api, aicp_error *err);
 AICPA_LIST(AICPA_DECLARE)

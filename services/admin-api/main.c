@@ -227,7 +227,7 @@ static void close_admin(void *user) {
     aicpa_access_free(a->access);
     aicpa_throttle_free(a->throttle);
     aicpa_sessions_free(a->sessions);
-    aicpi_free(aicpa_heap(), a);
+    aicpi_free(NULL, a);
 }
 
 static aicp_status open_litellm(aicpa_admin *a, aicp_error *err) {
@@ -302,7 +302,7 @@ static aicp_status open_admin(
     aicps_http_options *http,
     void **state,
     aicp_error *err) {
-    aicpa_admin *a = aicpi_calloc(aicpa_heap(), 1, sizeof *a);
+    aicpa_admin *a = aicpi_calloc(NULL, 1, sizeof *a);
     if (!a) {
         return aicpi_nomem(err);
     }

@@ -1,23 +1,15 @@
-/* The system's heap and clocks, behind the library's hooks. */
+/* The system's clocks, behind the library's hook. */
 #include "services/admin-api/admin.h"
 
-#include "lib/base/alloc.h"
 #include "lib/base/clock.h"
 
 #include <pthread.h>
 
-static aicp_allocator heap;
 static aicp_clock clocks;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void make(void) {
-    heap = aicpi_allocator(NULL);
     clocks = aicpi_clock(NULL);
-}
-
-const aicp_allocator *aicpa_heap(void) {
-    pthread_once(&once, make);
-    return &heap;
 }
 
 int64_t aicpa_wall_ns(void) {

@@ -113,7 +113,7 @@ static void *run(void *user) {
 
 aicp_status aicpa_worker_new(aicpa_admin *admin, aicpa_worker **out, aicp_error *err) {
     *out = NULL;
-    aicpa_worker *w = aicpi_calloc(aicpa_heap(), 1, sizeof *w);
+    aicpa_worker *w = aicpi_calloc(NULL, 1, sizeof *w);
     if (!w) {
         return aicpi_nomem(err);
     }
@@ -162,6 +162,6 @@ void aicpa_worker_free(aicpa_worker *w) {
         aicpi_sql_free(w->db);
         pthread_cond_destroy(&w->wake);
         pthread_mutex_destroy(&w->lock);
-        aicpi_free(aicpa_heap(), w);
+        aicpi_free(NULL, w);
     }
 }

@@ -33,7 +33,7 @@ static void asker_free(asker a) {
 
 aicp_status aicpa_access_new(const char *file, aicpa_access **out, aicp_error *err) {
     *out = NULL;
-    aicpa_access *a = aicpi_calloc(aicpa_heap(), 1, sizeof *a);
+    aicpa_access *a = aicpi_calloc(NULL, 1, sizeof *a);
     if (!a) {
         return aicpi_nomem(err);
     }
@@ -74,7 +74,7 @@ void aicpa_access_free(aicpa_access *a) {
         aicp_policy_set_free(a->policies);
         aicp_policy_entities_free(a->entities);
         pthread_mutex_destroy(&a->lock);
-        aicpi_free(aicpa_heap(), a);
+        aicpi_free(NULL, a);
     }
 }
 

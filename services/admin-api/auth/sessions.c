@@ -22,7 +22,7 @@ struct aicpa_sessions {
 };
 
 static revocations *revocations_new(void) {
-    revocations *r = aicpi_calloc(aicpa_heap(), 1, sizeof *r);
+    revocations *r = aicpi_calloc(NULL, 1, sizeof *r);
     if (r) {
         aicpi_arena_init(&r->arena, NULL, 0, 0);
         aicpi_map_init(&r->sessions, NULL);
@@ -36,7 +36,7 @@ static void revocations_free(revocations *r) {
         aicpi_map_deinit(&r->sessions);
         aicpi_map_deinit(&r->users);
         aicpi_arena_deinit(&r->arena);
-        aicpi_free(aicpa_heap(), r);
+        aicpi_free(NULL, r);
     }
 }
 
@@ -52,10 +52,10 @@ static bool put(revocations *r, aicpi_map *map, aicpi_slice key, int64_t value) 
 
 aicp_status aicpa_sessions_new(aicpa_sessions **out, aicp_error *err) {
     *out = NULL;
-    aicpa_sessions *s = aicpi_calloc(aicpa_heap(), 1, sizeof *s);
+    aicpa_sessions *s = aicpi_calloc(NULL, 1, sizeof *s);
     revocations *known = revocations_new();
     if (!s || !known) {
-        aicpi_free(aicpa_heap(), s);
+        aicpi_free(NULL, s);
         revocations_free(known);
         return aicpi_nomem(err);
     }
@@ -69,7 +69,7 @@ void aicpa_sessions_free(aicpa_sessions *s) {
     if (s) {
         revocations_free(s->known);
         pthread_rwlock_destroy(&s->lock);
-        aicpi_free(aicpa_heap(), s);
+        aicpi_free(NULL, s);
     }
 }
 

@@ -18,7 +18,7 @@ static const char login_rules[] = "[{\"id\": \"login\", \"kind\": \"requests\", 
 
 aicp_status aicpa_throttle_new(int64_t requests_per_minute, aicpa_throttle **out, aicp_error *err) {
     *out = NULL;
-    aicpa_throttle *t = aicpi_calloc(aicpa_heap(), 1, sizeof *t);
+    aicpa_throttle *t = aicpi_calloc(NULL, 1, sizeof *t);
     if (!t) {
         return aicpi_nomem(err);
     }
@@ -51,7 +51,7 @@ void aicpa_throttle_free(aicpa_throttle *t) {
         aicp_limit_rules_free(t->calls);
         aicp_limit_rules_free(t->logins);
         aicp_limiter_free(t->limiter);
-        aicpi_free(aicpa_heap(), t);
+        aicpi_free(NULL, t);
     }
 }
 
