@@ -288,7 +288,8 @@ static aicp_status obtain(version *v, aicp_bundle **out, aicp_error *err) {
         aicpi_cache_remove(place);
     }
     aicp_status status = fetch_sections(v, true, out, err);
-    if (status == AICP_ERR_BUNDLE && v->filled && v->reused) { /* a file that was changed on this disk */
+    /* Perhaps a file was changed on this disk. */
+    if (status == AICP_ERR_BUNDLE && v->filled && v->reused) {
         status = fetch_sections(v, false, out, err);
     }
     return status;

@@ -196,7 +196,8 @@ Test(attacks, a_large_request_does_not_stay_in_memory) {
     static char body[3 << 20];
     int n = snprintf(body, sizeof body, "{\"model\":\"gpt-4o\",\"x\":\"");
     memset(body + n, 'a', sizeof body - (size_t)n - 64);
-    strcpy(body + sizeof body - 64, "\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}");
+    static const char end[] = "\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}";
+    memcpy(body + sizeof body - 64, end, sizeof end);
     aicp_gate_decision *d = gate_ask(&f, "a", body);
     cr_assert_eq(aicp_gate_decision_verdict(d), AICP_GATE_ALLOW);
     aicp_gate_decision_free(d);

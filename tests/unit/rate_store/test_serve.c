@@ -183,7 +183,8 @@ Test(serve, more_leases_than_a_message_may_hold_are_refused) {
             (int)strlen(one) - 2,
             one + 1);
     }
-    strcat(message, "]}");
+    size_t end = strlen(message);
+    snprintf(message + end, sizeof message - end, "]}");
     test_store store;
     test_store_open(&store, false);
     serve_refuses_messages(&store, message, AICP_ERR_LIMIT);
