@@ -17,7 +17,7 @@ static void cut(char *data, size_t len, aicps_http_span *uri) {
     char *space = memchr(data, ' ', line ? (size_t)(line - data) : len);
     uri->at = uri->len = 0;
     if (space) {
-        char *last = line ? line : end;
+        char *last = (line ? line : end) - 1;
         while (last > space && *last != ' ') {
             last--;
         }

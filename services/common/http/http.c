@@ -17,7 +17,7 @@ static void defaults(aicps_http_options *o) {
     o->workers = o->workers ? o->workers : 8;
     o->queue_max = o->queue_max ? o->queue_max : 1024;
     o->connections_max = o->connections_max ? o->connections_max : 4096;
-    o->header_max = o->header_max ? o->header_max : (size_t)32 << 10;
+    o->header_max = o->header_max ? o->header_max : (size_t)16 << 10;
     o->body_max = o->body_max ? o->body_max : (size_t)1 << 20;
     o->header_timeout_ms = o->header_timeout_ms ? o->header_timeout_ms : 10000;
     o->body_timeout_ms = o->body_timeout_ms ? o->body_timeout_ms : 30000;
@@ -102,13 +102,28 @@ static aicp_status read_trusted(aicps_http_server *server, aicp_error *err) {
     return AICP_OK;
 }
 
+/* Held for a few instructions only: trying again is cheaper than sleeping. */
+static bool lock_init(pthread_mutex_t *lock) {
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+    pthread_mutexattr_t attributes;
+    if (pthread_mutexattr_init(&attributes) != 0) {
+        return false;
+    }
+    bool ok = pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP) == 0 &&
+              pthread_mutex_init(lock, &attributes) == 0;
+    pthread_mutexattr_destroy(&attributes);
+    return ok;
+#else
+    return pthread_mutex_init(lock, NULL) == 0;
+#endif
+}
+
 static bool locks_init(aicps_http_server *server) {
     return pthread_mutex_init(&server->connections_lock, NULL) == 0 &&
-           pthread_mutex_init(&server->free_lock, NULL) == 0 &&
-           pthread_mutex_init(&server->queue_lock, NULL) == 0 &&
+           lock_init(&server->free_lock) && lock_init(&server->queue_lock) &&
            pthread_mutex_init(&server->wait_lock, NULL) == 0 &&
-           pthread_cond_init(&server->queue_more, NULL) == 0 &&
-           aicps_http_cond_init(&server->live_none) && aicps_http_cond_init(&server->wait_more);
+           sem_init(&server->queue_more, 0, 0) == 0 && aicps_http_cond_init(&server->live_none) &&
+           aicps_http_cond_init(&server->wait_more);
 }
 
 static aicp_status start_parts(aicps_http_server *server, aicp_error *err) {
@@ -203,7 +218,7 @@ void aicps_http_free(aicps_http_server *server) {
     pthread_mutex_destroy(&server->free_lock);
     pthread_mutex_destroy(&server->queue_lock);
     pthread_mutex_destroy(&server->wait_lock);
-    pthread_cond_destroy(&server->queue_more);
+    sem_destroy(&server->queue_more);
     pthread_cond_destroy(&server->live_none);
     pthread_cond_destroy(&server->wait_more);
     aicpi_free(&server->allocator, server->trusted);

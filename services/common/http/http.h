@@ -88,7 +88,7 @@ typedef struct aicps_http_options {
     uint32_t queue_max;                 /* requests waiting for a worker; 0 = 1,024 */
     uint32_t connections_max;           /* 0 = 4,096 */
     uint32_t per_ip_max;                /* 0 = no limit of its own */
-    size_t header_max;                  /* 0 = 32 KiB, request line included */
+    size_t header_max;                  /* 0 = 16 KiB, request line included */
     size_t body_max;                    /* 0 = 1 MiB */
     uint64_t header_timeout_ms;         /* total; 0 = 10 s */
     uint64_t body_timeout_ms;           /* total; 0 = 30 s */

@@ -13,6 +13,7 @@
 #include "lib/base/thread.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/types.h>
 
 struct MHD_Connection;
@@ -124,11 +125,12 @@ struct aicps_http_server {
     size_t free_count;
 
     pthread_mutex_t queue_lock;
-    pthread_cond_t queue_more;
+    sem_t queue_more;         /* idle workers sleep here */
     pthread_cond_t live_none; /* with queue_lock: `live` has become 0 */
     aicps_http_exchange *queue_first, *queue_last;
     size_t queued;
-    size_t idle_workers;
+    size_t idle_workers; /* asleep and not woken yet */
+    bool waking;         /* a worker has been signalled and has not come yet */
     size_t running;
     bool workers_stop;
     pthread_t *workers;

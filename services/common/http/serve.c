@@ -387,7 +387,9 @@ static void on_completed(
 aicp_status aicps_http_daemon_start(aicps_http_server *server, aicp_error *err) {
     const aicps_http_options *o = &server->options;
     uint64_t seconds = o->idle_timeout_ms / 1000 + 2;
-    size_t memory = 2 * o->header_max + ((size_t)16 << 10);
+    /* The section itself, MHD's records of headers and parameters, its own part of the answer. MHD
+     * clears all of it for every request: no more than needed. */
+    size_t memory = o->header_max + o->header_max / 2 + ((size_t)8 << 10);
     struct MHD_OptionItem items[] = {
         {MHD_OPTION_LISTEN_SOCKET, server->listener, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)o->connections_max, NULL},

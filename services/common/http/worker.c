@@ -29,6 +29,18 @@ bool aicps_http_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t 
     return pthread_cond_timedwait(cond, lock, &until) == 0;
 }
 
+/* With the lock held: whether a worker is to be woken. Only one is on its way at a time; it wakes
+ * the next when there is more to do. Quick handlers thus keep few threads busy instead of waking
+ * one for each request. */
+static bool wake_one(aicps_http_server *server) {
+    if (server->waking || server->idle_workers == 0) {
+        return false;
+    }
+    server->idle_workers--;
+    server->waking = true;
+    return true;
+}
+
 bool aicps_http_queue_push(aicps_http_server *server, aicps_http_exchange *ex, bool again) {
     pthread_mutex_lock(&server->queue_lock);
     bool ok = again || server->queued < server->options.queue_max;
@@ -42,10 +54,10 @@ bool aicps_http_queue_push(aicps_http_server *server, aicps_http_exchange *ex, b
         server->queue_last = ex;
         server->queued++;
     }
-    bool wake = ok && server->idle_workers > 0;
+    bool wake = ok && wake_one(server);
     pthread_mutex_unlock(&server->queue_lock);
     if (wake) {
-        pthread_cond_signal(&server->queue_more);
+        sem_post(&server->queue_more);
     }
     return ok;
 }
@@ -87,21 +99,32 @@ static void run_in_worker(aicps_http_exchange *ex, void *worker) {
     }
 }
 
-static aicps_http_exchange *pop(aicps_http_server *server) {
-    while (!server->queue_first) {
-        if (server->workers_stop) {
-            return NULL;
-        }
+/* Waits for a request; NULL: the worker is to end. A semaphore, as a mutex that comes back from a
+ * condition variable is taken for contended and costs a system call to give back. */
+static aicps_http_exchange *pop(aicps_http_server *server, bool was_running) {
+    pthread_mutex_lock(&server->queue_lock);
+    server->running -= was_running;
+    while (!server->queue_first && !server->workers_stop) {
         server->idle_workers++;
-        pthread_cond_wait(&server->queue_more, &server->queue_lock);
-        server->idle_workers--;
+        pthread_mutex_unlock(&server->queue_lock);
+        while (sem_wait(&server->queue_more) != 0) { /* EINTR */
+        }
+        pthread_mutex_lock(&server->queue_lock);
+        server->waking = false;
     }
     aicps_http_exchange *ex = server->queue_first;
-    server->queue_first = ex->next;
-    if (!server->queue_first) {
-        server->queue_last = NULL;
+    bool wake = false;
+    if (ex) {
+        server->queue_first = ex->next;
+        server->queue_last = ex->next ? server->queue_last : NULL;
+        server->queued--;
+        server->running++;
+        wake = ex->next && wake_one(server);
     }
-    server->queued--;
+    pthread_mutex_unlock(&server->queue_lock);
+    if (wake) {
+        sem_post(&server->queue_more);
+    }
     return ex;
 }
 
@@ -109,19 +132,11 @@ static void *worker_main(void *user) {
     aicps_http_server *server = user;
     const aicps_http_options *o = &server->options;
     void *worker = o->worker_open ? o->worker_open(o->user) : NULL;
-    pthread_mutex_lock(&server->queue_lock);
-    for (;;) {
-        aicps_http_exchange *ex = pop(server);
-        if (!ex) {
-            break;
-        }
-        server->running++;
-        pthread_mutex_unlock(&server->queue_lock);
+    aicps_http_exchange *ex = pop(server, false);
+    while (ex) {
         run_in_worker(ex, worker);
-        pthread_mutex_lock(&server->queue_lock);
-        server->running--;
+        ex = pop(server, true);
     }
-    pthread_mutex_unlock(&server->queue_lock);
     if (o->worker_close) {
         o->worker_close(o->user, worker);
     }
@@ -147,8 +162,10 @@ aicp_status aicps_http_workers_start(aicps_http_server *server, aicp_error *err)
 void aicps_http_workers_stop(aicps_http_server *server) {
     pthread_mutex_lock(&server->queue_lock);
     server->workers_stop = true;
-    pthread_cond_broadcast(&server->queue_more);
     pthread_mutex_unlock(&server->queue_lock);
+    for (size_t i = 0; i < server->worker_count; i++) {
+        sem_post(&server->queue_more);
+    }
     for (size_t i = 0; i < server->worker_count; i++) {
         pthread_join(server->workers[i], NULL);
     }
