@@ -16,6 +16,7 @@
 
 #include "aicp/budget.h"
 #include "aicp/cost.h"
+#include "aicp/gate.h"
 #include "aicp/litellm.h"
 
 #include <stdatomic.h>
@@ -52,6 +53,7 @@ typedef struct aicpa_admin {
     aicps_http_server *server; /* once it listens */
     aicp_litellm *litellm;     /* NULL: no proxy is configured */
     aicp_ledger *ledger;       /* the control plane's own node */
+    aicp_rate_store *rates;    /* shared limits of gates that have no store of their own */
     aicp_buf price_map;        /* LiteLLM's, as text and read */
     aicp_price_table *prices;
     _Atomic uint64_t prices_due_ns; /* when LiteLLM is asked for its prices again */

@@ -8,6 +8,7 @@
     X(aicpa_auth_register)                                                                         \
     X(aicpa_gates_register)                                                                        \
     X(aicpa_events_register)                                                                       \
+    X(aicpa_leases_register)                                                                       \
     X(aicpa_policies_register)                                                                     \
     X(aicpa_rate_limits_register)                                                                  \
     X(aicpa_settings_register)                                                                     \
@@ -17,6 +18,7 @@
     X(aicpa_keys_register)                                                                         \
     X(aicpa_teams_register)                                                                        \
     X(aicpa_budgets_register)                                                                      \
+    X(aicpa_ledger_register)                                                                       \
     X(aicpa_audit_logs_register)
 
 #define AICPA_DECLARE(name) aicp_status name(aicps_api *api, aicp_error *err);

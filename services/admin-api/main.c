@@ -221,6 +221,7 @@ static void close_admin(void *user) {
     aicpa_worker_free(a->worker);
     aicps_api_free(a->api);
     aicp_ledger_free(a->ledger);
+    aicp_rate_store_free(a->rates);
     aicp_price_table_free(a->prices);
     aicp_buf_free(&a->price_map);
     aicp_litellm_free(a->litellm);
@@ -245,7 +246,8 @@ static aicp_status open_ledger(aicpa_admin *a, aicp_error *err) {
     aicp_ledger_options_init(&options, sizeof options);
     options.node = "admin-api";
     options.node_len = strlen(options.node);
-    return aicp_ledger_open(url, strlen(url), &options, &a->ledger, err);
+    aicp_status status = aicp_ledger_open(url, strlen(url), &options, &a->ledger, err);
+    return status ? status : aicp_rate_store_open(url, strlen(url), &a->rates, err);
 }
 
 /* The frame's tables, then our own. */
