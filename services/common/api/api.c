@@ -31,6 +31,19 @@ aicp_status aicps_api_new(const aicps_api_options *options, aicps_api **out, aic
         aicps_api_free(api);
         return aicpi_nomem(err);
     }
+    static const aicps_route DOCUMENT = {
+        .method = "GET",
+        .pattern = "/openapi.json",
+        .handler = aicps_openapi_handle,
+        .flags = AICPS_PUBLIC | AICPS_NO_STORE | AICPS_DRAINING,
+        .summary = "This document",
+        .response_schema = "{\"type\":\"object\"}",
+    };
+    aicp_status s = aicps_api_add_routes(api, &DOCUMENT, 1, err);
+    if (s != AICP_OK) {
+        aicps_api_free(api);
+        return s;
+    }
     *out = api;
     return AICP_OK;
 }
@@ -97,6 +110,10 @@ size_t aicps_api_routes(const aicps_api *api, const aicps_route *const **out) {
 const char *aicps_api_route_name(aicps_api *api, const aicps_http_request *request) {
     (void)api;
     return request->route ? request->route : "";
+}
+
+int64_t aicps_now(const aicps_api *api) {
+    return aicpi_wall_ns(&api->clock) / 1000 * 1000;
 }
 
 /* ---- workers ---- */

@@ -54,11 +54,11 @@ typedef struct aicps_route {
                             path. Literal segments win over parameters. */
     void (*handler)(aicps_call *call);
     uint32_t flags;
-    const char *action;        /* for the platform's Cedar policies: "list", "update", "assign" */
-    const char *resource_type; /* "rate_limit"; the same word as in the audit log */
-    const char *summary;       /* OpenAPI */
-    const char
-        *request_schema; /* OpenAPI schema as JSON text, "#Name" = a component; may be NULL */
+    const char *action;          /* for the platform's Cedar policies: "list", "update", "assign" */
+    const char *resource_type;   /* "rate_limit"; the same word as in the audit log */
+    const char *summary;         /* OpenAPI */
+    const char *request_schema;  /* OpenAPI schema as JSON text; "#RateLimit" = the rows of type
+                                     "rate_limit", "#RateLimit[]" = a list of them; may be NULL */
     const char *response_schema; /* same */
     const char *query_doc; /* "limit:integer,team_id:string": extra query parameters; may be NULL */
     const void *data;      /* the resource that made the route, or the handler's own */

@@ -118,6 +118,9 @@ typedef struct aicps_call_own {
     bool answered;              /* an error answer stands in the response */
 } aicps_call_own;
 
+/* Wall time in whole microseconds: what the API shows is what is stored. */
+int64_t aicps_now(const aicps_api *api);
+
 /* router.c */
 aicp_status aicps_router_add(aicps_api *api, const aicps_route *route, aicp_error *err);
 aicps_match aicps_router_find(
@@ -356,6 +359,14 @@ void aicps_get_handle(aicps_call *call);
 void aicps_create_handle(aicps_call *call);
 void aicps_update_handle(aicps_call *call);
 void aicps_delete_handle(aicps_call *call);
+
+/* schema.c */
+/* `in`: as it comes in, else as it goes out; `filter`: as a query parameter. */
+struct json_object *aicps_schema_field(const aicps_column *c, bool in, bool filter);
+struct json_object *aicps_schema_row(const aicps_plan *plan);
+struct json_object *aicps_schema_body(const aicps_plan *plan, bool partial);
+/* openapi.c */
+void aicps_openapi_handle(aicps_call *call);
 
 /* audit.c */
 /* `secrets`: names of fields whose secret is new, with masks; may be NULL. */

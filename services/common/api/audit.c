@@ -144,7 +144,7 @@ static entry_row row_of(
     struct json_object *metadata) {
     const aicps_identity *who = call->who;
     return (entry_row){
-        .at = aicpi_wall_ns(&call->api->clock),
+        .at = aicps_now(call->api),
         .actor_id = who         ? who->id
                     : call->req ? "anonymous"
                                 : "system",

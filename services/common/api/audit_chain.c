@@ -144,7 +144,8 @@ static aicp_status seal_batch(aicpi_sql *db, void *user, aicp_error *err) {
 
 aicp_status aicps_audit_seal(aicpi_sql *db, uint64_t *sealed, aicp_error *err) {
     *sealed = 0;
-    sealing *s = aicpi_calloc(NULL, 1, sizeof *s);
+    aicp_allocator a = aicpi_allocator(NULL);
+    sealing *s = aicpi_calloc(&a, 1, sizeof *s);
     if (!s) {
         return aicpi_nomem(err);
     }
@@ -155,7 +156,7 @@ aicp_status aicps_audit_seal(aicpi_sql *db, uint64_t *sealed, aicp_error *err) {
         *sealed += status == AICP_OK ? s->count : 0;
     } while (status == AICP_OK && s->count == BATCH);
     aicpi_strbuf_deinit(&s->bytes);
-    aicpi_free(NULL, s);
+    aicpi_free(&a, s);
     return status;
 }
 
@@ -240,7 +241,8 @@ static aicp_status find_strays(aicpi_sql *db, verifying *v, aicp_error *err) {
 
 aicp_status aicps_audit_verify(aicpi_sql *db, uint64_t *checked, int64_t *bad, aicp_error *err) {
     verifying v = {0};
-    sealing *head = aicpi_calloc(NULL, 1, sizeof *head);
+    aicp_allocator a = aicpi_allocator(NULL);
+    sealing *head = aicpi_calloc(&a, 1, sizeof *head);
     bool more = true;
     memset(v.hash, '0', HASH_LEN);
     aicpi_strbuf_init(&v.bytes, NULL, ENTRY_MAX);
@@ -256,7 +258,7 @@ aicp_status aicps_audit_verify(aicpi_sql *db, uint64_t *checked, int64_t *bad, a
         status = find_strays(db, &v, err);
     }
     aicpi_strbuf_deinit(&v.bytes);
-    aicpi_free(NULL, head);
+    aicpi_free(&a, head);
     *checked = v.checked;
     *bad = v.bad;
     return status;

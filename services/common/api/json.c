@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define NUMBER_MAX 64
+#define NUMBER_MAX 512
 
 static struct json_object *build(aicpi_json *r, uint32_t depth);
 
@@ -31,12 +31,11 @@ static struct json_object *build_number(aicpi_json *r) {
     if (!strpbrk(copy, ".eE")) {
         errno = 0;
         long long n = strtoll(copy, &end, 10);
-        if (errno != 0 || *end) {
-            aicpi_json_fail(r, AICP_ERR_RANGE, at, "number is outside of 64 bits");
-            return NULL;
+        if (errno == 0 && !*end) {
+            return json_object_new_int64(n);
         }
-        return json_object_new_int64(n);
     }
+    /* Larger whole numbers keep their digits; a field of whole numbers refuses them. */
     double d = strtod(copy, &end);
     if (!isfinite(d)) {
         aicpi_json_fail(r, AICP_ERR_RANGE, at, "number is too large");
@@ -197,34 +196,35 @@ struct json_object *aicps_json_nano(int64_t nano) {
     return json_object_new_double_s(strtod(text, NULL), text);
 }
 
+/* Microseconds, or nanoseconds where there are any: the text stands for the exact value. */
 struct json_object *aicps_json_time(int64_t wall_ns) {
-    int64_t us = wall_ns / 1000;
-    if (wall_ns % 1000 < 0) {
-        us--;
-    }
-    int64_t days = us / 86400000000;
-    int64_t rest = us % 86400000000;
+    const int64_t day_ns = 86400 * AICPI_SECOND_NS;
+    int64_t days = wall_ns / day_ns;
+    int64_t rest = wall_ns % day_ns;
     if (rest < 0) {
-        rest += 86400000000;
+        rest += day_ns;
         days--;
     }
     int64_t year = 0;
     int32_t month = 0;
     int32_t day = 0;
     aicpi_civil_from_days(days, &year, &month, &day);
-    int64_t seconds = rest / 1000000;
+    int64_t seconds = rest / AICPI_SECOND_NS;
+    int64_t ns = rest % AICPI_SECOND_NS;
+    bool fine = ns % 1000 != 0;
     char text[64];
     (void)snprintf(
         text,
         sizeof text,
-        "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ",
+        "%04d-%02d-%02dT%02d:%02d:%02d.%0*dZ",
         (int)year,
         (int)month,
         (int)day,
         (int)(seconds / 3600),
         (int)(seconds / 60 % 60),
         (int)(seconds % 60),
-        (int)(rest % 1000000));
+        fine ? 9 : 6,
+        (int)(fine ? ns : ns / 1000));
     return json_object_new_string(text);
 }
 

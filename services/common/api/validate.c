@@ -138,11 +138,12 @@ static bool check_decimal(
             : aicpi_slice_cstr(json_object_to_json_string_ext(in, JSON_C_TO_STRING_PLAIN));
     int64_t nano = 0;
     bool exact = false;
-    if (text.len > 64 || aicpi_decimal_parse(text, 9, &nano, &exact, NULL) != AICP_OK) {
+    if (text.len > 512 || aicpi_decimal_parse(text, 9, &nano, &exact, NULL) != AICP_OK) {
         aicps_field_error(call, f->name, "must be a decimal number within +-9223372036");
         return false;
     }
-    if (!exact) {
+    /* A number may come out of binary arithmetic (0.30000000000000004): rounded. Text is meant. */
+    if (!exact && type == json_type_string) {
         aicps_field_error(call, f->name, "must have at most 9 decimal places");
         return false;
     }

@@ -303,8 +303,7 @@ aicp_status aicps_resource_store(aicps_change *change, aicp_error *err) {
         return aicpi_fail(err, AICP_ERR_STATE, "%s has no table to write", plan->resource->path);
     }
     if (update && aicps_plan_column(plan, "updated_at", strlen("updated_at"))) {
-        aicps_set(
-            change->after, "updated_at", aicps_json_time(aicpi_wall_ns(&change->call->api->clock)));
+        aicps_set(change->after, "updated_at", aicps_json_time(aicps_now(change->call->api)));
     }
     aicp_status s =
         aicpi_sql_prepare(change->call->db, update ? plan->update : plan->insert, &q, err);
@@ -598,7 +597,7 @@ static aicp_status complete_new(aicps_change *change, aicp_error *err) {
     if (plan->parent) {
         aicps_set(row, plan->parent->field.name, aicps_parent_value(call, plan));
     }
-    int64_t now = aicpi_wall_ns(&call->api->clock);
+    int64_t now = aicps_now(call->api);
     static const char *const TIMES[] = {"created_at", "updated_at"};
     for (size_t i = 0; i < 2; i++) {
         if (aicps_plan_column(plan, TIMES[i], strlen(TIMES[i]))) {
@@ -662,7 +661,8 @@ static aicp_status delete_row(aicps_change *change, void *user, aicp_error *err)
     return s == AICP_OK && plan->resource->apply ? plan->resource->apply(change, err) : s;
 }
 
-/* The other system has defaults of its own: what was neither given nor has one of ours is left out. */
+/* The other system has defaults of its own: what was neither given nor has one of ours is left out.
+ */
 static void leave_out(const aicps_plan *plan, struct json_object *body, struct json_object *given) {
     for (size_t i = 0; i < plan->column_count; i++) {
         const aicps_field *f = &plan->columns[i].field;

@@ -149,7 +149,87 @@ static const char *const TABLES[] = {
     " created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, UNIQUE (group_id, name));",
 };
 
+/* ---- keys of another system ---- */
+
+static const aicps_field KEY_FIELDS[] = {
+    {.name = "token", .type = AICPS_TEXT, .flags = AICPS_READ_ONLY | AICPS_REQUIRED | AICPS_SORT},
+    {.name = "key_alias", .type = AICPS_TEXT, .flags = AICPS_SEARCH | AICPS_SORT},
+    {.name = "spend", .type = AICPS_MONEY, .flags = AICPS_NULLABLE | AICPS_SORT | AICPS_FILTER},
+    {.name = "team_id", .type = AICPS_TEXT, .flags = AICPS_NULLABLE | AICPS_FILTER | AICPS_FACET},
+    {.name = "models", .type = AICPS_TEXTS, .flags = AICPS_FILTER},
+    {.name = "secret", .type = AICPS_TEXT, .flags = AICPS_SECRET},
+};
+
+static aicp_status list_keys(aicps_call *call, struct json_object **rows, aicp_error *err) {
+    static const char TEXT[] =
+        "[{\"token\":\"t1\",\"key_alias\":\"alias\",\"spend\":0.5,\"team_id\":\"t\","
+        "\"models\":[\"gpt\"]},"
+        "{\"token\":\"t2\",\"key_alias\":\"b\",\"spend\":3},"
+        "{\"token\":\"t3\",\"spend\":7.25,\"models\":[\"gpt\",\"claude\"],"
+        "\"secret\":\"raw\"},{\"token\":\"t4\"}]";
+    return aicps_json_parse(call->arena, TEXT, sizeof TEXT - 1, 0, rows, err);
+}
+
+static aicp_status
+write_key(aicps_change *change, aicpi_slice id, struct json_object **answer, aicp_error *err) {
+    char given[256] = "";
+    (void)id;
+    (void)err;
+    if (strcmp(aicps_text(change->after, "key_alias").data, "break") == 0) {
+        aicps_send_error(change->call, 502, "litellm", "LiteLLM failed");
+        return AICP_ERR_LITELLM_SERVER;
+    }
+    if (!change->given) {
+        return AICP_OK;
+    }
+    json_object_object_foreach(change->given, key, value) {
+        (void)value;
+        strcat(given, key);
+        strcat(given, " ");
+    }
+    *answer = json_object_new_object();
+    aicps_set(*answer, "token", aicps_json_text(change->before ? "t1" : "t9"));
+    aicps_set(*answer, "given", aicps_json_text(given));
+    return AICP_OK;
+}
+
+static const aicps_source KEY_SOURCE = {.list = list_keys, .write = write_key};
+
+static const aicps_resource KEYS = {
+    .path = "/api/v1/keys",
+    .type = "key",
+    .title = "Key",
+    .id = "token",
+    .name_field = "key_alias",
+    .team = "team_id",
+    .verbs = AICPS_CRUD,
+    .fields = KEY_FIELDS,
+    .field_count = sizeof KEY_FIELDS / sizeof *KEY_FIELDS,
+    .source = &KEY_SOURCE,
+};
+
 /* ---- special routes ---- */
+
+static void export_log(aicps_call *call) {
+    aicps_send_export(call, &aicps_audit_resource, "audit_logs", 10000, 50000);
+}
+
+/* A change elsewhere whose process dies before it is concluded. */
+static void intend(aicps_call *call) {
+    aicp_error err = {0};
+    int64_t intent = 0;
+    struct json_object *after = json_object_new_object();
+    aicps_set(after, "x", json_object_new_int(1));
+    aicps_audit_entry e = {
+        .action = "create", .resource_type = "key", .resource_id = "k", .after = after};
+    aicp_status status = aicps_audit_intend(call, &e, &intent, &err);
+    json_object_put(after);
+    if (status == AICP_OK) {
+        aicps_send_json(call, 200, json_object_new_object());
+    } else {
+        aicps_send_status(call, status, &err);
+    }
+}
 
 static void echo(aicps_call *call) {
     struct json_object *o = json_object_new_object();
@@ -172,6 +252,8 @@ static const aicps_route ROUTES[] = {
      .pattern = "/api/v1/widgets/summary",
      .handler = summary,
      .summary = "Summary"},
+    {.method = "GET", .pattern = "/api/v1/audit-logs/export", .handler = export_log},
+    {.method = "POST", .pattern = "/api/v1/intent", .handler = intend},
     {.method = "GET",
      .pattern = "/health",
      .handler = summary,
@@ -227,21 +309,14 @@ static void log_line(void *user, int32_t level, const char *module, const char *
     }
 }
 
-void service_open(service *s, bool postgres) {
+static void start(service *s, const unsigned char *key) {
     static const char *const ORIGINS[] = {"https://ui.example", NULL};
-    static const unsigned char KEY[32] = {1, 2, 3};
     aicp_error err = {0};
-    memset(s, 0, sizeof *s);
-    memset(&hooks, 0, sizeof hooks);
-    test_store_open(&s->store, postgres);
-    ok(aicpi_sql_open(s->store.url, strlen(s->store.url), NULL, &s->db, &err), &err);
-    ok(aicps_api_migrate(s->db, &err), &err);
-    ok(aicps_migrate(s->db, "test", TABLES, 1, &err), &err);
     aicps_api_options o = {
         .store_url = s->store.url,
         .title = "Test",
         .version = "1",
-        .secret_key = KEY,
+        .secret_key = key,
         .cors_origins = ORIGINS,
         .authenticate = authenticate,
         .authorise = authorise,
@@ -251,6 +326,8 @@ void service_open(service *s, bool postgres) {
     ok(aicps_api_add_resource(s->api, &GROUPS, &err), &err);
     ok(aicps_api_add_resource(s->api, &WIDGETS, &err), &err);
     ok(aicps_api_add_resource(s->api, &PARTS, &err), &err);
+    ok(aicps_api_add_resource(s->api, &KEYS, &err), &err);
+    ok(aicps_api_add_resource(s->api, &aicps_audit_resource, &err), &err);
     ok(aicps_api_add_routes(s->api, ROUTES, sizeof ROUTES / sizeof *ROUTES, &err), &err);
     aicps_http_options h = {
         .io_threads = 1,
@@ -268,10 +345,31 @@ void service_open(service *s, bool postgres) {
         s->base, sizeof s->base, "http://127.0.0.1:%u", (unsigned)aicps_http_port(s->server));
 }
 
-void service_close(service *s) {
+static void stop(service *s) {
     aicps_http_drain(s->server, 2000);
     aicps_http_free(s->server);
     aicps_api_free(s->api);
+}
+
+void service_open(service *s, bool postgres) {
+    static const unsigned char KEY[32] = {1, 2, 3};
+    aicp_error err = {0};
+    memset(s, 0, sizeof *s);
+    memset(&hooks, 0, sizeof hooks);
+    test_store_open(&s->store, postgres);
+    ok(aicpi_sql_open(s->store.url, strlen(s->store.url), NULL, &s->db, &err), &err);
+    ok(aicps_api_migrate(s->db, &err), &err);
+    ok(aicps_migrate(s->db, "test", TABLES, 1, &err), &err);
+    start(s, KEY);
+}
+
+void service_keyless(service *s) {
+    stop(s);
+    start(s, NULL);
+}
+
+void service_close(service *s) {
+    stop(s);
     aicpi_sql_free(s->db);
     test_store_close(&s->store);
 }

@@ -28,6 +28,8 @@ typedef struct reply {
  * bob (organization b), tea (team t of no organization), guest (may only read), robot (service). */
 void service_open(service *s, bool postgres);
 void service_close(service *s);
+/* The same over the same store, from now on without a key for secrets. */
+void service_keyless(service *s);
 
 /* `headers` are separated by newlines; NULL = none. `who` NULL = no credentials. */
 reply call_as(
