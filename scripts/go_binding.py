@@ -66,7 +66,9 @@ def read_names(folder, records):
     text = (work / "aicp.go").read_text()
     shutil.rmtree(work)
     constants = sorted(set(re.findall(r"^(?:const|var) (AICP_\w+) ", text, re.MULTILINE)))
-    members = {record: {} for record, _ in records}
+    # Structures that types.i does not know are here too: the name of one may begin like another's.
+    members = {name[0].lower() + name[1:]: {} for name in re.findall(r"^type Swigcptr(\w+) uintptr", text, re.MULTILINE)}
+    members.update({record: {} for record, _ in records})
     for name in re.findall(r"^extern .*\b_wrap_(\w+)_[sg]et_capi_\w+\(", text, re.MULTILINE):
         owners = [record for record in members if name.startswith(record + "_")]
         if owners:

@@ -527,3 +527,114 @@ func (l *Ledger) Metrics() (LedgerMetrics, error) {
 		EventsDropped: c.Events_dropped,
 	}, err
 }
+
+// LedgerQuery says which rows a listing gives. Zero means all, in pages of 100.
+type LedgerQuery struct {
+	Prefix string // only ids that begin so
+	After  string // only ids behind this one: the last of the page before
+	Limit  uint32 // at most 1,000
+}
+
+// AccountRow is an account in its open window, as the store knows it. Held is reserved, unsent or unused by all
+// processes.
+type AccountRow struct {
+	ID          string
+	Limit       int64
+	Spent       int64
+	Held        int64
+	Remaining   int64
+	WindowStart time.Time // zero: without beginning
+	WindowEnd   time.Time // zero: without end
+	Window      int64
+	Frozen      bool
+}
+
+// ReservationRow is a pending reservation that the store knows. Estimate is posted when it is never settled.
+type ReservationRow struct {
+	ID         string
+	Amount     int64
+	Estimate   int64
+	ReservedAt time.Time
+	Deadline   time.Time
+	Window     int64
+	Dispatched bool
+}
+
+// list fetches a page and gives it to read, row by row; a page that comes too late is freed.
+func (l *Ledger) list(
+	ctx context.Context, q LedgerQuery,
+	call func(p *capi.Ledger, q *capi.LedgerQuery, out **capi.LedgerPage, e *capi.Error) int,
+	read func(page *capi.LedgerPage, index int64),
+) error {
+	end := deadline(patience(ctx, l.maxWait))
+	page, err := await(ctx, func() (*handle[capi.LedgerPage], error) {
+		p, err := l.h.enter()
+		if err != nil {
+			return nil, err
+		}
+		defer l.h.leave()
+		m := capi.Room(len(q.Prefix) + len(q.After) + 32)
+		defer m.Free()
+		c := &capi.LedgerQuery{Size: uint64(unsafe.Sizeof(capi.LedgerQuery{})), Limit: q.Limit, Deadline_ns: end}
+		c.Prefix, c.Prefix_len = m.Put(q.Prefix), uint64(len(q.Prefix))
+		c.After, c.After_len = m.Put(q.After), uint64(len(q.After))
+		var out *capi.LedgerPage
+		e := detail()
+		if err := failed(call(p, c, &out, e), e); err != nil {
+			return nil, err
+		}
+		return hold(out, "page", capi.Aicp_ledger_page_free), nil
+	}, func(page *handle[capi.LedgerPage]) { page.close() })
+	if err != nil {
+		return err
+	}
+	defer page.close()
+	for i := int64(0); i < capi.Aicp_ledger_page_count(page.p); i++ {
+		read(page.p, i)
+	}
+	return nil
+}
+
+// Accounts lists accounts in the order of their ids.
+func (l *Ledger) Accounts(ctx context.Context, q LedgerQuery) ([]AccountRow, error) {
+	var rows []AccountRow
+	err := l.list(ctx, q, capi.Aicp_ledger_account_list, func(page *capi.LedgerPage, i int64) {
+		r := capi.Aicp_ledger_page_account(page, i)
+		rows = append(rows, AccountRow{
+			ID:    string(capi.Bytes((*byte)(unsafe.Pointer(r.Id)), r.Id_len)),
+			Limit: r.Limit_nano, Spent: r.Spent_nano, Held: r.Held_nano, Remaining: r.Remaining_nano,
+			WindowStart: moment1970(r.Window_start_ns), WindowEnd: moment1970(r.Window_end_ns),
+			Window: r.Window, Frozen: r.Frozen != 0,
+		})
+	})
+	return rows, err
+}
+
+// Reservations lists those in flight on an account, as far as the store knows them.
+func (l *Ledger) Reservations(ctx context.Context, account string, q LedgerQuery) ([]ReservationRow, error) {
+	var rows []ReservationRow
+	call := func(p *capi.Ledger, q *capi.LedgerQuery, out **capi.LedgerPage, e *capi.Error) int {
+		return capi.Aicp_ledger_reservation_list(p, account, q, out, e)
+	}
+	err := l.list(ctx, q, call, func(page *capi.LedgerPage, i int64) {
+		r := capi.Aicp_ledger_page_reservation(page, i)
+		rows = append(rows, ReservationRow{
+			ID:     string(capi.Bytes((*byte)(unsafe.Pointer(r.Id)), r.Id_len)),
+			Amount: r.Amount_nano, Estimate: r.Estimate_nano, ReservedAt: moment1970(r.Reserved_at_ns),
+			Deadline: moment1970(r.Deadline_ns), Window: r.Window, Dispatched: r.Dispatched != 0,
+		})
+	})
+	return rows, err
+}
+
+// Spend is what was booked on an account since a moment, rounded down to a full minute.
+func (l *Ledger) Spend(ctx context.Context, account string, since time.Time) (int64, error) {
+	nano := new(int64)
+	err := l.waiting(ctx, func(p *capi.Ledger, _ uint64, e *capi.Error) int {
+		return capi.Aicp_ledger_account_spend(p, account, since.UnixNano(), nano, e)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return *nano, nil
+}

@@ -68,12 +68,16 @@ func bytesOf(call func(buf *capi.Buf, e *capi.Error) int) ([]byte, error) {
 
 // GateOptions says how a gate is opened. Zero means default.
 type GateOptions struct {
-	Bundle     string        // folder of the bundle; "": see Gate.Load
+	Bundle     string        // folder of the bundle; "": see BundleURL and Gate.Load
+	BundleURL  string        // instead: base URL of the server of the rules
+	ServiceKey string        // what the gate shows to its server
+	Cache      string        // folder for the disk copy of the rules; needed with BundleURL
 	Store      string        // "sqlite:///absolute/path" or "postgresql://…"; "": in memory, for this process
 	Rates      string        // where shared limits are counted: "redis://…", or as Store; "": Store
 	Node       string        // name of this host in the store
 	Events     string        // file that events are appended to; "": see Gate.Events
-	Background bool          // two threads that follow the bundle, book settlements, renew and expire
+	EventsURL  string        // base URL that events are sent to; "": BundleURL
+	Background bool          // threads that follow the bundle, book settlements, renew and expire
 	Watch      time.Duration // how often the bundle is looked at
 	MaxWait    time.Duration // how long a call without a deadline may wait for the store; default 5 s
 }
@@ -89,10 +93,13 @@ const defaultMaxWait = 5 * time.Second
 
 // OpenGate opens a gate.
 func OpenGate(o GateOptions) (*Gate, error) {
-	if err := noNUL("option", o.Bundle, o.Store, o.Rates, o.Node, o.Events); err != nil {
+	texts := []string{
+		o.Bundle, o.Store, o.Rates, o.Node, o.Events, o.BundleURL, o.ServiceKey, o.Cache, o.EventsURL,
+	}
+	if err := noNUL("option", texts...); err != nil {
 		return nil, err
 	}
-	m := capi.Room(len(o.Bundle) + len(o.Store) + len(o.Rates) + len(o.Node) + len(o.Events) + 64)
+	m := capi.Room(roomFor(texts))
 	defer m.Free()
 	var c capi.GateOptions
 	capi.Aicp_gate_options_init(&c, int64(unsafe.Sizeof(c)))
@@ -100,15 +107,12 @@ func OpenGate(o GateOptions) (*Gate, error) {
 		c.Flags |= capi.AICP_GATE_BACKGROUND
 	}
 	c.Watch_ms = uint32(o.Watch / time.Millisecond)
-	for _, text := range []struct {
-		to   **int8
-		from string
-	}{
-		{&c.Bundle_path, o.Bundle}, {&c.Store_url, o.Store}, {&c.Rates_url, o.Rates}, {&c.Node, o.Node},
-		{&c.Events_path, o.Events},
+	for i, to := range []**int8{
+		&c.Bundle_path, &c.Store_url, &c.Rates_url, &c.Node, &c.Events_path, &c.Bundle_url, &c.Service_key,
+		&c.Cache_path, &c.Events_url,
 	} {
-		if text.from != "" {
-			*text.to = m.Put(text.from)
+		if texts[i] != "" {
+			*to = m.Put(texts[i])
 		}
 	}
 	var out *capi.Gate

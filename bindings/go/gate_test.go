@@ -2,8 +2,12 @@ package aicp
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -345,4 +349,41 @@ func TestBackgroundFollowsTheBundleAndWritesEvents(t *testing.T) {
 	text, err := os.ReadFile(events)
 	must(t, err)
 	contains(t, string(text), "{")
+}
+
+func TestRulesComeFromAServer(t *testing.T) {
+	folder := bundleFolder(t)
+	key := strings.Repeat("k", 32)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer "+key && r.Header.Get("X-Service-Key") != key {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if r.URL.Path == "/api/v1/gate/bundle" {
+			w.Header().Set("ETag", `"1"`)
+			http.ServeFile(w, r, folder+"/manifest.json")
+			return
+		}
+		for name, text := range sections {
+			sum := sha256.Sum256([]byte(text))
+			if strings.HasSuffix(r.URL.Path, "/sections/"+hex.EncodeToString(sum[:])) {
+				http.ServeFile(w, r, folder+"/"+name)
+				return
+			}
+		}
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	defer server.Close()
+	cache := t.TempDir() + "/copy"
+	gate, err := OpenGate(GateOptions{BundleURL: server.URL, ServiceKey: key, Cache: cache, Node: "n"})
+	must(t, err)
+	defer gate.Close()
+	want(t, "allowed", check(t, gate, Request{}).Allowed(), true)
+	if _, err := os.Stat(cache); err != nil {
+		t.Fatal("no disk copy: ", err)
+	}
+	_, err = OpenGate(GateOptions{BundleURL: server.URL, ServiceKey: strings.Repeat("x", 32), Cache: t.TempDir() + "/copy"})
+	if err == nil {
+		t.Fatal("a wrong key was taken")
+	}
 }

@@ -566,6 +566,25 @@ func TestALedgerAdmitsExactlyWhatABudgetHolds(t *testing.T) {
 	must(t, err)
 	want(t, "after the adjustment", answer.Admitted, true)
 	must(t, ledger.Renew("later", 0))
+	must(t, ledger.MarkDispatched("later", 150))
+	must(t, ledger.Flush(ctx))
+	accounts, err := ledger.Accounts(ctx, LedgerQuery{Prefix: "t"})
+	must(t, err)
+	if len(accounts) != 1 || accounts[0].ID != "team" || accounts[0].Limit != 1_000 || accounts[0].Spent != 700 {
+		t.Fatalf("%+v", accounts)
+	}
+	accounts, err = ledger.Accounts(ctx, LedgerQuery{After: "org", Limit: 1})
+	must(t, err)
+	want(t, "after org", accounts[0].ID, "team")
+	reservations, err := ledger.Reservations(ctx, "team", LedgerQuery{})
+	must(t, err)
+	if len(reservations) != 1 || reservations[0].ID != "later" || reservations[0].Estimate != 150 ||
+		!reservations[0].Dispatched || reservations[0].Deadline.Before(time.Now()) {
+		t.Fatalf("%+v", reservations)
+	}
+	spent, err := ledger.Spend(ctx, "team", time.Now().Add(-time.Hour))
+	must(t, err)
+	want(t, "spend", spent, int64(1_000))
 	must(t, ledger.Release("later"))
 	must(t, ledger.SettleFor(ctx, "from elsewhere", 5, Settlement{Accounts: []string{"team"}, ReservedAt: time.Now()}))
 	must(t, ledger.GiveBack(ctx))

@@ -217,14 +217,14 @@ typedef _gostring_ swig_type_187;
 typedef long long swig_type_188;
 typedef _gostring_ swig_type_189;
 typedef _gostring_ swig_type_190;
-typedef long long swig_type_191;
+typedef _gostring_ swig_type_191;
 typedef long long swig_type_192;
-typedef _gostring_ swig_type_193;
-typedef _gostring_ swig_type_194;
+typedef long long swig_type_193;
+typedef long long swig_type_194;
 typedef _gostring_ swig_type_195;
-typedef _gostring_ swig_type_196;
-typedef _gostring_ swig_type_197;
-typedef _gostring_ swig_type_198;
+typedef long long swig_type_196;
+typedef long long swig_type_197;
+typedef long long swig_type_198;
 typedef _gostring_ swig_type_199;
 typedef _gostring_ swig_type_200;
 typedef _gostring_ swig_type_201;
@@ -302,437 +302,450 @@ typedef _gostring_ swig_type_272;
 typedef _gostring_ swig_type_273;
 typedef _gostring_ swig_type_274;
 typedef _gostring_ swig_type_275;
-typedef long long swig_type_276;
+typedef _gostring_ swig_type_276;
 typedef _gostring_ swig_type_277;
 typedef _gostring_ swig_type_278;
 typedef _gostring_ swig_type_279;
 typedef _gostring_ swig_type_280;
 typedef _gostring_ swig_type_281;
-typedef _gostring_ swig_type_282;
-typedef long long swig_type_283;
+typedef long long swig_type_282;
+typedef _gostring_ swig_type_283;
 typedef _gostring_ swig_type_284;
-typedef long long swig_type_285;
-typedef long long swig_type_286;
-typedef long long swig_type_287;
-typedef long long swig_type_288;
+typedef _gostring_ swig_type_285;
+typedef _gostring_ swig_type_286;
+typedef _gostring_ swig_type_287;
+typedef _gostring_ swig_type_288;
 typedef long long swig_type_289;
-typedef long long swig_type_290;
+typedef _gostring_ swig_type_290;
 typedef long long swig_type_291;
 typedef long long swig_type_292;
 typedef long long swig_type_293;
 typedef long long swig_type_294;
-typedef _gostring_ swig_type_295;
-typedef _gostring_ swig_type_296;
-typedef _gostring_ swig_type_297;
-typedef _gostring_ swig_type_298;
+typedef long long swig_type_295;
+typedef long long swig_type_296;
+typedef long long swig_type_297;
+typedef long long swig_type_298;
 typedef long long swig_type_299;
-typedef _gostring_ swig_type_300;
+typedef long long swig_type_300;
 typedef _gostring_ swig_type_301;
-extern void _wrap_Swig_free_capi_66dde1e07a9c6d67(uintptr_t arg1);
-extern uintptr_t _wrap_Swig_malloc_capi_66dde1e07a9c6d67(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_litellm_stream_go_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_1 arg2, swig_type_2 arg3, swig_type_3 arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_type_4 _wrap_aicp_go_monotonic_ns_capi_66dde1e07a9c6d67(void);
-extern swig_intgo _wrap_aicp_litellm_call_bare_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_5 arg2, swig_type_6 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_voidp _wrap_aicp_status_name_capi_66dde1e07a9c6d67(swig_intgo arg1);
-extern swig_voidp _wrap_aicp_status_text_capi_66dde1e07a9c6d67(swig_intgo arg1);
-extern void _wrap_aicp_error_clear_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_version_capi_66dde1e07a9c6d67(void);
-extern void _wrap_aicp_buf_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_money_parse_capi_66dde1e07a9c6d67(swig_type_7 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_type_8 _wrap_aicp_money_format_capi_66dde1e07a9c6d67(swig_type_9 arg1, swig_voidp arg2);
-extern void _wrap_aicp_policy_set_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_10 arg2);
-extern void _wrap_aicp_policy_entities_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_11 arg2);
-extern swig_intgo _wrap_aicp_policy_set_parse_capi_66dde1e07a9c6d67(swig_type_12 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_set_link_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_13 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_policy_set_ref_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern void _wrap_aicp_policy_set_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_14 _wrap_aicp_policy_set_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_15 _wrap_aicp_policy_set_template_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_set_id_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_16 arg2);
-extern swig_voidp _wrap_aicp_policy_set_template_id_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_17 arg2);
-extern swig_intgo _wrap_aicp_policy_set_find_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_18 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_set_effect_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_19 arg2);
-extern swig_intgo _wrap_aicp_policy_set_line_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_20 arg2);
-extern swig_intgo _wrap_aicp_policy_set_column_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_21 arg2);
-extern swig_voidp _wrap_aicp_policy_set_annotation_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_22 arg2, swig_type_23 arg3);
-extern swig_type_24 _wrap_aicp_policy_set_annotation_count_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_25 arg2);
-extern swig_voidp _wrap_aicp_policy_set_annotation_key_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_26 arg2, swig_type_27 arg3);
-extern swig_voidp _wrap_aicp_policy_set_annotation_value_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_28 arg2, swig_type_29 arg3);
-extern swig_intgo _wrap_aicp_policy_entities_parse_capi_66dde1e07a9c6d67(swig_type_30 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_policy_entities_ref_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern void _wrap_aicp_policy_entities_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_31 _wrap_aicp_policy_entities_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_entities_contains_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_32 arg2, swig_type_33 arg3);
-extern swig_intgo _wrap_aicp_policy_request_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_policy_request_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern void _wrap_aicp_policy_request_reset_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_request_set_principal_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_34 arg2, swig_type_35 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_action_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_36 arg2, swig_type_37 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_resource_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_38 arg2, swig_type_39 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_context_json_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_40 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_policy_request_context_bool_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_41 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_long_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_42 arg2, swig_type_43 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_string_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_44 arg2, swig_type_45 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_string_set_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_46 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_47 arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_request_context_entity_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_48 arg2, swig_type_49 arg3, swig_type_50 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_policy_request_context_ip_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_51 arg2, swig_type_52 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_decimal_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_53 arg2, swig_type_54 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_datetime_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_55 arg2, swig_type_56 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_duration_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_57 arg2, swig_type_58 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_json_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_59 arg2, swig_type_60 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_begin_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_61 arg2, swig_type_62 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_parent_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_63 arg2, swig_type_64 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_bool_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_65 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_long_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_66 arg2, swig_type_67 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_68 arg2, swig_type_69 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_70 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_71 arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_entity_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_72 arg2, swig_type_73 arg3, swig_type_74 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_75 arg2, swig_type_76 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_77 arg2, swig_type_78 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_json_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_79 arg2, swig_type_80 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_authorize_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_intgo arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_response_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_policy_response_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_response_decision_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_81 _wrap_aicp_policy_response_reason_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_response_reason_id_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_82 arg2);
-extern swig_type_83 _wrap_aicp_policy_response_reason_index_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_84 arg2);
-extern swig_type_85 _wrap_aicp_policy_response_error_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_response_error_id_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_86 arg2);
-extern swig_type_87 _wrap_aicp_policy_response_error_index_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_88 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_kind_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_89 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_status_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_90 arg2);
-extern swig_voidp _wrap_aicp_policy_response_error_message_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_91 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_line_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_92 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_column_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_93 arg2);
-extern swig_voidp _wrap_aicp_policy_error_name_capi_66dde1e07a9c6d67(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_tokenizer_open_capi_66dde1e07a9c6d67(swig_type_94 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_tokenizer_ref_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern void _wrap_aicp_tokenizer_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_tokenizer_name_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_tokenizer_vocab_size_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_tokenizer_count_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_95 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_encode_into_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_96 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_encode_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_97 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_decode_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_98 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_tokenizer_truncate_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_99 arg2, swig_type_100 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_voidp _wrap_aicp_count_quality_name_capi_66dde1e07a9c6d67(swig_intgo arg1);
-extern swig_voidp _wrap_aicp_token_profile_find_capi_66dde1e07a9c6d67(swig_type_101 arg1);
-extern swig_voidp _wrap_aicp_token_profile_family_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_token_profile_encoding_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_token_profile_quality_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_cost_request_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_cost_request_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern void _wrap_aicp_cost_request_reset_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_cost_request_parse_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_102 arg2, swig_voidp arg3);
-extern void _wrap_aicp_cost_request_set_kind_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_intgo arg2);
-extern void _wrap_aicp_cost_request_set_model_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_103 arg2);
-extern void _wrap_aicp_cost_request_model_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_message_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_104 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_name_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_105 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_text_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_106 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_tokens_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_107 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_image_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_108 arg2, swig_type_109 arg3, swig_intgo arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_cost_request_add_image_url_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_110 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_cost_request_add_tools_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_111 arg2, swig_voidp arg3);
-extern void _wrap_aicp_cost_request_set_max_tokens_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_112 arg2);
-extern void _wrap_aicp_cost_request_set_n_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_113 arg2);
-extern void _wrap_aicp_cost_request_set_long_cache_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_intgo arg2);
-extern swig_intgo _wrap_aicp_cost_request_count_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_price_table_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_114 arg2);
-extern swig_intgo _wrap_aicp_price_table_parse_capi_66dde1e07a9c6d67(swig_type_115 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_price_table_ref_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern void _wrap_aicp_price_table_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_116 _wrap_aicp_price_table_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_117 _wrap_aicp_price_table_rounded_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_table_version_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_table_at_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_118 arg2);
-extern swig_intgo _wrap_aicp_price_table_find_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_119 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_price_key_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_provider_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_mode_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_version_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_120 _wrap_aicp_price_valid_from_ns_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_121 _wrap_aicp_price_max_input_tokens_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_122 _wrap_aicp_price_max_output_tokens_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_deprecation_date_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_price_known_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_price_get_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_123 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_model_list_parse_capi_66dde1e07a9c6d67(swig_type_124 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_model_list_ref_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern void _wrap_aicp_model_list_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_125 _wrap_aicp_model_list_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_model_list_find_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_126 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_model_list_name_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_127 arg2);
-extern swig_voidp _wrap_aicp_model_list_provider_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_128 arg2);
-extern swig_voidp _wrap_aicp_model_list_litellm_model_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_129 arg2);
-extern swig_voidp _wrap_aicp_model_list_price_key_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_130 arg2);
-extern swig_voidp _wrap_aicp_model_list_fallback_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_131 arg2, swig_type_132 arg3);
-extern swig_voidp _wrap_aicp_model_list_alias_member_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_133 arg2, swig_type_134 arg3);
-extern swig_voidp _wrap_aicp_cost_part_name_capi_66dde1e07a9c6d67(swig_intgo arg1);
-extern void _wrap_aicp_cost_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_135 arg2);
-extern swig_intgo _wrap_aicp_cost_estimate_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_cost_estimate_body_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_136 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_usage_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_137 arg2);
-extern swig_intgo _wrap_aicp_usage_parse_capi_66dde1e07a9c6d67(swig_type_138 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_of_usage_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_limit_rules_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_139 arg2);
-extern swig_intgo _wrap_aicp_limit_rules_parse_capi_66dde1e07a9c6d67(swig_type_140 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_limit_rules_ref_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern void _wrap_aicp_limit_rules_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_141 _wrap_aicp_limit_rules_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_limit_rules_id_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_142 arg2);
-extern swig_intgo _wrap_aicp_limit_rules_get_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_143 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_redis_leases_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_144 arg2);
-extern swig_intgo _wrap_aicp_redis_leases_open_capi_66dde1e07a9c6d67(swig_type_145 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_redis_leases_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern void _wrap_aicp_redis_leases_source_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_limiter_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_146 arg2);
-extern swig_intgo _wrap_aicp_limiter_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_limiter_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern void _wrap_aicp_limit_request_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_147 arg2);
-extern void _wrap_aicp_limit_result_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_148 arg2);
-extern swig_intgo _wrap_aicp_limiter_take_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern void _wrap_aicp_limiter_settle_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_type_149 arg3, swig_type_150 arg4);
-extern void _wrap_aicp_limiter_cancel_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_type_151 arg3);
-extern void _wrap_aicp_limiter_refund_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_type_152 arg3);
-extern swig_intgo _wrap_aicp_limiter_renew_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_type_153 arg3, swig_type_154 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_limiter_peek_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_type_155 arg5, swig_voidp arg6, swig_voidp arg7);
-extern swig_intgo _wrap_aicp_limiter_flush_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_intgo arg2, swig_type_156 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_limiter_stats_get_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_limit_headers_format_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_guard_action_name_capi_66dde1e07a9c6d67(swig_intgo arg1);
-extern swig_voidp _wrap_aicp_guard_category_name_capi_66dde1e07a9c6d67(swig_intgo arg1);
-extern void _wrap_aicp_guard_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_157 arg2);
-extern swig_intgo _wrap_aicp_guard_profile_parse_capi_66dde1e07a9c6d67(swig_type_158 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_guard_profile_ref_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern void _wrap_aicp_guard_profile_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_profile_name_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_159 _wrap_aicp_guard_profile_version_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_session_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_guard_session_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern void _wrap_aicp_guard_session_reset_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_160 _wrap_aicp_guard_session_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_session_action_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern double _wrap_aicp_guard_session_risk_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_161 _wrap_aicp_guard_session_match_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_restore_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_162 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_guard_scan_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_163 arg2);
-extern swig_intgo _wrap_aicp_guard_result_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_guard_result_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_scan_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_164 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_guard_result_action_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern double _wrap_aicp_guard_result_risk_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern double _wrap_aicp_guard_result_score_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_intgo arg2);
-extern swig_type_165 _wrap_aicp_guard_result_finding_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_result_finding_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_166 arg2);
-extern swig_type_167 _wrap_aicp_guard_result_match_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_result_rewritten_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_result_text_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
-extern swig_intgo _wrap_aicp_guard_result_error_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_result_truncated_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_168 _wrap_aicp_guard_result_bytes_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_result_reason_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_stream_open_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_guard_stream_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_stream_feed_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_169 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_guard_stream_finish_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_guard_stream_released_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_guard_stream_result_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_170 _wrap_aicp_guard_rule_count_capi_66dde1e07a9c6d67(void);
-extern swig_voidp _wrap_aicp_guard_rule_at_capi_66dde1e07a9c6d67(swig_type_171 arg1);
-extern void _wrap_aicp_budget_window_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_172 arg2);
-extern swig_intgo _wrap_aicp_budget_window_parse_capi_66dde1e07a9c6d67(swig_type_173 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_budget_window_ref_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern void _wrap_aicp_budget_window_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_budget_window_at_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_174 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_ledger_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_175 arg2);
-extern swig_intgo _wrap_aicp_ledger_open_capi_66dde1e07a9c6d67(swig_type_176 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_ledger_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_ledger_close_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_177 arg2, swig_voidp arg3);
-extern void _wrap_aicp_ledger_account_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_178 arg2);
-extern swig_intgo _wrap_aicp_ledger_account_put_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_179 arg2, swig_voidp arg3, swig_type_180 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_account_status_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_181 arg2, swig_type_182 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_reserve_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_mark_dispatched_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_183 arg2, swig_type_184 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_renew_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_185 arg2, swig_type_186 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_settle_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_187 arg2, swig_type_188 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_release_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_189 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_ledger_adjust_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_190 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_flush_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_191 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_ledger_event_next_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_ledger_metrics_get_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_litellm_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_192 arg2);
-extern swig_intgo _wrap_aicp_litellm_open_capi_66dde1e07a9c6d67(swig_type_193 arg1, swig_type_194 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_litellm_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_litellm_reply_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_litellm_reply_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_litellm_reply_status_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_litellm_reply_body_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_litellm_reply_header_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_195 arg2);
-extern swig_voidp _wrap_aicp_litellm_reply_message_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_litellm_reply_type_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_litellm_reply_code_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_litellm_reply_param_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_litellm_reply_cost_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_reply_usage_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_reply_relay_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_intgo arg2);
-extern swig_intgo _wrap_aicp_litellm_call_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_196 arg2, swig_type_197 arg3, swig_type_198 arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_litellm_health_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_health_details_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_liveness_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_backlog_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_health_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_health_latest_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_models_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_info_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_get_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_199 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_find_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_200 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_groups_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_201 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_update_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_202 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_patch_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_203 arg2, swig_type_204 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_litellm_model_delete_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_205 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_block_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_206 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_unblock_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_207 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_generate_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_208 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_info_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_209 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_list_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_key_find_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_210 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_update_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_211 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_delete_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_212 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_delete_many_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_213 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_block_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_214 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_unblock_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_215 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_reset_spend_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_216 arg2, swig_type_217 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_litellm_team_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_218 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_info_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_219 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_list_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_team_find_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_220 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_update_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_221 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_delete_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_222 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_delete_many_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_223 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_block_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_224 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_unblock_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_225 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_add_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_226 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_update_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_227 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_delete_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_228 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_model_add_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_229 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_model_delete_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_230 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_231 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_find_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_232 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_info_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_233 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_update_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_234 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_delete_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_235 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_delete_many_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_236 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_237 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_list_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_customer_info_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_238 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_update_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_239 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_delete_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_240 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_241 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_list_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_budget_info_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_242 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_settings_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_243 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_update_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_244 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_delete_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_245 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_logs_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_246 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_days_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_247 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_keys_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_248 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_users_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_249 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_tags_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_250 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_calculate_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_251 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_token_count_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_252 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_global_spend_logs_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_253 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_keys_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_254 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_models_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_255 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_teams_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_global_spend_providers_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_256 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_tags_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_257 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_activity_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_258 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_activity_models_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_259 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_activity_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_260 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_activity_days_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_261 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_activity_days_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_262 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_activity_days_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_263 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_router_settings_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_config_update_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_264 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_config_callbacks_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_config_list_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_265 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_set_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_266 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_get_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_267 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_delete_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_268 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_cache_settings_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_cache_settings_update_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_269 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_cache_ping_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_guardrails_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_guardrail_apply_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_270 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_chat_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_271 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_completion_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_272 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_response_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_273 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_message_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_274 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_embedding_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_275 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_gate_options_init_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_276 arg2);
-extern swig_intgo _wrap_aicp_bundle_open_capi_66dde1e07a9c6d67(swig_type_277 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_bundle_seal_capi_66dde1e07a9c6d67(swig_type_278 arg1, swig_type_279 arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_bundle_ref_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern void _wrap_aicp_bundle_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_bundle_version_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_bundle_describe_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_open_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_gate_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_load_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_reload_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_bundle_version_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_metrics_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_events_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_flush_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
-extern swig_intgo _wrap_aicp_gate_request_new_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_gate_request_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern void _wrap_aicp_gate_request_reset_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_request_set_body_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_280 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_request_set_action_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_intgo arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_request_set_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_intgo arg2, swig_type_281 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_gate_request_add_tag_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_282 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_check_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_type_283 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_gate_candidate_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_type_284 arg3, swig_type_285 arg4, swig_voidp arg5, swig_voidp arg6);
-extern void _wrap_aicp_gate_decision_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_decision_verdict_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_decision_http_status_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_id_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_step_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_rule_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_type_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_message_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_advice_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_286 _wrap_aicp_gate_decision_header_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_header_name_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_287 arg2);
-extern swig_voidp _wrap_aicp_gate_decision_header_value_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_288 arg2);
-extern swig_intgo _wrap_aicp_gate_decision_body_changed_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_body_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_gate_decision_model_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_289 _wrap_aicp_gate_decision_max_tokens_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_290 _wrap_aicp_gate_decision_input_tokens_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_291 _wrap_aicp_gate_decision_cost_expected_nano_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_292 _wrap_aicp_gate_decision_reserved_nano_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_293 _wrap_aicp_gate_decision_finding_count_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern double _wrap_aicp_gate_decision_risk_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_type_294 _wrap_aicp_gate_decision_step_ns_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_intgo arg2);
-extern swig_voidp _wrap_aicp_gate_step_name_capi_66dde1e07a9c6d67(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_gate_decision_json_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_output_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_type_295 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_gate_output_text_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_type_296 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_gate_stream_open_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_gate_stream_feed_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_297 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern void _wrap_aicp_gate_stream_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_decision_served_by_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_298 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_renew_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_settle_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_299 arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_gate_release_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_rate_store_open_capi_66dde1e07a9c6d67(swig_type_300 arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_rate_store_free_capi_66dde1e07a9c6d67(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_rate_store_serve_capi_66dde1e07a9c6d67(swig_voidp arg1, swig_type_301 arg2, swig_voidp arg3, swig_voidp arg4);
+typedef _gostring_ swig_type_302;
+typedef _gostring_ swig_type_303;
+typedef _gostring_ swig_type_304;
+typedef long long swig_type_305;
+typedef _gostring_ swig_type_306;
+typedef _gostring_ swig_type_307;
+extern void _wrap_Swig_free_capi_5cea4ae9392fa844(uintptr_t arg1);
+extern uintptr_t _wrap_Swig_malloc_capi_5cea4ae9392fa844(swig_intgo arg1);
+extern swig_intgo _wrap_aicp_litellm_stream_go_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_1 arg2, swig_type_2 arg3, swig_type_3 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_type_4 _wrap_aicp_go_monotonic_ns_capi_5cea4ae9392fa844(void);
+extern swig_intgo _wrap_aicp_litellm_call_bare_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_5 arg2, swig_type_6 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_voidp _wrap_aicp_status_name_capi_5cea4ae9392fa844(swig_intgo arg1);
+extern swig_voidp _wrap_aicp_status_text_capi_5cea4ae9392fa844(swig_intgo arg1);
+extern void _wrap_aicp_error_clear_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_version_capi_5cea4ae9392fa844(void);
+extern void _wrap_aicp_buf_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_money_parse_capi_5cea4ae9392fa844(swig_type_7 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_type_8 _wrap_aicp_money_format_capi_5cea4ae9392fa844(swig_type_9 arg1, swig_voidp arg2);
+extern void _wrap_aicp_policy_set_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_10 arg2);
+extern void _wrap_aicp_policy_entities_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_11 arg2);
+extern swig_intgo _wrap_aicp_policy_set_parse_capi_5cea4ae9392fa844(swig_type_12 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_set_link_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_13 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_policy_set_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern void _wrap_aicp_policy_set_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_14 _wrap_aicp_policy_set_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_15 _wrap_aicp_policy_set_template_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_set_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_16 arg2);
+extern swig_voidp _wrap_aicp_policy_set_template_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_17 arg2);
+extern swig_intgo _wrap_aicp_policy_set_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_18 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_set_effect_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_19 arg2);
+extern swig_intgo _wrap_aicp_policy_set_line_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_20 arg2);
+extern swig_intgo _wrap_aicp_policy_set_column_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_21 arg2);
+extern swig_voidp _wrap_aicp_policy_set_annotation_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_22 arg2, swig_type_23 arg3);
+extern swig_type_24 _wrap_aicp_policy_set_annotation_count_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_25 arg2);
+extern swig_voidp _wrap_aicp_policy_set_annotation_key_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_26 arg2, swig_type_27 arg3);
+extern swig_voidp _wrap_aicp_policy_set_annotation_value_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_28 arg2, swig_type_29 arg3);
+extern swig_intgo _wrap_aicp_policy_entities_parse_capi_5cea4ae9392fa844(swig_type_30 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_policy_entities_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern void _wrap_aicp_policy_entities_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_31 _wrap_aicp_policy_entities_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_entities_contains_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_32 arg2, swig_type_33 arg3);
+extern swig_intgo _wrap_aicp_policy_request_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_policy_request_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern void _wrap_aicp_policy_request_reset_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_request_set_principal_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_34 arg2, swig_type_35 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_action_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_36 arg2, swig_type_37 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_resource_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_38 arg2, swig_type_39 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_context_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_40 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_policy_request_context_bool_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_41 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_long_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_42 arg2, swig_type_43 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_string_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_44 arg2, swig_type_45 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_string_set_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_46 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_47 arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_request_context_entity_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_48 arg2, swig_type_49 arg3, swig_type_50 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_policy_request_context_ip_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_51 arg2, swig_type_52 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_decimal_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_53 arg2, swig_type_54 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_datetime_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_55 arg2, swig_type_56 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_duration_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_57 arg2, swig_type_58 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_59 arg2, swig_type_60 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_begin_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_61 arg2, swig_type_62 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_parent_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_63 arg2, swig_type_64 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_bool_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_65 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_long_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_66 arg2, swig_type_67 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_68 arg2, swig_type_69 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_70 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_71 arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_entity_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_72 arg2, swig_type_73 arg3, swig_type_74 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_75 arg2, swig_type_76 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_77 arg2, swig_type_78 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_79 arg2, swig_type_80 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_authorize_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_intgo arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_response_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_policy_response_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_response_decision_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_81 _wrap_aicp_policy_response_reason_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_response_reason_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_82 arg2);
+extern swig_type_83 _wrap_aicp_policy_response_reason_index_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_84 arg2);
+extern swig_type_85 _wrap_aicp_policy_response_error_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_response_error_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_86 arg2);
+extern swig_type_87 _wrap_aicp_policy_response_error_index_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_88 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_kind_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_89 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_status_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_90 arg2);
+extern swig_voidp _wrap_aicp_policy_response_error_message_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_91 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_line_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_92 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_column_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_93 arg2);
+extern swig_voidp _wrap_aicp_policy_error_name_capi_5cea4ae9392fa844(swig_intgo arg1);
+extern swig_intgo _wrap_aicp_tokenizer_open_capi_5cea4ae9392fa844(swig_type_94 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_tokenizer_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern void _wrap_aicp_tokenizer_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_tokenizer_name_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_tokenizer_vocab_size_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_tokenizer_count_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_95 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_encode_into_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_96 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_encode_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_97 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_decode_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_98 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_tokenizer_truncate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_99 arg2, swig_type_100 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_voidp _wrap_aicp_count_quality_name_capi_5cea4ae9392fa844(swig_intgo arg1);
+extern swig_voidp _wrap_aicp_token_profile_find_capi_5cea4ae9392fa844(swig_type_101 arg1);
+extern swig_voidp _wrap_aicp_token_profile_family_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_token_profile_encoding_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_token_profile_quality_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_cost_request_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_cost_request_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern void _wrap_aicp_cost_request_reset_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_cost_request_parse_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_102 arg2, swig_voidp arg3);
+extern void _wrap_aicp_cost_request_set_kind_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2);
+extern void _wrap_aicp_cost_request_set_model_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_103 arg2);
+extern void _wrap_aicp_cost_request_model_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_message_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_104 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_name_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_105 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_text_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_106 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_tokens_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_107 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_image_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_108 arg2, swig_type_109 arg3, swig_intgo arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_cost_request_add_image_url_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_110 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_cost_request_add_tools_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_111 arg2, swig_voidp arg3);
+extern void _wrap_aicp_cost_request_set_max_tokens_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_112 arg2);
+extern void _wrap_aicp_cost_request_set_n_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_113 arg2);
+extern void _wrap_aicp_cost_request_set_long_cache_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2);
+extern swig_intgo _wrap_aicp_cost_request_count_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_price_table_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_114 arg2);
+extern swig_intgo _wrap_aicp_price_table_parse_capi_5cea4ae9392fa844(swig_type_115 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_price_table_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern void _wrap_aicp_price_table_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_116 _wrap_aicp_price_table_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_117 _wrap_aicp_price_table_rounded_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_table_version_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_table_at_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_118 arg2);
+extern swig_intgo _wrap_aicp_price_table_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_119 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_price_key_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_provider_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_mode_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_version_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_120 _wrap_aicp_price_valid_from_ns_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_121 _wrap_aicp_price_max_input_tokens_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_122 _wrap_aicp_price_max_output_tokens_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_deprecation_date_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_price_known_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_price_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_123 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_model_list_parse_capi_5cea4ae9392fa844(swig_type_124 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_model_list_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern void _wrap_aicp_model_list_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_125 _wrap_aicp_model_list_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_model_list_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_126 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_model_list_name_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_127 arg2);
+extern swig_voidp _wrap_aicp_model_list_provider_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_128 arg2);
+extern swig_voidp _wrap_aicp_model_list_litellm_model_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_129 arg2);
+extern swig_voidp _wrap_aicp_model_list_price_key_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_130 arg2);
+extern swig_voidp _wrap_aicp_model_list_fallback_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_131 arg2, swig_type_132 arg3);
+extern swig_voidp _wrap_aicp_model_list_alias_member_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_133 arg2, swig_type_134 arg3);
+extern swig_voidp _wrap_aicp_cost_part_name_capi_5cea4ae9392fa844(swig_intgo arg1);
+extern void _wrap_aicp_cost_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_135 arg2);
+extern swig_intgo _wrap_aicp_cost_estimate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_cost_estimate_body_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_136 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_usage_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_137 arg2);
+extern swig_intgo _wrap_aicp_usage_parse_capi_5cea4ae9392fa844(swig_type_138 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_of_usage_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_limit_rules_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_139 arg2);
+extern swig_intgo _wrap_aicp_limit_rules_parse_capi_5cea4ae9392fa844(swig_type_140 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_limit_rules_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern void _wrap_aicp_limit_rules_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_141 _wrap_aicp_limit_rules_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_limit_rules_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_142 arg2);
+extern swig_intgo _wrap_aicp_limit_rules_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_143 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_redis_leases_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_144 arg2);
+extern swig_intgo _wrap_aicp_redis_leases_open_capi_5cea4ae9392fa844(swig_type_145 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_redis_leases_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern void _wrap_aicp_redis_leases_source_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_limiter_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_146 arg2);
+extern swig_intgo _wrap_aicp_limiter_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_limiter_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern void _wrap_aicp_limit_request_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_147 arg2);
+extern void _wrap_aicp_limit_result_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_148 arg2);
+extern swig_intgo _wrap_aicp_limiter_take_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern void _wrap_aicp_limiter_settle_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_149 arg3, swig_type_150 arg4);
+extern void _wrap_aicp_limiter_cancel_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_151 arg3);
+extern void _wrap_aicp_limiter_refund_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_152 arg3);
+extern swig_intgo _wrap_aicp_limiter_renew_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_153 arg3, swig_type_154 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_limiter_peek_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_type_155 arg5, swig_voidp arg6, swig_voidp arg7);
+extern swig_intgo _wrap_aicp_limiter_flush_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2, swig_type_156 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_limiter_stats_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_limit_headers_format_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_guard_action_name_capi_5cea4ae9392fa844(swig_intgo arg1);
+extern swig_voidp _wrap_aicp_guard_category_name_capi_5cea4ae9392fa844(swig_intgo arg1);
+extern void _wrap_aicp_guard_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_157 arg2);
+extern swig_intgo _wrap_aicp_guard_profile_parse_capi_5cea4ae9392fa844(swig_type_158 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_guard_profile_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern void _wrap_aicp_guard_profile_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_profile_name_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_159 _wrap_aicp_guard_profile_version_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_session_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_guard_session_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern void _wrap_aicp_guard_session_reset_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_160 _wrap_aicp_guard_session_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_session_action_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern double _wrap_aicp_guard_session_risk_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_161 _wrap_aicp_guard_session_match_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_restore_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_162 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_guard_scan_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_163 arg2);
+extern swig_intgo _wrap_aicp_guard_result_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_guard_result_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_scan_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_164 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_guard_result_action_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern double _wrap_aicp_guard_result_risk_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern double _wrap_aicp_guard_result_score_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2);
+extern swig_type_165 _wrap_aicp_guard_result_finding_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_result_finding_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_166 arg2);
+extern swig_type_167 _wrap_aicp_guard_result_match_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_result_rewritten_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_result_text_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
+extern swig_intgo _wrap_aicp_guard_result_error_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_result_truncated_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_168 _wrap_aicp_guard_result_bytes_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_result_reason_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_stream_open_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_guard_stream_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_stream_feed_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_169 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_guard_stream_finish_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
+extern swig_voidp _wrap_aicp_guard_stream_released_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
+extern swig_voidp _wrap_aicp_guard_stream_result_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_170 _wrap_aicp_guard_rule_count_capi_5cea4ae9392fa844(void);
+extern swig_voidp _wrap_aicp_guard_rule_at_capi_5cea4ae9392fa844(swig_type_171 arg1);
+extern void _wrap_aicp_budget_window_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_172 arg2);
+extern swig_intgo _wrap_aicp_budget_window_parse_capi_5cea4ae9392fa844(swig_type_173 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_budget_window_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern void _wrap_aicp_budget_window_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_budget_window_at_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_174 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_ledger_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_175 arg2);
+extern swig_intgo _wrap_aicp_ledger_open_capi_5cea4ae9392fa844(swig_type_176 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_ledger_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_ledger_close_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_177 arg2, swig_voidp arg3);
+extern void _wrap_aicp_ledger_account_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_178 arg2);
+extern swig_intgo _wrap_aicp_ledger_account_put_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_179 arg2, swig_voidp arg3, swig_type_180 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_account_status_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_181 arg2, swig_type_182 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_reserve_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_mark_dispatched_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_183 arg2, swig_type_184 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_renew_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_185 arg2, swig_type_186 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_settle_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_187 arg2, swig_type_188 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_release_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_189 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_ledger_adjust_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_190 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_account_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_reservation_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_191 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_ledger_page_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_192 _wrap_aicp_ledger_page_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_ledger_page_account_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_193 arg2);
+extern swig_voidp _wrap_aicp_ledger_page_reservation_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_194 arg2);
+extern swig_intgo _wrap_aicp_ledger_account_spend_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_195 arg2, swig_type_196 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_flush_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_197 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_ledger_event_next_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_ledger_metrics_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_litellm_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_198 arg2);
+extern swig_intgo _wrap_aicp_litellm_open_capi_5cea4ae9392fa844(swig_type_199 arg1, swig_type_200 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_litellm_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_litellm_reply_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_litellm_reply_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_litellm_reply_status_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_litellm_reply_body_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
+extern swig_voidp _wrap_aicp_litellm_reply_header_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_201 arg2);
+extern swig_voidp _wrap_aicp_litellm_reply_message_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_litellm_reply_type_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_litellm_reply_code_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_litellm_reply_param_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_litellm_reply_cost_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_reply_usage_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_reply_relay_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2);
+extern swig_intgo _wrap_aicp_litellm_call_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_202 arg2, swig_type_203 arg3, swig_type_204 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_litellm_health_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_health_details_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_liveness_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_backlog_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_health_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_health_latest_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_models_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_205 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_206 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_groups_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_207 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_208 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_patch_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_209 arg2, swig_type_210 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_litellm_model_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_211 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_block_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_212 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_unblock_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_213 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_generate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_214 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_215 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_key_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_216 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_217 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_218 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_delete_many_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_219 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_block_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_220 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_unblock_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_221 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_reset_spend_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_222 arg2, swig_type_223 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_litellm_team_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_224 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_225 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_team_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_226 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_227 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_228 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_delete_many_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_229 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_block_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_230 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_unblock_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_231 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_add_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_232 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_233 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_234 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_model_add_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_235 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_model_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_236 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_237 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_238 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_239 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_240 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_241 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_delete_many_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_242 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_243 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_customer_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_244 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_245 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_246 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_247 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_budget_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_248 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_settings_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_249 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_250 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_251 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_logs_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_252 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_days_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_253 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_keys_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_254 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_users_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_255 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_tags_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_256 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_calculate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_257 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_token_count_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_258 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_global_spend_logs_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_259 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_keys_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_260 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_models_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_261 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_teams_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_global_spend_providers_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_262 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_tags_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_263 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_activity_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_264 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_activity_models_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_265 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_activity_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_266 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_activity_days_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_267 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_activity_days_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_268 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_activity_days_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_269 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_router_settings_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_config_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_270 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_config_callbacks_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_config_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_271 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_set_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_272 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_273 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_274 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_cache_settings_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_cache_settings_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_275 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_cache_ping_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_guardrails_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_guardrail_apply_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_276 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_chat_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_277 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_completion_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_278 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_response_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_279 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_message_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_280 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_embedding_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_281 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_gate_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_282 arg2);
+extern swig_intgo _wrap_aicp_bundle_open_capi_5cea4ae9392fa844(swig_type_283 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_bundle_seal_capi_5cea4ae9392fa844(swig_type_284 arg1, swig_type_285 arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_bundle_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern void _wrap_aicp_bundle_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_bundle_version_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_bundle_describe_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_open_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_gate_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_load_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_reload_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_bundle_version_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_metrics_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_events_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_flush_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
+extern swig_intgo _wrap_aicp_gate_request_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_gate_request_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern void _wrap_aicp_gate_request_reset_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_request_set_body_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_286 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_request_set_action_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_request_set_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2, swig_type_287 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_gate_request_add_tag_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_288 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_check_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_289 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_gate_candidate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_290 arg3, swig_type_291 arg4, swig_voidp arg5, swig_voidp arg6);
+extern void _wrap_aicp_gate_decision_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_decision_verdict_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_decision_http_status_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_id_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_step_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_rule_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_type_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_message_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_advice_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_292 _wrap_aicp_gate_decision_header_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_header_name_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_293 arg2);
+extern swig_voidp _wrap_aicp_gate_decision_header_value_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_294 arg2);
+extern swig_intgo _wrap_aicp_gate_decision_body_changed_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_body_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
+extern swig_voidp _wrap_aicp_gate_decision_model_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_295 _wrap_aicp_gate_decision_max_tokens_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_296 _wrap_aicp_gate_decision_input_tokens_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_297 _wrap_aicp_gate_decision_cost_expected_nano_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_298 _wrap_aicp_gate_decision_reserved_nano_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_299 _wrap_aicp_gate_decision_finding_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern double _wrap_aicp_gate_decision_risk_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_300 _wrap_aicp_gate_decision_step_ns_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2);
+extern swig_voidp _wrap_aicp_gate_step_name_capi_5cea4ae9392fa844(swig_intgo arg1);
+extern swig_intgo _wrap_aicp_gate_decision_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_output_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_301 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_output_text_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_302 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_stream_open_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_gate_stream_feed_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_303 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern void _wrap_aicp_gate_stream_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_decision_served_by_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_304 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_renew_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_settle_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_305 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_release_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_rate_store_open_capi_5cea4ae9392fa844(swig_type_306 arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_rate_store_free_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_rate_store_serve_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_307 arg2, swig_voidp arg3, swig_voidp arg4);
 #undef intgo
 */
 import "C"
@@ -760,13 +773,13 @@ type _ sync.Mutex
 
 func Swig_free(arg1 uintptr) {
 	_swig_i_0 := arg1
-	C._wrap_Swig_free_capi_66dde1e07a9c6d67(C.uintptr_t(_swig_i_0))
+	C._wrap_Swig_free_capi_5cea4ae9392fa844(C.uintptr_t(_swig_i_0))
 }
 
 func Swig_malloc(arg1 int) (_swig_ret uintptr) {
 	var swig_r uintptr
 	_swig_i_0 := arg1
-	swig_r = (uintptr)(C._wrap_Swig_malloc_capi_66dde1e07a9c6d67(C.swig_intgo(_swig_i_0)))
+	swig_r = (uintptr)(C._wrap_Swig_malloc_capi_5cea4ae9392fa844(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
@@ -778,7 +791,7 @@ func Aicp_litellm_stream_go(arg1 *LiteLLM, arg2 string, arg3 string, arg4 uint64
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_litellm_stream_go_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_1)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_2)(unsafe.Pointer(&_swig_i_2)), C.swig_type_3(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_litellm_stream_go_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_1)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_2)(unsafe.Pointer(&_swig_i_2)), C.swig_type_3(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -790,7 +803,7 @@ func Aicp_litellm_stream_go(arg1 *LiteLLM, arg2 string, arg3 string, arg4 uint64
 
 func Aicp_go_monotonic_ns() (_swig_ret uint64) {
 	var swig_r uint64
-	swig_r = (uint64)(C._wrap_aicp_go_monotonic_ns_capi_66dde1e07a9c6d67())
+	swig_r = (uint64)(C._wrap_aicp_go_monotonic_ns_capi_5cea4ae9392fa844())
 	return swig_r
 }
 
@@ -801,7 +814,7 @@ func Aicp_litellm_call_bare(arg1 *LiteLLM, arg2 string, arg3 string, arg4 *LiteL
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_call_bare_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_5)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_6)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_call_bare_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_5)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_6)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -814,31 +827,31 @@ func Aicp_litellm_call_bare(arg1 *LiteLLM, arg2 string, arg3 string, arg4 *LiteL
 func Aicp_status_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_status_name_capi_66dde1e07a9c6d67(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_status_name_capi_5cea4ae9392fa844(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_status_text(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_status_text_capi_66dde1e07a9c6d67(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_status_text_capi_5cea4ae9392fa844(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_error_clear(arg1 *Error) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_error_clear_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_error_clear_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_version() (_swig_ret *byte) {
 	var swig_r *byte
-	swig_r = (*byte)(C._wrap_aicp_version_capi_66dde1e07a9c6d67())
+	swig_r = (*byte)(C._wrap_aicp_version_capi_5cea4ae9392fa844())
 	return swig_r
 }
 
 func Aicp_buf_free(arg1 *Buf) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_buf_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_buf_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_money_parse(arg1 string, arg2 *int64, arg3 *Error) (_swig_ret int) {
@@ -846,7 +859,7 @@ func Aicp_money_parse(arg1 string, arg2 *int64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_money_parse_capi_66dde1e07a9c6d67(*(*C.swig_type_7)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_money_parse_capi_5cea4ae9392fa844(*(*C.swig_type_7)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -857,20 +870,20 @@ func Aicp_money_format(arg1 int64, arg2 *byte) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_money_format_capi_66dde1e07a9c6d67(C.swig_type_9(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_money_format_capi_5cea4ae9392fa844(C.swig_type_9(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_set_options_init(arg1 *PolicySetOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_policy_set_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_10(_swig_i_1))
+	C._wrap_aicp_policy_set_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_10(_swig_i_1))
 }
 
 func Aicp_policy_entities_options_init(arg1 *PolicyEntitiesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_policy_entities_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_11(_swig_i_1))
+	C._wrap_aicp_policy_entities_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_11(_swig_i_1))
 }
 
 func Aicp_policy_set_parse(arg1 string, arg2 *PolicySetOptions, arg3 **PolicySet, arg4 *Error) (_swig_ret int) {
@@ -879,7 +892,7 @@ func Aicp_policy_set_parse(arg1 string, arg2 *PolicySetOptions, arg3 **PolicySet
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_parse_capi_66dde1e07a9c6d67(*(*C.swig_type_12)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_parse_capi_5cea4ae9392fa844(*(*C.swig_type_12)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -892,7 +905,7 @@ func Aicp_policy_set_link(arg1 *PolicySet, arg2 string, arg3 **PolicySet, arg4 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_link_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_13)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_link_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_13)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -902,26 +915,26 @@ func Aicp_policy_set_link(arg1 *PolicySet, arg2 string, arg3 **PolicySet, arg4 *
 func Aicp_policy_set_ref(arg1 *PolicySet) (_swig_ret *PolicySet) {
 	var swig_r *PolicySet
 	_swig_i_0 := arg1
-	swig_r = (*PolicySet)(C._wrap_aicp_policy_set_ref_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*PolicySet)(C._wrap_aicp_policy_set_ref_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_policy_set_free(arg1 *PolicySet) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_set_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_set_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_set_count(arg1 *PolicySet) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_set_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_set_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_policy_set_template_count(arg1 *PolicySet) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_set_template_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_set_template_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -929,7 +942,7 @@ func Aicp_policy_set_id(arg1 *PolicySet, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_set_id_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_16(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_16(_swig_i_1)))
 	return swig_r
 }
 
@@ -937,7 +950,7 @@ func Aicp_policy_set_template_id(arg1 *PolicySet, arg2 int64) (_swig_ret *byte) 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_set_template_id_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_17(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_template_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_17(_swig_i_1)))
 	return swig_r
 }
 
@@ -947,7 +960,7 @@ func Aicp_policy_set_find(arg1 *PolicySet, arg2 string, arg3 *uint64, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_find_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_18)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_18)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -958,7 +971,7 @@ func Aicp_policy_set_effect(arg1 *PolicySet, arg2 int64) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_set_effect_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_19(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_set_effect_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_19(_swig_i_1)))
 	return swig_r
 }
 
@@ -966,7 +979,7 @@ func Aicp_policy_set_line(arg1 *PolicySet, arg2 int64) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_set_line_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_20(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_set_line_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_20(_swig_i_1)))
 	return swig_r
 }
 
@@ -974,7 +987,7 @@ func Aicp_policy_set_column(arg1 *PolicySet, arg2 int64) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_set_column_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_21(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_set_column_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_21(_swig_i_1)))
 	return swig_r
 }
 
@@ -983,7 +996,7 @@ func Aicp_policy_set_annotation(arg1 *PolicySet, arg2 int64, arg3 string) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_22(_swig_i_1), *(*C.swig_type_23)(unsafe.Pointer(&_swig_i_2))))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_22(_swig_i_1), *(*C.swig_type_23)(unsafe.Pointer(&_swig_i_2))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -994,7 +1007,7 @@ func Aicp_policy_set_annotation_count(arg1 *PolicySet, arg2 int64) (_swig_ret in
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_set_annotation_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_25(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_set_annotation_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_25(_swig_i_1)))
 	return swig_r
 }
 
@@ -1003,7 +1016,7 @@ func Aicp_policy_set_annotation_key(arg1 *PolicySet, arg2 int64, arg3 int64) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_key_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_26(_swig_i_1), C.swig_type_27(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_key_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_26(_swig_i_1), C.swig_type_27(_swig_i_2)))
 	return swig_r
 }
 
@@ -1012,7 +1025,7 @@ func Aicp_policy_set_annotation_value(arg1 *PolicySet, arg2 int64, arg3 int64) (
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_value_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_28(_swig_i_1), C.swig_type_29(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_value_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_28(_swig_i_1), C.swig_type_29(_swig_i_2)))
 	return swig_r
 }
 
@@ -1022,7 +1035,7 @@ func Aicp_policy_entities_parse(arg1 string, arg2 *PolicyEntitiesOptions, arg3 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_entities_parse_capi_66dde1e07a9c6d67(*(*C.swig_type_30)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_entities_parse_capi_5cea4ae9392fa844(*(*C.swig_type_30)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1032,19 +1045,19 @@ func Aicp_policy_entities_parse(arg1 string, arg2 *PolicyEntitiesOptions, arg3 *
 func Aicp_policy_entities_ref(arg1 *PolicyEntities) (_swig_ret *PolicyEntities) {
 	var swig_r *PolicyEntities
 	_swig_i_0 := arg1
-	swig_r = (*PolicyEntities)(C._wrap_aicp_policy_entities_ref_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*PolicyEntities)(C._wrap_aicp_policy_entities_ref_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_policy_entities_free(arg1 *PolicyEntities) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_entities_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_entities_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_entities_count(arg1 *PolicyEntities) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_entities_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_entities_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1053,7 +1066,7 @@ func Aicp_policy_entities_contains(arg1 *PolicyEntities, arg2 string, arg3 strin
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_entities_contains_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_32)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_33)(unsafe.Pointer(&_swig_i_2))))
+	swig_r = (int)(C._wrap_aicp_policy_entities_contains_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_32)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_33)(unsafe.Pointer(&_swig_i_2))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1067,18 +1080,18 @@ func Aicp_policy_request_new(arg1 **PolicyRequest, arg2 *Error) (_swig_ret int) 
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_request_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_request_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_request_free(arg1 *PolicyRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_request_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_request_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_request_reset(arg1 *PolicyRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_request_reset_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_request_reset_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_request_set_principal(arg1 *PolicyRequest, arg2 string, arg3 string, arg4 *Error) (_swig_ret int) {
@@ -1087,7 +1100,7 @@ func Aicp_policy_request_set_principal(arg1 *PolicyRequest, arg2 string, arg3 st
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_principal_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_34)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_35)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_principal_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_34)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_35)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1103,7 +1116,7 @@ func Aicp_policy_request_set_action(arg1 *PolicyRequest, arg2 string, arg3 strin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_action_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_36)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_37)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_action_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_36)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_37)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1119,7 +1132,7 @@ func Aicp_policy_request_set_resource(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_resource_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_38)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_39)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_resource_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_38)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_39)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1134,7 +1147,7 @@ func Aicp_policy_request_set_context_json(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_request_set_context_json_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_40)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_context_json_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_40)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1147,7 +1160,7 @@ func Aicp_policy_request_context_bool(arg1 *PolicyRequest, arg2 string, arg3 int
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_bool_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_41)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_bool_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_41)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1160,7 +1173,7 @@ func Aicp_policy_request_context_long(arg1 *PolicyRequest, arg2 string, arg3 int
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_long_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_42)(unsafe.Pointer(&_swig_i_1)), C.swig_type_43(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_long_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_42)(unsafe.Pointer(&_swig_i_1)), C.swig_type_43(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1173,7 +1186,7 @@ func Aicp_policy_request_context_string(arg1 *PolicyRequest, arg2 string, arg3 s
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_string_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_44)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_45)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_string_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_44)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_45)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1191,7 +1204,7 @@ func Aicp_policy_request_context_string_set(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_request_context_string_set_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_46)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_47(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_string_set_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_46)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_47(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1205,7 +1218,7 @@ func Aicp_policy_request_context_entity(arg1 *PolicyRequest, arg2 string, arg3 s
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_policy_request_context_entity_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_49)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_50)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_entity_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_49)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_50)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1224,7 +1237,7 @@ func Aicp_policy_request_context_ip(arg1 *PolicyRequest, arg2 string, arg3 strin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_ip_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_51)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_52)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_ip_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_51)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_52)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1240,7 +1253,7 @@ func Aicp_policy_request_context_decimal(arg1 *PolicyRequest, arg2 string, arg3 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_decimal_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_53)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_54)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_decimal_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_53)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_54)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1256,7 +1269,7 @@ func Aicp_policy_request_context_datetime(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_datetime_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_55)(unsafe.Pointer(&_swig_i_1)), C.swig_type_56(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_datetime_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_55)(unsafe.Pointer(&_swig_i_1)), C.swig_type_56(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1269,7 +1282,7 @@ func Aicp_policy_request_context_duration(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_duration_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_57)(unsafe.Pointer(&_swig_i_1)), C.swig_type_58(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_duration_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_57)(unsafe.Pointer(&_swig_i_1)), C.swig_type_58(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1282,7 +1295,7 @@ func Aicp_policy_request_context_json(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_json_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_59)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_60)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_json_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_59)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_60)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1298,7 +1311,7 @@ func Aicp_policy_request_entity_begin(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_begin_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_61)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_62)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_begin_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_61)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_62)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1314,7 +1327,7 @@ func Aicp_policy_request_entity_parent(arg1 *PolicyRequest, arg2 string, arg3 st
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_parent_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_63)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_64)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_parent_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_63)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_64)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1330,7 +1343,7 @@ func Aicp_policy_request_entity_attr_bool(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_bool_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_bool_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1343,7 +1356,7 @@ func Aicp_policy_request_entity_attr_long(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_long_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_66)(unsafe.Pointer(&_swig_i_1)), C.swig_type_67(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_long_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_66)(unsafe.Pointer(&_swig_i_1)), C.swig_type_67(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1356,7 +1369,7 @@ func Aicp_policy_request_entity_attr_string(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_68)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_69)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_68)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_69)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1374,7 +1387,7 @@ func Aicp_policy_request_entity_attr_string_set(arg1 *PolicyRequest, arg2 string
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_set_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_70)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_71(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_set_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_70)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_71(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1388,7 +1401,7 @@ func Aicp_policy_request_entity_attr_entity(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_entity_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_72)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_73)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_74)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_entity_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_72)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_73)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_74)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1407,7 +1420,7 @@ func Aicp_policy_request_entity_attr_datetime(arg1 *PolicyRequest, arg2 string, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_datetime_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_75)(unsafe.Pointer(&_swig_i_1)), C.swig_type_76(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_datetime_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_75)(unsafe.Pointer(&_swig_i_1)), C.swig_type_76(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1420,7 +1433,7 @@ func Aicp_policy_request_entity_attr_decimal(arg1 *PolicyRequest, arg2 string, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_decimal_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_77)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_78)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_decimal_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_77)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_78)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1436,7 +1449,7 @@ func Aicp_policy_request_entity_attr_json(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_json_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_79)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_80)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_json_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_79)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_80)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1454,7 +1467,7 @@ func Aicp_policy_authorize(arg1 *PolicySet, arg2 *PolicyEntities, arg3 *PolicyRe
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_authorize_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_authorize_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	return swig_r
 }
 
@@ -1462,26 +1475,26 @@ func Aicp_policy_response_new(arg1 **PolicyResponse, arg2 *Error) (_swig_ret int
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_response_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_response_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_response_free(arg1 *PolicyResponse) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_response_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_response_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_response_decision(arg1 *PolicyResponse) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_policy_response_decision_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_policy_response_decision_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_policy_response_reason_count(arg1 *PolicyResponse) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_response_reason_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_reason_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1489,7 +1502,7 @@ func Aicp_policy_response_reason_id(arg1 *PolicyResponse, arg2 int64) (_swig_ret
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_reason_id_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_82(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_reason_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_82(_swig_i_1)))
 	return swig_r
 }
 
@@ -1497,14 +1510,14 @@ func Aicp_policy_response_reason_index(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_response_reason_index_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_84(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_reason_index_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_84(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_response_error_count(arg1 *PolicyResponse) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_response_error_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_error_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1512,7 +1525,7 @@ func Aicp_policy_response_error_id(arg1 *PolicyResponse, arg2 int64) (_swig_ret 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_error_id_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_86(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_error_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_86(_swig_i_1)))
 	return swig_r
 }
 
@@ -1520,7 +1533,7 @@ func Aicp_policy_response_error_index(arg1 *PolicyResponse, arg2 int64) (_swig_r
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_response_error_index_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_88(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_error_index_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_88(_swig_i_1)))
 	return swig_r
 }
 
@@ -1528,7 +1541,7 @@ func Aicp_policy_response_error_kind(arg1 *PolicyResponse, arg2 int64) (_swig_re
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_response_error_kind_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_89(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_response_error_kind_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_89(_swig_i_1)))
 	return swig_r
 }
 
@@ -1536,7 +1549,7 @@ func Aicp_policy_response_error_status(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_response_error_status_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_90(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_response_error_status_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_90(_swig_i_1)))
 	return swig_r
 }
 
@@ -1544,7 +1557,7 @@ func Aicp_policy_response_error_message(arg1 *PolicyResponse, arg2 int64) (_swig
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_error_message_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_91(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_error_message_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_91(_swig_i_1)))
 	return swig_r
 }
 
@@ -1552,7 +1565,7 @@ func Aicp_policy_response_error_line(arg1 *PolicyResponse, arg2 int64) (_swig_re
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_response_error_line_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_92(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_response_error_line_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_92(_swig_i_1)))
 	return swig_r
 }
 
@@ -1560,14 +1573,14 @@ func Aicp_policy_response_error_column(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_response_error_column_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_93(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_response_error_column_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_93(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_error_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_policy_error_name_capi_66dde1e07a9c6d67(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_policy_error_name_capi_5cea4ae9392fa844(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
@@ -1576,7 +1589,7 @@ func Aicp_tokenizer_open(arg1 string, arg2 **Tokenizer, arg3 *Error) (_swig_ret 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_tokenizer_open_capi_66dde1e07a9c6d67(*(*C.swig_type_94)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_open_capi_5cea4ae9392fa844(*(*C.swig_type_94)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1586,26 +1599,26 @@ func Aicp_tokenizer_open(arg1 string, arg2 **Tokenizer, arg3 *Error) (_swig_ret 
 func Aicp_tokenizer_ref(arg1 *Tokenizer) (_swig_ret *Tokenizer) {
 	var swig_r *Tokenizer
 	_swig_i_0 := arg1
-	swig_r = (*Tokenizer)(C._wrap_aicp_tokenizer_ref_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*Tokenizer)(C._wrap_aicp_tokenizer_ref_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_tokenizer_free(arg1 *Tokenizer) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_tokenizer_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_tokenizer_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_tokenizer_name(arg1 *Tokenizer) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_tokenizer_name_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_tokenizer_name_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_tokenizer_vocab_size(arg1 *Tokenizer) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_aicp_tokenizer_vocab_size_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint)(C._wrap_aicp_tokenizer_vocab_size_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1616,7 +1629,7 @@ func Aicp_tokenizer_count(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *int64, a
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_95)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_95)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1630,7 +1643,7 @@ func Aicp_tokenizer_encode_into(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *To
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_encode_into_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_96)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_encode_into_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_96)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1644,7 +1657,7 @@ func Aicp_tokenizer_encode(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *Buf, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_encode_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_97)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_encode_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_97)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1657,7 +1670,7 @@ func Aicp_tokenizer_decode(arg1 *Tokenizer, arg2 []uint32, arg3 *Buf, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_tokenizer_decode_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_98)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_decode_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_98)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1672,7 +1685,7 @@ func Aicp_tokenizer_truncate(arg1 *Tokenizer, arg2 string, arg3 int64, arg4 *uin
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_tokenizer_truncate_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_99)(unsafe.Pointer(&_swig_i_1)), C.swig_type_100(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_truncate_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_99)(unsafe.Pointer(&_swig_i_1)), C.swig_type_100(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1682,14 +1695,14 @@ func Aicp_tokenizer_truncate(arg1 *Tokenizer, arg2 string, arg3 int64, arg4 *uin
 func Aicp_count_quality_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_count_quality_name_capi_66dde1e07a9c6d67(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_count_quality_name_capi_5cea4ae9392fa844(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_token_profile_find(arg1 string) (_swig_ret *TokenProfile) {
 	var swig_r *TokenProfile
 	_swig_i_0 := arg1
-	swig_r = (*TokenProfile)(C._wrap_aicp_token_profile_find_capi_66dde1e07a9c6d67(*(*C.swig_type_101)(unsafe.Pointer(&_swig_i_0))))
+	swig_r = (*TokenProfile)(C._wrap_aicp_token_profile_find_capi_5cea4ae9392fa844(*(*C.swig_type_101)(unsafe.Pointer(&_swig_i_0))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1699,21 +1712,21 @@ func Aicp_token_profile_find(arg1 string) (_swig_ret *TokenProfile) {
 func Aicp_token_profile_family(arg1 *TokenProfile) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_token_profile_family_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_token_profile_family_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_token_profile_encoding(arg1 *TokenProfile) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_token_profile_encoding_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_token_profile_encoding_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_token_profile_quality(arg1 *TokenProfile) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_token_profile_quality_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_token_profile_quality_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1721,18 +1734,18 @@ func Aicp_cost_request_new(arg1 **CostRequest, arg2 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_cost_request_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_cost_request_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_cost_request_free(arg1 *CostRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_cost_request_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_cost_request_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_cost_request_reset(arg1 *CostRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_cost_request_reset_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_cost_request_reset_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_cost_request_parse(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -1740,7 +1753,7 @@ func Aicp_cost_request_parse(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_parse_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_102)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_parse_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_102)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1750,13 +1763,13 @@ func Aicp_cost_request_parse(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig
 func Aicp_cost_request_set_kind(arg1 *CostRequest, arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_kind_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_aicp_cost_request_set_kind_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func Aicp_cost_request_set_model(arg1 *CostRequest, arg2 string) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_model_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_103)(unsafe.Pointer(&_swig_i_1)))
+	C._wrap_aicp_cost_request_set_model_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_103)(unsafe.Pointer(&_swig_i_1)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1766,7 +1779,7 @@ func Aicp_cost_request_model(arg1 *CostRequest, arg2 **byte, arg3 *uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_cost_request_model_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
+	C._wrap_aicp_cost_request_model_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
 }
 
 func Aicp_cost_request_add_message(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -1774,7 +1787,7 @@ func Aicp_cost_request_add_message(arg1 *CostRequest, arg2 string, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_message_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_104)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_message_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_104)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1786,7 +1799,7 @@ func Aicp_cost_request_add_name(arg1 *CostRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_name_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_105)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_name_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_105)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1798,7 +1811,7 @@ func Aicp_cost_request_add_text(arg1 *CostRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_text_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_106)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_text_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_106)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1810,7 +1823,7 @@ func Aicp_cost_request_add_tokens(arg1 *CostRequest, arg2 int64, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_tokens_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_107(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_tokens_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_107(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -1821,7 +1834,7 @@ func Aicp_cost_request_add_image(arg1 *CostRequest, arg2 int64, arg3 int64, arg4
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_request_add_image_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_108(_swig_i_1), C.swig_type_109(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_image_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_108(_swig_i_1), C.swig_type_109(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -1831,7 +1844,7 @@ func Aicp_cost_request_add_image_url(arg1 *CostRequest, arg2 string, arg3 int, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_cost_request_add_image_url_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_110)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_image_url_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_110)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1843,7 +1856,7 @@ func Aicp_cost_request_add_tools(arg1 *CostRequest, arg2 string, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_tools_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_111)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_tools_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_111)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1853,19 +1866,19 @@ func Aicp_cost_request_add_tools(arg1 *CostRequest, arg2 string, arg3 *Error) (_
 func Aicp_cost_request_set_max_tokens(arg1 *CostRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_max_tokens_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_112(_swig_i_1))
+	C._wrap_aicp_cost_request_set_max_tokens_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_112(_swig_i_1))
 }
 
 func Aicp_cost_request_set_n(arg1 *CostRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_n_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_113(_swig_i_1))
+	C._wrap_aicp_cost_request_set_n_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_113(_swig_i_1))
 }
 
 func Aicp_cost_request_set_long_cache(arg1 *CostRequest, arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_long_cache_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_aicp_cost_request_set_long_cache_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func Aicp_cost_request_count(arg1 *CostRequest, arg2 *TokenProfile, arg3 *TokenCount, arg4 *Error) (_swig_ret int) {
@@ -1874,14 +1887,14 @@ func Aicp_cost_request_count(arg1 *CostRequest, arg2 *TokenProfile, arg3 *TokenC
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_cost_request_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_cost_request_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
 func Aicp_price_table_options_init(arg1 *PriceTableOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_price_table_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_114(_swig_i_1))
+	C._wrap_aicp_price_table_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_114(_swig_i_1))
 }
 
 func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTable, arg4 *Error) (_swig_ret int) {
@@ -1890,7 +1903,7 @@ func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTa
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_table_parse_capi_66dde1e07a9c6d67(*(*C.swig_type_115)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_table_parse_capi_5cea4ae9392fa844(*(*C.swig_type_115)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1900,33 +1913,33 @@ func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTa
 func Aicp_price_table_ref(arg1 *PriceTable) (_swig_ret *PriceTable) {
 	var swig_r *PriceTable
 	_swig_i_0 := arg1
-	swig_r = (*PriceTable)(C._wrap_aicp_price_table_ref_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*PriceTable)(C._wrap_aicp_price_table_ref_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_table_free(arg1 *PriceTable) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_price_table_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_price_table_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_price_table_count(arg1 *PriceTable) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_table_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_table_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_table_rounded(arg1 *PriceTable) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_table_rounded_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_table_rounded_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_table_version(arg1 *PriceTable) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_table_version_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_table_version_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1934,7 +1947,7 @@ func Aicp_price_table_at(arg1 *PriceTable, arg2 int64) (_swig_ret *Price) {
 	var swig_r *Price
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*Price)(C._wrap_aicp_price_table_at_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_118(_swig_i_1)))
+	swig_r = (*Price)(C._wrap_aicp_price_table_at_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_118(_swig_i_1)))
 	return swig_r
 }
 
@@ -1944,7 +1957,7 @@ func Aicp_price_table_find(arg1 *PriceTable, arg2 string, arg3 **Price, arg4 *Er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_table_find_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_119)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_table_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_119)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1954,63 +1967,63 @@ func Aicp_price_table_find(arg1 *PriceTable, arg2 string, arg3 **Price, arg4 *Er
 func Aicp_price_key(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_key_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_key_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_provider(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_provider_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_provider_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_mode(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_mode_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_mode_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_version(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_version_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_version_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_valid_from_ns(arg1 *Price) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_valid_from_ns_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_valid_from_ns_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_max_input_tokens(arg1 *Price) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_max_input_tokens_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_max_input_tokens_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_max_output_tokens(arg1 *Price) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_max_output_tokens_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_max_output_tokens_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_deprecation_date(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_deprecation_date_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_deprecation_date_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_known(arg1 *Price) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_price_known_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_price_known_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2020,7 +2033,7 @@ func Aicp_price_get(arg1 *Price, arg2 string, arg3 *int64, arg4 *Error) (_swig_r
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_get_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_123)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_123)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2032,7 +2045,7 @@ func Aicp_model_list_parse(arg1 string, arg2 **ModelList, arg3 *Error) (_swig_re
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_model_list_parse_capi_66dde1e07a9c6d67(*(*C.swig_type_124)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_model_list_parse_capi_5cea4ae9392fa844(*(*C.swig_type_124)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2042,19 +2055,19 @@ func Aicp_model_list_parse(arg1 string, arg2 **ModelList, arg3 *Error) (_swig_re
 func Aicp_model_list_ref(arg1 *ModelList) (_swig_ret *ModelList) {
 	var swig_r *ModelList
 	_swig_i_0 := arg1
-	swig_r = (*ModelList)(C._wrap_aicp_model_list_ref_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*ModelList)(C._wrap_aicp_model_list_ref_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_model_list_free(arg1 *ModelList) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_model_list_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_model_list_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_model_list_count(arg1 *ModelList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_model_list_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_model_list_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2064,7 +2077,7 @@ func Aicp_model_list_find(arg1 *ModelList, arg2 string, arg3 *uint64, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_model_list_find_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_126)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_model_list_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_126)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2075,7 +2088,7 @@ func Aicp_model_list_name(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_name_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_127(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_name_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_127(_swig_i_1)))
 	return swig_r
 }
 
@@ -2083,7 +2096,7 @@ func Aicp_model_list_provider(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_provider_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_128(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_provider_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_128(_swig_i_1)))
 	return swig_r
 }
 
@@ -2091,7 +2104,7 @@ func Aicp_model_list_litellm_model(arg1 *ModelList, arg2 int64) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_litellm_model_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_129(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_litellm_model_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_129(_swig_i_1)))
 	return swig_r
 }
 
@@ -2099,7 +2112,7 @@ func Aicp_model_list_price_key(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_price_key_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_130(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_price_key_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_130(_swig_i_1)))
 	return swig_r
 }
 
@@ -2108,7 +2121,7 @@ func Aicp_model_list_fallback(arg1 *ModelList, arg2 int64, arg3 int64) (_swig_re
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_model_list_fallback_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_131(_swig_i_1), C.swig_type_132(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_fallback_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_131(_swig_i_1), C.swig_type_132(_swig_i_2)))
 	return swig_r
 }
 
@@ -2117,7 +2130,7 @@ func Aicp_model_list_alias_member(arg1 *ModelList, arg2 string, arg3 int64) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_model_list_alias_member_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_133)(unsafe.Pointer(&_swig_i_1)), C.swig_type_134(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_alias_member_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_133)(unsafe.Pointer(&_swig_i_1)), C.swig_type_134(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2127,14 +2140,14 @@ func Aicp_model_list_alias_member(arg1 *ModelList, arg2 string, arg3 int64) (_sw
 func Aicp_cost_part_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_cost_part_name_capi_66dde1e07a9c6d67(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_cost_part_name_capi_5cea4ae9392fa844(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_cost_options_init(arg1 *CostOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_135(_swig_i_1))
+	C._wrap_aicp_cost_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_135(_swig_i_1))
 }
 
 func Aicp_cost_estimate(arg1 *CostRequest, arg2 *Price, arg3 *CostOptions, arg4 *CostQuote, arg5 *Error) (_swig_ret int) {
@@ -2144,7 +2157,7 @@ func Aicp_cost_estimate(arg1 *CostRequest, arg2 *Price, arg3 *CostOptions, arg4 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_estimate_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_estimate_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -2155,7 +2168,7 @@ func Aicp_cost_estimate_body(arg1 *PriceTable, arg2 string, arg3 *CostOptions, a
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_estimate_body_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_136)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_estimate_body_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_136)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2165,7 +2178,7 @@ func Aicp_cost_estimate_body(arg1 *PriceTable, arg2 string, arg3 *CostOptions, a
 func Aicp_usage_init(arg1 *Usage, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_usage_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_137(_swig_i_1))
+	C._wrap_aicp_usage_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_137(_swig_i_1))
 }
 
 func Aicp_usage_parse(arg1 string, arg2 *Usage, arg3 *Error) (_swig_ret int) {
@@ -2173,7 +2186,7 @@ func Aicp_usage_parse(arg1 string, arg2 *Usage, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_usage_parse_capi_66dde1e07a9c6d67(*(*C.swig_type_138)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_usage_parse_capi_5cea4ae9392fa844(*(*C.swig_type_138)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2187,14 +2200,14 @@ func Aicp_cost_of_usage(arg1 *Price, arg2 *Usage, arg3 *CostOptions, arg4 *Cost,
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_of_usage_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_of_usage_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
 func Aicp_limit_rules_options_init(arg1 *LimitRulesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_rules_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_139(_swig_i_1))
+	C._wrap_aicp_limit_rules_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_139(_swig_i_1))
 }
 
 func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRules, arg4 *Error) (_swig_ret int) {
@@ -2203,7 +2216,7 @@ func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRu
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limit_rules_parse_capi_66dde1e07a9c6d67(*(*C.swig_type_140)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limit_rules_parse_capi_5cea4ae9392fa844(*(*C.swig_type_140)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2213,19 +2226,19 @@ func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRu
 func Aicp_limit_rules_ref(arg1 *LimitRules) (_swig_ret *LimitRules) {
 	var swig_r *LimitRules
 	_swig_i_0 := arg1
-	swig_r = (*LimitRules)(C._wrap_aicp_limit_rules_ref_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*LimitRules)(C._wrap_aicp_limit_rules_ref_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_limit_rules_free(arg1 *LimitRules) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_limit_rules_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_limit_rules_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_limit_rules_count(arg1 *LimitRules) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_limit_rules_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_limit_rules_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2233,7 +2246,7 @@ func Aicp_limit_rules_id(arg1 *LimitRules, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_limit_rules_id_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_142(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_limit_rules_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_142(_swig_i_1)))
 	return swig_r
 }
 
@@ -2243,14 +2256,14 @@ func Aicp_limit_rules_get(arg1 *LimitRules, arg2 int64, arg3 *LimitRuleInfo, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limit_rules_get_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_143(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limit_rules_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_143(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
 func Aicp_redis_leases_options_init(arg1 *RedisLeasesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_redis_leases_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_144(_swig_i_1))
+	C._wrap_aicp_redis_leases_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_144(_swig_i_1))
 }
 
 func Aicp_redis_leases_open(arg1 string, arg2 *RedisLeasesOptions, arg3 **RedisLeases, arg4 *Error) (_swig_ret int) {
@@ -2259,7 +2272,7 @@ func Aicp_redis_leases_open(arg1 string, arg2 *RedisLeasesOptions, arg3 **RedisL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_redis_leases_open_capi_66dde1e07a9c6d67(*(*C.swig_type_145)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_redis_leases_open_capi_5cea4ae9392fa844(*(*C.swig_type_145)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2268,19 +2281,19 @@ func Aicp_redis_leases_open(arg1 string, arg2 *RedisLeasesOptions, arg3 **RedisL
 
 func Aicp_redis_leases_free(arg1 *RedisLeases) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_redis_leases_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_redis_leases_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_redis_leases_source(arg1 *RedisLeases, arg2 *LeaseSource) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_redis_leases_source_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
+	C._wrap_aicp_redis_leases_source_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
 }
 
 func Aicp_limiter_options_init(arg1 *LimiterOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limiter_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_146(_swig_i_1))
+	C._wrap_aicp_limiter_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_146(_swig_i_1))
 }
 
 func Aicp_limiter_new(arg1 *LimiterOptions, arg2 **Limiter, arg3 *Error) (_swig_ret int) {
@@ -2288,25 +2301,25 @@ func Aicp_limiter_new(arg1 *LimiterOptions, arg2 **Limiter, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_limiter_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_limiter_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_limiter_free(arg1 *Limiter) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_limiter_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_limiter_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_limit_request_init(arg1 *LimitRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_request_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_147(_swig_i_1))
+	C._wrap_aicp_limit_request_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_147(_swig_i_1))
 }
 
 func Aicp_limit_result_init(arg1 *LimitResult, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_result_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_148(_swig_i_1))
+	C._wrap_aicp_limit_result_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_148(_swig_i_1))
 }
 
 func Aicp_limiter_take(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4 *LimitTicket, arg5 *LimitResult, arg6 *Error) (_swig_ret int) {
@@ -2317,7 +2330,7 @@ func Aicp_limiter_take(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_limiter_take_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_limiter_take_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	return swig_r
 }
 
@@ -2326,21 +2339,21 @@ func Aicp_limiter_settle(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	C._wrap_aicp_limiter_settle_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_149(_swig_i_2), C.swig_type_150(_swig_i_3))
+	C._wrap_aicp_limiter_settle_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_149(_swig_i_2), C.swig_type_150(_swig_i_3))
 }
 
 func Aicp_limiter_cancel(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limiter_cancel_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_151(_swig_i_2))
+	C._wrap_aicp_limiter_cancel_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_151(_swig_i_2))
 }
 
 func Aicp_limiter_refund(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limiter_refund_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_152(_swig_i_2))
+	C._wrap_aicp_limiter_refund_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_152(_swig_i_2))
 }
 
 func Aicp_limiter_renew(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uint64, arg5 *Error) (_swig_ret int) {
@@ -2350,7 +2363,7 @@ func Aicp_limiter_renew(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uint
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_limiter_renew_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_153(_swig_i_2), C.swig_type_154(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_limiter_renew_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_153(_swig_i_2), C.swig_type_154(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -2363,7 +2376,7 @@ func Aicp_limiter_peek(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
-	swig_r = (int)(C._wrap_aicp_limiter_peek_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_155(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6)))
+	swig_r = (int)(C._wrap_aicp_limiter_peek_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_155(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6)))
 	return swig_r
 }
 
@@ -2373,7 +2386,7 @@ func Aicp_limiter_flush(arg1 *Limiter, arg2 int, arg3 uint64, arg4 *Error) (_swi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limiter_flush_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_type_156(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limiter_flush_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_type_156(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
@@ -2382,7 +2395,7 @@ func Aicp_limiter_stats_get(arg1 *Limiter, arg2 *LimiterStats, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_limiter_stats_get_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_limiter_stats_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -2390,27 +2403,27 @@ func Aicp_limit_headers_format(arg1 *LimitRules, arg2 *LimitResult, arg3 *LimitH
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limit_headers_format_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
+	C._wrap_aicp_limit_headers_format_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
 }
 
 func Aicp_guard_action_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_guard_action_name_capi_66dde1e07a9c6d67(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_guard_action_name_capi_5cea4ae9392fa844(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_category_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_guard_category_name_capi_66dde1e07a9c6d67(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_guard_category_name_capi_5cea4ae9392fa844(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_options_init(arg1 *GuardOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_guard_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_157(_swig_i_1))
+	C._wrap_aicp_guard_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_157(_swig_i_1))
 }
 
 func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfile, arg4 *Error) (_swig_ret int) {
@@ -2419,7 +2432,7 @@ func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_profile_parse_capi_66dde1e07a9c6d67(*(*C.swig_type_158)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_profile_parse_capi_5cea4ae9392fa844(*(*C.swig_type_158)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2429,26 +2442,26 @@ func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfi
 func Aicp_guard_profile_ref(arg1 *GuardProfile) (_swig_ret *GuardProfile) {
 	var swig_r *GuardProfile
 	_swig_i_0 := arg1
-	swig_r = (*GuardProfile)(C._wrap_aicp_guard_profile_ref_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*GuardProfile)(C._wrap_aicp_guard_profile_ref_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_profile_free(arg1 *GuardProfile) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_profile_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_profile_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_profile_name(arg1 *GuardProfile) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_guard_profile_name_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_guard_profile_name_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_profile_version(arg1 *GuardProfile) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_guard_profile_version_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_guard_profile_version_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2457,45 +2470,45 @@ func Aicp_guard_session_new(arg1 *GuardOptions, arg2 **GuardSession, arg3 *Error
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_guard_session_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_guard_session_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_guard_session_free(arg1 *GuardSession) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_session_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_session_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_session_reset(arg1 *GuardSession) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_session_reset_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_session_reset_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_session_count(arg1 *GuardSession) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_guard_session_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_guard_session_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_session_action(arg1 *GuardSession) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_session_action_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_session_action_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_session_risk(arg1 *GuardSession) (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
-	swig_r = (float64)(C._wrap_aicp_guard_session_risk_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (float64)(C._wrap_aicp_guard_session_risk_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_session_match_count(arg1 *GuardSession) (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_aicp_guard_session_match_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_aicp_guard_session_match_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2505,7 +2518,7 @@ func Aicp_guard_restore(arg1 *GuardSession, arg2 string, arg3 *Buf, arg4 *Error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_restore_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_162)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_restore_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_162)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2515,7 +2528,7 @@ func Aicp_guard_restore(arg1 *GuardSession, arg2 string, arg3 *Buf, arg4 *Error)
 func Aicp_guard_scan_options_init(arg1 *GuardScanOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_guard_scan_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_163(_swig_i_1))
+	C._wrap_aicp_guard_scan_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_163(_swig_i_1))
 }
 
 func Aicp_guard_result_new(arg1 *GuardOptions, arg2 **GuardResult, arg3 *Error) (_swig_ret int) {
@@ -2523,13 +2536,13 @@ func Aicp_guard_result_new(arg1 *GuardOptions, arg2 **GuardResult, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_guard_result_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_guard_result_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_guard_result_free(arg1 *GuardResult) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_result_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_result_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_scan(arg1 *GuardProfile, arg2 string, arg3 *GuardScanOptions, arg4 *GuardResult, arg5 *Error) (_swig_ret int) {
@@ -2539,7 +2552,7 @@ func Aicp_guard_scan(arg1 *GuardProfile, arg2 string, arg3 *GuardScanOptions, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_guard_scan_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_164)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_guard_scan_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_164)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2549,14 +2562,14 @@ func Aicp_guard_scan(arg1 *GuardProfile, arg2 string, arg3 *GuardScanOptions, ar
 func Aicp_guard_result_action(arg1 *GuardResult) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_result_action_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_result_action_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_risk(arg1 *GuardResult) (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
-	swig_r = (float64)(C._wrap_aicp_guard_result_risk_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (float64)(C._wrap_aicp_guard_result_risk_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2564,14 +2577,14 @@ func Aicp_guard_result_score(arg1 *GuardResult, arg2 int) (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (float64)(C._wrap_aicp_guard_result_score_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	swig_r = (float64)(C._wrap_aicp_guard_result_score_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_guard_result_finding_count(arg1 *GuardResult) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_guard_result_finding_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_guard_result_finding_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2579,21 +2592,21 @@ func Aicp_guard_result_finding(arg1 *GuardResult, arg2 int64) (_swig_ret *GuardF
 	var swig_r *GuardFinding
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*GuardFinding)(C._wrap_aicp_guard_result_finding_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_166(_swig_i_1)))
+	swig_r = (*GuardFinding)(C._wrap_aicp_guard_result_finding_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_166(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_guard_result_match_count(arg1 *GuardResult) (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_aicp_guard_result_match_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_aicp_guard_result_match_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_rewritten(arg1 *GuardResult) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_result_rewritten_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_result_rewritten_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2601,35 +2614,35 @@ func Aicp_guard_result_text(arg1 *GuardResult, arg2 *uint64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_guard_result_text_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_guard_result_text_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_guard_result_error(arg1 *GuardResult) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_result_error_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_result_error_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_truncated(arg1 *GuardResult) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_result_truncated_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_result_truncated_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_bytes(arg1 *GuardResult) (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_aicp_guard_result_bytes_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_aicp_guard_result_bytes_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_reason(arg1 *GuardResult) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_guard_result_reason_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_guard_result_reason_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2639,13 +2652,13 @@ func Aicp_guard_stream_open(arg1 *GuardProfile, arg2 *GuardScanOptions, arg3 **G
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_stream_open_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_stream_open_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
 func Aicp_guard_stream_free(arg1 *GuardStream) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_stream_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_stream_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_stream_feed(arg1 *GuardStream, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -2653,7 +2666,7 @@ func Aicp_guard_stream_feed(arg1 *GuardStream, arg2 string, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_guard_stream_feed_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_169)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_guard_stream_feed_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_169)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2664,7 +2677,7 @@ func Aicp_guard_stream_finish(arg1 *GuardStream, arg2 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_guard_stream_finish_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_guard_stream_finish_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
@@ -2672,34 +2685,34 @@ func Aicp_guard_stream_released(arg1 *GuardStream, arg2 *uint64) (_swig_ret *byt
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_guard_stream_released_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_guard_stream_released_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_guard_stream_result(arg1 *GuardStream) (_swig_ret *GuardResult) {
 	var swig_r *GuardResult
 	_swig_i_0 := arg1
-	swig_r = (*GuardResult)(C._wrap_aicp_guard_stream_result_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*GuardResult)(C._wrap_aicp_guard_stream_result_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_rule_count() (_swig_ret int64) {
 	var swig_r int64
-	swig_r = (int64)(C._wrap_aicp_guard_rule_count_capi_66dde1e07a9c6d67())
+	swig_r = (int64)(C._wrap_aicp_guard_rule_count_capi_5cea4ae9392fa844())
 	return swig_r
 }
 
 func Aicp_guard_rule_at(arg1 int64) (_swig_ret *GuardRule) {
 	var swig_r *GuardRule
 	_swig_i_0 := arg1
-	swig_r = (*GuardRule)(C._wrap_aicp_guard_rule_at_capi_66dde1e07a9c6d67(C.swig_type_171(_swig_i_0)))
+	swig_r = (*GuardRule)(C._wrap_aicp_guard_rule_at_capi_5cea4ae9392fa844(C.swig_type_171(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_budget_window_options_init(arg1 *BudgetWindowOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_budget_window_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_172(_swig_i_1))
+	C._wrap_aicp_budget_window_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_172(_swig_i_1))
 }
 
 func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **BudgetWindow, arg4 *Error) (_swig_ret int) {
@@ -2708,7 +2721,7 @@ func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **Bud
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_budget_window_parse_capi_66dde1e07a9c6d67(*(*C.swig_type_173)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_budget_window_parse_capi_5cea4ae9392fa844(*(*C.swig_type_173)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2718,13 +2731,13 @@ func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **Bud
 func Aicp_budget_window_ref(arg1 *BudgetWindow) (_swig_ret *BudgetWindow) {
 	var swig_r *BudgetWindow
 	_swig_i_0 := arg1
-	swig_r = (*BudgetWindow)(C._wrap_aicp_budget_window_ref_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*BudgetWindow)(C._wrap_aicp_budget_window_ref_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_budget_window_free(arg1 *BudgetWindow) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_budget_window_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_budget_window_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_budget_window_at(arg1 *BudgetWindow, arg2 int64, arg3 *int64, arg4 *int64, arg5 *Error) (_swig_ret int) {
@@ -2734,14 +2747,14 @@ func Aicp_budget_window_at(arg1 *BudgetWindow, arg2 int64, arg3 *int64, arg4 *in
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_budget_window_at_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_174(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_budget_window_at_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_174(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
 func Aicp_ledger_options_init(arg1 *LedgerOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_175(_swig_i_1))
+	C._wrap_aicp_ledger_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_175(_swig_i_1))
 }
 
 func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Error) (_swig_ret int) {
@@ -2750,7 +2763,7 @@ func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Err
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_open_capi_66dde1e07a9c6d67(*(*C.swig_type_176)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_open_capi_5cea4ae9392fa844(*(*C.swig_type_176)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2759,7 +2772,7 @@ func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Err
 
 func Aicp_ledger_free(arg1 *Ledger) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_ledger_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_ledger_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_ledger_close(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
@@ -2767,14 +2780,14 @@ func Aicp_ledger_close(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_close_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_177(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_close_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_177(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_ledger_account_init(arg1 *LedgerAccount, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_account_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_178(_swig_i_1))
+	C._wrap_aicp_ledger_account_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_178(_swig_i_1))
 }
 
 func Aicp_ledger_account_put(arg1 *Ledger, arg2 string, arg3 *LedgerAccount, arg4 uint64, arg5 *Error) (_swig_ret int) {
@@ -2784,7 +2797,7 @@ func Aicp_ledger_account_put(arg1 *Ledger, arg2 string, arg3 *LedgerAccount, arg
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_put_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_179)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_180(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_put_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_179)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_180(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2798,7 +2811,7 @@ func Aicp_ledger_account_status(arg1 *Ledger, arg2 string, arg3 uint64, arg4 *Le
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_status_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_181)(unsafe.Pointer(&_swig_i_1)), C.swig_type_182(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_status_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_181)(unsafe.Pointer(&_swig_i_1)), C.swig_type_182(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2811,7 +2824,7 @@ func Aicp_ledger_reserve(arg1 *Ledger, arg2 *LedgerRequest, arg3 *LedgerResult, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_reserve_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_reserve_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
@@ -2821,7 +2834,7 @@ func Aicp_ledger_mark_dispatched(arg1 *Ledger, arg2 string, arg3 int64, arg4 *Er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_mark_dispatched_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_183)(unsafe.Pointer(&_swig_i_1)), C.swig_type_184(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_mark_dispatched_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_183)(unsafe.Pointer(&_swig_i_1)), C.swig_type_184(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2834,7 +2847,7 @@ func Aicp_ledger_renew(arg1 *Ledger, arg2 string, arg3 uint64, arg4 *Error) (_sw
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_renew_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_185)(unsafe.Pointer(&_swig_i_1)), C.swig_type_186(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_renew_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_185)(unsafe.Pointer(&_swig_i_1)), C.swig_type_186(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2848,7 +2861,7 @@ func Aicp_ledger_settle(arg1 *Ledger, arg2 string, arg3 int64, arg4 *LedgerSettl
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_settle_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_187)(unsafe.Pointer(&_swig_i_1)), C.swig_type_188(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_settle_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_187)(unsafe.Pointer(&_swig_i_1)), C.swig_type_188(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2860,7 +2873,7 @@ func Aicp_ledger_release(arg1 *Ledger, arg2 string, arg3 *Error) (_swig_ret int)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_release_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_189)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_release_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_189)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2873,7 +2886,73 @@ func Aicp_ledger_adjust(arg1 *Ledger, arg2 string, arg3 *LedgerAdjustment, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_adjust_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_190)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_adjust_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_190)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_ledger_account_list(arg1 *Ledger, arg2 *LedgerQuery, arg3 **LedgerPage, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_ledger_account_list_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	return swig_r
+}
+
+func Aicp_ledger_reservation_list(arg1 *Ledger, arg2 string, arg3 *LedgerQuery, arg4 **LedgerPage, arg5 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	_swig_i_4 := arg5
+	swig_r = (int)(C._wrap_aicp_ledger_reservation_list_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_191)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
+func Aicp_ledger_page_free(arg1 *LedgerPage) {
+	_swig_i_0 := arg1
+	C._wrap_aicp_ledger_page_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+}
+
+func Aicp_ledger_page_count(arg1 *LedgerPage) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_aicp_ledger_page_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Aicp_ledger_page_account(arg1 *LedgerPage, arg2 int64) (_swig_ret *LedgerAccountRow) {
+	var swig_r *LedgerAccountRow
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (*LedgerAccountRow)(C._wrap_aicp_ledger_page_account_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_193(_swig_i_1)))
+	return swig_r
+}
+
+func Aicp_ledger_page_reservation(arg1 *LedgerPage, arg2 int64) (_swig_ret *LedgerReservationRow) {
+	var swig_r *LedgerReservationRow
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (*LedgerReservationRow)(C._wrap_aicp_ledger_page_reservation_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_194(_swig_i_1)))
+	return swig_r
+}
+
+func Aicp_ledger_account_spend(arg1 *Ledger, arg2 string, arg3 int64, arg4 *int64, arg5 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	_swig_i_4 := arg5
+	swig_r = (int)(C._wrap_aicp_ledger_account_spend_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_195)(unsafe.Pointer(&_swig_i_1)), C.swig_type_196(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2885,7 +2964,7 @@ func Aicp_ledger_flush(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_flush_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_191(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_flush_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_197(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -2894,20 +2973,20 @@ func Aicp_ledger_event_next(arg1 *Ledger, arg2 *LedgerEvent, arg3 *Error) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_event_next_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_event_next_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_ledger_metrics_get(arg1 *Ledger, arg2 *LedgerMetrics) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_metrics_get_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
+	C._wrap_aicp_ledger_metrics_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
 }
 
 func Aicp_litellm_options_init(arg1 *LiteLLMOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_litellm_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_192(_swig_i_1))
+	C._wrap_aicp_litellm_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_198(_swig_i_1))
 }
 
 func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **LiteLLM, arg5 *Error) (_swig_ret int) {
@@ -2917,7 +2996,7 @@ func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **Li
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_open_capi_66dde1e07a9c6d67(*(*C.swig_type_193)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_194)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_open_capi_5cea4ae9392fa844(*(*C.swig_type_199)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_200)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2929,26 +3008,26 @@ func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **Li
 
 func Aicp_litellm_free(arg1 *LiteLLM) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_litellm_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_litellm_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_litellm_reply_new(arg1 **LiteLLMReply, arg2 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_litellm_reply_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_litellm_reply_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_litellm_reply_free(arg1 *LiteLLMReply) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_litellm_reply_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_litellm_reply_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_litellm_reply_status(arg1 *LiteLLMReply) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_litellm_reply_status_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_litellm_reply_status_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2956,7 +3035,7 @@ func Aicp_litellm_reply_body(arg1 *LiteLLMReply, arg2 *uint64) (_swig_ret *byte)
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_body_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_body_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
@@ -2964,7 +3043,7 @@ func Aicp_litellm_reply_header(arg1 *LiteLLMReply, arg2 string) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_header_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_195)(unsafe.Pointer(&_swig_i_1))))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_header_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_201)(unsafe.Pointer(&_swig_i_1))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2974,28 +3053,28 @@ func Aicp_litellm_reply_header(arg1 *LiteLLMReply, arg2 string) (_swig_ret *byte
 func Aicp_litellm_reply_message(arg1 *LiteLLMReply) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_message_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_message_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_litellm_reply_type(arg1 *LiteLLMReply) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_type_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_type_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_litellm_reply_code(arg1 *LiteLLMReply) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_code_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_code_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_litellm_reply_param(arg1 *LiteLLMReply) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_param_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_param_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -3004,7 +3083,7 @@ func Aicp_litellm_reply_cost(arg1 *LiteLLMReply, arg2 *int64, arg3 *Error) (_swi
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_reply_cost_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_reply_cost_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3013,7 +3092,7 @@ func Aicp_litellm_reply_usage(arg1 *LiteLLMReply, arg2 *LiteLLMUsage, arg3 *Erro
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_reply_usage_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_reply_usage_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3021,7 +3100,7 @@ func Aicp_litellm_reply_relay(arg1 *LiteLLMReply, arg2 int) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_litellm_reply_relay_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_litellm_reply_relay_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
 	return swig_r
 }
 
@@ -3033,7 +3112,7 @@ func Aicp_litellm_call(arg1 *LiteLLM, arg2 string, arg3 string, arg4 string, arg
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_litellm_call_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_196)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_197)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_198)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_litellm_call_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_202)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_203)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_204)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3051,7 +3130,7 @@ func Aicp_litellm_health(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_health_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_health_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3060,7 +3139,7 @@ func Aicp_litellm_health_details(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_health_details_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_health_details_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3069,7 +3148,7 @@ func Aicp_litellm_liveness(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swi
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_liveness_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_liveness_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3078,7 +3157,7 @@ func Aicp_litellm_backlog(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_backlog_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_backlog_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3087,7 +3166,7 @@ func Aicp_litellm_model_health(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_model_health_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_health_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3096,7 +3175,7 @@ func Aicp_litellm_model_health_latest(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *E
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_model_health_latest_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_health_latest_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3105,7 +3184,7 @@ func Aicp_litellm_models(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_models_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_models_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3114,7 +3193,7 @@ func Aicp_litellm_model_info(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_model_info_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3124,7 +3203,7 @@ func Aicp_litellm_model_get(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_get_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_199)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_205)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3137,7 +3216,7 @@ func Aicp_litellm_model_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_find_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_200)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_206)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3149,7 +3228,7 @@ func Aicp_litellm_model_groups(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_model_groups_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_groups_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3159,7 +3238,7 @@ func Aicp_litellm_model_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_201)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_207)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3172,7 +3251,7 @@ func Aicp_litellm_model_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_update_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_202)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_208)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3186,7 +3265,7 @@ func Aicp_litellm_model_patch(arg1 *LiteLLM, arg2 string, arg3 string, arg4 *Lit
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_model_patch_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_203)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_204)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_patch_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_209)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_210)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3202,7 +3281,7 @@ func Aicp_litellm_model_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_delete_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_205)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3215,7 +3294,7 @@ func Aicp_litellm_model_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_block_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_206)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_block_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_212)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3228,7 +3307,7 @@ func Aicp_litellm_model_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_unblock_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_207)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_unblock_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3241,7 +3320,7 @@ func Aicp_litellm_key_generate(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_generate_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_208)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_generate_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_214)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3254,7 +3333,7 @@ func Aicp_litellm_key_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_info_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_209)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3266,7 +3345,7 @@ func Aicp_litellm_key_list(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swi
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_key_list_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_list_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3276,7 +3355,7 @@ func Aicp_litellm_key_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_find_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_210)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_216)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3289,7 +3368,7 @@ func Aicp_litellm_key_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_update_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3302,7 +3381,7 @@ func Aicp_litellm_key_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_delete_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_212)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_218)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3315,7 +3394,7 @@ func Aicp_litellm_key_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_delete_many_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_delete_many_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_219)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3328,7 +3407,7 @@ func Aicp_litellm_key_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_block_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_214)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_block_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_220)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3341,7 +3420,7 @@ func Aicp_litellm_key_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_unblock_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_unblock_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_221)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3355,7 +3434,7 @@ func Aicp_litellm_key_reset_spend(arg1 *LiteLLM, arg2 string, arg3 string, arg4 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_key_reset_spend_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_216)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_reset_spend_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_222)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3371,7 +3450,7 @@ func Aicp_litellm_team_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_218)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3384,7 +3463,7 @@ func Aicp_litellm_team_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_info_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_219)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3396,7 +3475,7 @@ func Aicp_litellm_team_list(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_team_list_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_list_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3406,7 +3485,7 @@ func Aicp_litellm_team_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_find_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_220)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_226)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3419,7 +3498,7 @@ func Aicp_litellm_team_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_update_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_221)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_227)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3432,7 +3511,7 @@ func Aicp_litellm_team_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_delete_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_222)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_228)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3445,7 +3524,7 @@ func Aicp_litellm_team_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRepl
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_delete_many_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_delete_many_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3458,7 +3537,7 @@ func Aicp_litellm_team_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_block_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_block_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_230)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3471,7 +3550,7 @@ func Aicp_litellm_team_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_unblock_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_unblock_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3484,7 +3563,7 @@ func Aicp_litellm_team_member_add(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_add_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_226)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_add_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3497,7 +3576,7 @@ func Aicp_litellm_team_member_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_update_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_227)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3510,7 +3589,7 @@ func Aicp_litellm_team_member_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_delete_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_228)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_234)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3523,7 +3602,7 @@ func Aicp_litellm_team_model_add(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply,
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_model_add_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_model_add_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3536,7 +3615,7 @@ func Aicp_litellm_team_model_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_model_delete_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_230)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_model_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3549,7 +3628,7 @@ func Aicp_litellm_user_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3562,7 +3641,7 @@ func Aicp_litellm_user_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_find_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3575,7 +3654,7 @@ func Aicp_litellm_user_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_info_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3588,7 +3667,7 @@ func Aicp_litellm_user_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_update_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_234)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3601,7 +3680,7 @@ func Aicp_litellm_user_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_delete_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3614,7 +3693,7 @@ func Aicp_litellm_user_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRepl
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_delete_many_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_delete_many_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_242)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3627,7 +3706,7 @@ func Aicp_litellm_customer_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3639,7 +3718,7 @@ func Aicp_litellm_customer_list(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_customer_list_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_list_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3649,7 +3728,7 @@ func Aicp_litellm_customer_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_info_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3662,7 +3741,7 @@ func Aicp_litellm_customer_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_update_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3675,7 +3754,7 @@ func Aicp_litellm_customer_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_delete_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3688,7 +3767,7 @@ func Aicp_litellm_budget_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3700,7 +3779,7 @@ func Aicp_litellm_budget_list(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_budget_list_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_list_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3710,7 +3789,7 @@ func Aicp_litellm_budget_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_info_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_242)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3723,7 +3802,7 @@ func Aicp_litellm_budget_settings(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_settings_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_settings_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3736,7 +3815,7 @@ func Aicp_litellm_budget_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_update_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3749,7 +3828,7 @@ func Aicp_litellm_budget_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_delete_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_251)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3762,7 +3841,7 @@ func Aicp_litellm_spend_logs(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_logs_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_logs_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3775,7 +3854,7 @@ func Aicp_litellm_spend_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_days_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_days_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3788,7 +3867,7 @@ func Aicp_litellm_spend_keys(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_keys_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_keys_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3801,7 +3880,7 @@ func Aicp_litellm_spend_users(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_users_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_users_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3814,7 +3893,7 @@ func Aicp_litellm_spend_tags(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_tags_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_tags_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3827,7 +3906,7 @@ func Aicp_litellm_spend_calculate(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_calculate_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_251)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_calculate_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_257)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3840,7 +3919,7 @@ func Aicp_litellm_token_count(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_token_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_token_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3852,7 +3931,7 @@ func Aicp_litellm_global_spend(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3862,7 +3941,7 @@ func Aicp_litellm_global_spend_logs(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_logs_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_logs_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3875,7 +3954,7 @@ func Aicp_litellm_global_spend_keys(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_keys_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_keys_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3888,7 +3967,7 @@ func Aicp_litellm_global_spend_models(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMR
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_models_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_models_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_261)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3900,7 +3979,7 @@ func Aicp_litellm_global_spend_teams(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Er
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_teams_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_teams_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3910,7 +3989,7 @@ func Aicp_litellm_global_spend_providers(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_providers_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_providers_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3923,7 +4002,7 @@ func Aicp_litellm_global_spend_tags(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_tags_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_257)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_tags_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_263)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3936,7 +4015,7 @@ func Aicp_litellm_global_activity(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_activity_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_activity_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3949,7 +4028,7 @@ func Aicp_litellm_global_activity_models(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_activity_models_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_activity_models_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3962,7 +4041,7 @@ func Aicp_litellm_activity(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_activity_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_activity_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3975,7 +4054,7 @@ func Aicp_litellm_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_activity_days_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_261)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_activity_days_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_267)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3988,7 +4067,7 @@ func Aicp_litellm_team_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_activity_days_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_activity_days_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4001,7 +4080,7 @@ func Aicp_litellm_customer_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_activity_days_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_263)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_activity_days_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_269)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4013,7 +4092,7 @@ func Aicp_litellm_router_settings(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_router_settings_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_router_settings_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4023,7 +4102,7 @@ func Aicp_litellm_config_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_config_update_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_config_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_270)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4035,7 +4114,7 @@ func Aicp_litellm_config_callbacks(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Erro
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_config_callbacks_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_config_callbacks_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4045,7 +4124,7 @@ func Aicp_litellm_config_list(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_config_list_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_config_list_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_271)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4058,7 +4137,7 @@ func Aicp_litellm_fallback_set(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_set_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_set_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_272)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4071,7 +4150,7 @@ func Aicp_litellm_fallback_get(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_get_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_267)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4084,7 +4163,7 @@ func Aicp_litellm_fallback_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_delete_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_274)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4096,7 +4175,7 @@ func Aicp_litellm_cache_settings(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4106,7 +4185,7 @@ func Aicp_litellm_cache_settings_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_update_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_269)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_275)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4118,7 +4197,7 @@ func Aicp_litellm_cache_ping(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_cache_ping_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_cache_ping_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4127,7 +4206,7 @@ func Aicp_litellm_guardrails(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_guardrails_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_guardrails_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4137,7 +4216,7 @@ func Aicp_litellm_guardrail_apply(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_guardrail_apply_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_270)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_guardrail_apply_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_276)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4150,7 +4229,7 @@ func Aicp_litellm_chat(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Err
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_chat_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_271)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_chat_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_277)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4163,7 +4242,7 @@ func Aicp_litellm_completion(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_completion_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_272)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_completion_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_278)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4176,7 +4255,7 @@ func Aicp_litellm_response(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_response_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_response_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_279)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4189,7 +4268,7 @@ func Aicp_litellm_message(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_message_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_274)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_message_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_280)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4202,7 +4281,7 @@ func Aicp_litellm_embedding(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_embedding_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_275)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_embedding_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_281)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4212,7 +4291,7 @@ func Aicp_litellm_embedding(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 func Aicp_gate_options_init(arg1 *GateOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_gate_options_init_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_276(_swig_i_1))
+	C._wrap_aicp_gate_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_282(_swig_i_1))
 }
 
 func Aicp_bundle_open(arg1 string, arg2 **Bundle, arg3 *Error) (_swig_ret int) {
@@ -4220,7 +4299,7 @@ func Aicp_bundle_open(arg1 string, arg2 **Bundle, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_open_capi_66dde1e07a9c6d67(*(*C.swig_type_277)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_open_capi_5cea4ae9392fa844(*(*C.swig_type_283)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4232,7 +4311,7 @@ func Aicp_bundle_seal(arg1 string, arg2 string, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_seal_capi_66dde1e07a9c6d67(*(*C.swig_type_278)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_279)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_seal_capi_5cea4ae9392fa844(*(*C.swig_type_284)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_285)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4245,19 +4324,19 @@ func Aicp_bundle_seal(arg1 string, arg2 string, arg3 *Error) (_swig_ret int) {
 func Aicp_bundle_ref(arg1 *Bundle) (_swig_ret *Bundle) {
 	var swig_r *Bundle
 	_swig_i_0 := arg1
-	swig_r = (*Bundle)(C._wrap_aicp_bundle_ref_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*Bundle)(C._wrap_aicp_bundle_ref_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_bundle_free(arg1 *Bundle) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_bundle_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_bundle_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_bundle_version(arg1 *Bundle) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_bundle_version_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_bundle_version_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -4266,7 +4345,7 @@ func Aicp_bundle_describe(arg1 *Bundle, arg2 *Buf, arg3 *Error) (_swig_ret int) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_describe_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_describe_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4275,13 +4354,13 @@ func Aicp_gate_open(arg1 *GateOptions, arg2 **Gate, arg3 *Error) (_swig_ret int)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_open_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_open_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_gate_free(arg1 *Gate) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_load(arg1 *Gate, arg2 *Bundle, arg3 *Error) (_swig_ret int) {
@@ -4289,7 +4368,7 @@ func Aicp_gate_load(arg1 *Gate, arg2 *Bundle, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_load_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_load_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4298,7 +4377,7 @@ func Aicp_gate_reload(arg1 *Gate, arg2 *int32, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_reload_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_reload_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4307,7 +4386,7 @@ func Aicp_gate_bundle_version(arg1 *Gate, arg2 *Buf, arg3 *Error) (_swig_ret int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_bundle_version_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_bundle_version_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4316,7 +4395,7 @@ func Aicp_gate_metrics(arg1 *Gate, arg2 *Buf, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_metrics_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_metrics_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4325,7 +4404,7 @@ func Aicp_gate_events(arg1 *Gate, arg2 *Buf, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_events_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_events_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4333,7 +4412,7 @@ func Aicp_gate_flush(arg1 *Gate, arg2 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_gate_flush_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_gate_flush_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
@@ -4342,18 +4421,18 @@ func Aicp_gate_request_new(arg1 *Gate, arg2 **GateRequest, arg3 *Error) (_swig_r
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_new_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_gate_request_free(arg1 *GateRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_request_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_request_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_request_reset(arg1 *GateRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_request_reset_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_request_reset_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_request_set_body(arg1 *GateRequest, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -4361,7 +4440,7 @@ func Aicp_gate_request_set_body(arg1 *GateRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_set_body_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_280)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_body_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_286)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4373,7 +4452,7 @@ func Aicp_gate_request_set_action(arg1 *GateRequest, arg2 int, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_set_action_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_action_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4383,7 +4462,7 @@ func Aicp_gate_request_set(arg1 *GateRequest, arg2 int, arg3 string, arg4 *Error
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_gate_request_set_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), *(*C.swig_type_281)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), *(*C.swig_type_287)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4395,7 +4474,7 @@ func Aicp_gate_request_add_tag(arg1 *GateRequest, arg2 string, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_add_tag_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_282)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_add_tag_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_288)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4409,7 +4488,7 @@ func Aicp_gate_check(arg1 *Gate, arg2 *GateRequest, arg3 uint64, arg4 **GateDeci
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_gate_check_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_283(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_gate_check_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_289(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -4421,7 +4500,7 @@ func Aicp_gate_candidate(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 uint6
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_candidate_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_284)(unsafe.Pointer(&_swig_i_2)), C.swig_type_285(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_candidate_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_290)(unsafe.Pointer(&_swig_i_2)), C.swig_type_291(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4430,69 +4509,69 @@ func Aicp_gate_candidate(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 uint6
 
 func Aicp_gate_decision_free(arg1 *GateDecision) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_decision_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_decision_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_decision_verdict(arg1 *GateDecision) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_gate_decision_verdict_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_verdict_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_http_status(arg1 *GateDecision) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_gate_decision_http_status_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_http_status_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_id(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_id_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_step(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_step_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_step_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_rule(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_rule_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_rule_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_type(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_type_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_type_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_message(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_message_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_message_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_advice(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_advice_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_advice_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_header_count(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_header_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_header_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -4500,7 +4579,7 @@ func Aicp_gate_decision_header_name(arg1 *GateDecision, arg2 int64) (_swig_ret *
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_name_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_287(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_name_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_293(_swig_i_1)))
 	return swig_r
 }
 
@@ -4508,14 +4587,14 @@ func Aicp_gate_decision_header_value(arg1 *GateDecision, arg2 int64) (_swig_ret 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_value_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_type_288(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_value_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_294(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_gate_decision_body_changed(arg1 *GateDecision) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_gate_decision_body_changed_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_body_changed_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -4523,56 +4602,56 @@ func Aicp_gate_decision_body(arg1 *GateDecision, arg2 *uint64) (_swig_ret *byte)
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_body_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_body_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_gate_decision_model(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_model_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_model_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_max_tokens(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_max_tokens_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_max_tokens_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_input_tokens(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_input_tokens_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_input_tokens_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_cost_expected_nano(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_cost_expected_nano_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_cost_expected_nano_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_reserved_nano(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_reserved_nano_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_reserved_nano_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_finding_count(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_finding_count_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_finding_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_risk(arg1 *GateDecision) (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
-	swig_r = (float64)(C._wrap_aicp_gate_decision_risk_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0)))
+	swig_r = (float64)(C._wrap_aicp_gate_decision_risk_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -4580,14 +4659,14 @@ func Aicp_gate_decision_step_ns(arg1 *GateDecision, arg2 int) (_swig_ret uint64)
 	var swig_r uint64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint64)(C._wrap_aicp_gate_decision_step_ns_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	swig_r = (uint64)(C._wrap_aicp_gate_decision_step_ns_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_gate_step_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_step_name_capi_66dde1e07a9c6d67(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_step_name_capi_5cea4ae9392fa844(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
@@ -4596,7 +4675,7 @@ func Aicp_gate_decision_json(arg1 *GateDecision, arg2 *Buf, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_decision_json_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_json_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4608,7 +4687,7 @@ func Aicp_gate_output(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 *Buf, ar
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_output_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_295)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_output_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_301)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4623,7 +4702,7 @@ func Aicp_gate_output_text(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 *Bu
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_output_text_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_296)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_output_text_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_302)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4636,7 +4715,7 @@ func Aicp_gate_stream_open(arg1 *Gate, arg2 *GateDecision, arg3 **GateStream, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_gate_stream_open_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_gate_stream_open_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
@@ -4648,7 +4727,7 @@ func Aicp_gate_stream_feed(arg1 *GateStream, arg2 string, arg3 int, arg4 *Buf, a
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_stream_feed_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_297)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_stream_feed_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_303)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4657,7 +4736,7 @@ func Aicp_gate_stream_feed(arg1 *GateStream, arg2 string, arg3 int, arg4 *Buf, a
 
 func Aicp_gate_stream_free(arg1 *GateStream) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_stream_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_stream_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_decision_served_by(arg1 *GateDecision, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -4665,7 +4744,7 @@ func Aicp_gate_decision_served_by(arg1 *GateDecision, arg2 string, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_decision_served_by_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_298)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_served_by_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_304)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4677,7 +4756,7 @@ func Aicp_gate_renew(arg1 *Gate, arg2 *GateDecision, arg3 *Error) (_swig_ret int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_renew_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_renew_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4689,7 +4768,7 @@ func Aicp_gate_settle(arg1 *Gate, arg2 *GateDecision, arg3 *Usage, arg4 int64, a
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_settle_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_299(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_settle_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_305(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	return swig_r
 }
 
@@ -4698,7 +4777,7 @@ func Aicp_gate_release(arg1 *Gate, arg2 *GateDecision, arg3 *Error) (_swig_ret i
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_release_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_release_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4707,7 +4786,7 @@ func Aicp_rate_store_open(arg1 string, arg2 **RateStore, arg3 *Error) (_swig_ret
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_rate_store_open_capi_66dde1e07a9c6d67(*(*C.swig_type_300)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_rate_store_open_capi_5cea4ae9392fa844(*(*C.swig_type_306)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4716,7 +4795,7 @@ func Aicp_rate_store_open(arg1 string, arg2 **RateStore, arg3 *Error) (_swig_ret
 
 func Aicp_rate_store_free(arg1 *RateStore) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_rate_store_free_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_rate_store_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_rate_store_serve(arg1 *RateStore, arg2 string, arg3 *Buf, arg4 *Error) (_swig_ret int) {
@@ -4725,7 +4804,7 @@ func Aicp_rate_store_serve(arg1 *RateStore, arg2 string, arg3 *Buf, arg4 *Error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_rate_store_serve_capi_66dde1e07a9c6d67(C.swig_voidp(_swig_i_0), *(*C.swig_type_301)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_rate_store_serve_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_307)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}

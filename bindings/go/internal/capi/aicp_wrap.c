@@ -235,7 +235,7 @@ static aicp_status aicp_litellm_call_bare(
 extern "C" {
 #endif
 
-void _wrap_Swig_free_capi_66dde1e07a9c6d67(void *_swig_go_0) {
+void _wrap_Swig_free_capi_5cea4ae9392fa844(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
 
   arg1 = *(void **)&_swig_go_0;
@@ -245,7 +245,7 @@ void _wrap_Swig_free_capi_66dde1e07a9c6d67(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_capi_5cea4ae9392fa844(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -258,7 +258,7 @@ void *_wrap_Swig_malloc_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_aicp_litellm_stream_go_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, aicp_litellm_reply *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_litellm_stream_go_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, aicp_litellm_reply *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -294,7 +294,7 @@ intgo _wrap_aicp_litellm_stream_go_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_
 }
 
 
-long long _wrap_aicp_go_monotonic_ns_capi_66dde1e07a9c6d67() {
+long long _wrap_aicp_go_monotonic_ns_capi_5cea4ae9392fa844() {
   uint64_t result;
   long long _swig_go_result;
 
@@ -305,7 +305,7 @@ long long _wrap_aicp_go_monotonic_ns_capi_66dde1e07a9c6d67() {
 }
 
 
-intgo _wrap_aicp_litellm_call_bare_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_litellm_call_bare_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -344,7 +344,7 @@ intgo _wrap_aicp_litellm_call_bare_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_
 }
 
 
-char *_wrap_aicp_status_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
+char *_wrap_aicp_status_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
   aicp_status arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -359,7 +359,7 @@ char *_wrap_aicp_status_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
 }
 
 
-char *_wrap_aicp_status_text_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
+char *_wrap_aicp_status_text_capi_5cea4ae9392fa844(intgo _swig_go_0) {
   aicp_status arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -374,7 +374,7 @@ char *_wrap_aicp_status_text_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
 }
 
 
-void _wrap_aicp_error_clear_capi_66dde1e07a9c6d67(aicp_error *_swig_go_0) {
+void _wrap_aicp_error_clear_capi_5cea4ae9392fa844(aicp_error *_swig_go_0) {
   aicp_error *arg1 = (aicp_error *) 0 ;
 
   arg1 = *(aicp_error **)&_swig_go_0;
@@ -384,7 +384,7 @@ void _wrap_aicp_error_clear_capi_66dde1e07a9c6d67(aicp_error *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_version_capi_66dde1e07a9c6d67() {
+char *_wrap_aicp_version_capi_5cea4ae9392fa844() {
   char *result = 0 ;
   char *_swig_go_result;
 
@@ -397,7 +397,7 @@ char *_wrap_aicp_version_capi_66dde1e07a9c6d67() {
 }
 
 
-void _wrap_aicp_buf_free_capi_66dde1e07a9c6d67(aicp_buf *_swig_go_0) {
+void _wrap_aicp_buf_free_capi_5cea4ae9392fa844(aicp_buf *_swig_go_0) {
   aicp_buf *arg1 = (aicp_buf *) 0 ;
 
   arg1 = *(aicp_buf **)&_swig_go_0;
@@ -407,7 +407,7 @@ void _wrap_aicp_buf_free_capi_66dde1e07a9c6d67(aicp_buf *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_money_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, long long *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_money_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, long long *_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   int64_t *arg3 = (int64_t *) 0 ;
@@ -428,7 +428,7 @@ intgo _wrap_aicp_money_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, long l
 }
 
 
-long long _wrap_aicp_money_format_capi_66dde1e07a9c6d67(long long _swig_go_0, char *_swig_go_1) {
+long long _wrap_aicp_money_format_capi_5cea4ae9392fa844(long long _swig_go_0, char *_swig_go_1) {
   int64_t arg1 ;
   char *arg2 = (char *) 0 ;
   size_t result;
@@ -447,7 +447,7 @@ long long _wrap_aicp_money_format_capi_66dde1e07a9c6d67(long long _swig_go_0, ch
 }
 
 
-void _wrap_aicp_policy_set_options_init_capi_66dde1e07a9c6d67(aicp_policy_set_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_policy_set_options_init_capi_5cea4ae9392fa844(aicp_policy_set_options *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set_options *arg1 = (aicp_policy_set_options *) 0 ;
   size_t arg2 ;
 
@@ -459,7 +459,7 @@ void _wrap_aicp_policy_set_options_init_capi_66dde1e07a9c6d67(aicp_policy_set_op
 }
 
 
-void _wrap_aicp_policy_entities_options_init_capi_66dde1e07a9c6d67(aicp_policy_entities_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_policy_entities_options_init_capi_5cea4ae9392fa844(aicp_policy_entities_options *_swig_go_0, long long _swig_go_1) {
   aicp_policy_entities_options *arg1 = (aicp_policy_entities_options *) 0 ;
   size_t arg2 ;
 
@@ -471,7 +471,7 @@ void _wrap_aicp_policy_entities_options_init_capi_66dde1e07a9c6d67(aicp_policy_e
 }
 
 
-intgo _wrap_aicp_policy_set_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_policy_set_options *_swig_go_1, aicp_policy_set **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_set_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_policy_set_options *_swig_go_1, aicp_policy_set **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_policy_set_options *arg3 = (aicp_policy_set_options *) 0 ;
@@ -494,7 +494,7 @@ intgo _wrap_aicp_policy_set_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, a
 }
 
 
-intgo _wrap_aicp_policy_set_link_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, _gostring_ _swig_go_1, aicp_policy_set **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_set_link_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, _gostring_ _swig_go_1, aicp_policy_set **_swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -517,7 +517,7 @@ intgo _wrap_aicp_policy_set_link_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go
 }
 
 
-aicp_policy_set *_wrap_aicp_policy_set_ref_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0) {
+aicp_policy_set *_wrap_aicp_policy_set_ref_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   aicp_policy_set *result = 0 ;
   aicp_policy_set *_swig_go_result;
@@ -530,7 +530,7 @@ aicp_policy_set *_wrap_aicp_policy_set_ref_capi_66dde1e07a9c6d67(aicp_policy_set
 }
 
 
-void _wrap_aicp_policy_set_free_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0) {
+void _wrap_aicp_policy_set_free_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
 
   arg1 = *(aicp_policy_set **)&_swig_go_0;
@@ -540,7 +540,7 @@ void _wrap_aicp_policy_set_free_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_
 }
 
 
-long long _wrap_aicp_policy_set_count_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0) {
+long long _wrap_aicp_policy_set_count_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -553,7 +553,7 @@ long long _wrap_aicp_policy_set_count_capi_66dde1e07a9c6d67(aicp_policy_set *_sw
 }
 
 
-long long _wrap_aicp_policy_set_template_count_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0) {
+long long _wrap_aicp_policy_set_template_count_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -566,7 +566,7 @@ long long _wrap_aicp_policy_set_template_count_capi_66dde1e07a9c6d67(aicp_policy
 }
 
 
-char *_wrap_aicp_policy_set_id_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_set_id_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -583,7 +583,7 @@ char *_wrap_aicp_policy_set_id_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0
 }
 
 
-char *_wrap_aicp_policy_set_template_id_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_set_template_id_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -600,7 +600,7 @@ char *_wrap_aicp_policy_set_template_id_capi_66dde1e07a9c6d67(aicp_policy_set *_
 }
 
 
-intgo _wrap_aicp_policy_set_find_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_set_find_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -623,7 +623,7 @@ intgo _wrap_aicp_policy_set_find_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go
 }
 
 
-intgo _wrap_aicp_policy_set_effect_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_set_effect_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -638,7 +638,7 @@ intgo _wrap_aicp_policy_set_effect_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_
 }
 
 
-intgo _wrap_aicp_policy_set_line_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_set_line_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   uint32_t result;
@@ -653,7 +653,7 @@ intgo _wrap_aicp_policy_set_line_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go
 }
 
 
-intgo _wrap_aicp_policy_set_column_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_set_column_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   uint32_t result;
@@ -668,7 +668,7 @@ intgo _wrap_aicp_policy_set_column_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_
 }
 
 
-char *_wrap_aicp_policy_set_annotation_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
+char *_wrap_aicp_policy_set_annotation_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -696,7 +696,7 @@ char *_wrap_aicp_policy_set_annotation_capi_66dde1e07a9c6d67(aicp_policy_set *_s
 }
 
 
-long long _wrap_aicp_policy_set_annotation_count_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+long long _wrap_aicp_policy_set_annotation_count_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   size_t result;
@@ -711,7 +711,7 @@ long long _wrap_aicp_policy_set_annotation_count_capi_66dde1e07a9c6d67(aicp_poli
 }
 
 
-char *_wrap_aicp_policy_set_annotation_key_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
+char *_wrap_aicp_policy_set_annotation_key_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   size_t arg3 ;
@@ -730,7 +730,7 @@ char *_wrap_aicp_policy_set_annotation_key_capi_66dde1e07a9c6d67(aicp_policy_set
 }
 
 
-char *_wrap_aicp_policy_set_annotation_value_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
+char *_wrap_aicp_policy_set_annotation_value_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   size_t arg3 ;
@@ -749,7 +749,7 @@ char *_wrap_aicp_policy_set_annotation_value_capi_66dde1e07a9c6d67(aicp_policy_s
 }
 
 
-intgo _wrap_aicp_policy_entities_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_policy_entities_options *_swig_go_1, aicp_policy_entities **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_entities_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_policy_entities_options *_swig_go_1, aicp_policy_entities **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_policy_entities_options *arg3 = (aicp_policy_entities_options *) 0 ;
@@ -772,7 +772,7 @@ intgo _wrap_aicp_policy_entities_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go
 }
 
 
-aicp_policy_entities *_wrap_aicp_policy_entities_ref_capi_66dde1e07a9c6d67(aicp_policy_entities *_swig_go_0) {
+aicp_policy_entities *_wrap_aicp_policy_entities_ref_capi_5cea4ae9392fa844(aicp_policy_entities *_swig_go_0) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
   aicp_policy_entities *result = 0 ;
   aicp_policy_entities *_swig_go_result;
@@ -785,7 +785,7 @@ aicp_policy_entities *_wrap_aicp_policy_entities_ref_capi_66dde1e07a9c6d67(aicp_
 }
 
 
-void _wrap_aicp_policy_entities_free_capi_66dde1e07a9c6d67(aicp_policy_entities *_swig_go_0) {
+void _wrap_aicp_policy_entities_free_capi_5cea4ae9392fa844(aicp_policy_entities *_swig_go_0) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
 
   arg1 = *(aicp_policy_entities **)&_swig_go_0;
@@ -795,7 +795,7 @@ void _wrap_aicp_policy_entities_free_capi_66dde1e07a9c6d67(aicp_policy_entities 
 }
 
 
-long long _wrap_aicp_policy_entities_count_capi_66dde1e07a9c6d67(aicp_policy_entities *_swig_go_0) {
+long long _wrap_aicp_policy_entities_count_capi_5cea4ae9392fa844(aicp_policy_entities *_swig_go_0) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -808,7 +808,7 @@ long long _wrap_aicp_policy_entities_count_capi_66dde1e07a9c6d67(aicp_policy_ent
 }
 
 
-intgo _wrap_aicp_policy_entities_contains_capi_66dde1e07a9c6d67(aicp_policy_entities *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
+intgo _wrap_aicp_policy_entities_contains_capi_5cea4ae9392fa844(aicp_policy_entities *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -833,7 +833,7 @@ intgo _wrap_aicp_policy_entities_contains_capi_66dde1e07a9c6d67(aicp_policy_enti
 }
 
 
-intgo _wrap_aicp_policy_request_new_capi_66dde1e07a9c6d67(aicp_policy_request **_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_policy_request_new_capi_5cea4ae9392fa844(aicp_policy_request **_swig_go_0, aicp_error *_swig_go_1) {
   aicp_allocator *arg1 = (aicp_allocator *) 0 ;
   aicp_policy_request **arg2 = (aicp_policy_request **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -852,7 +852,7 @@ intgo _wrap_aicp_policy_request_new_capi_66dde1e07a9c6d67(aicp_policy_request **
 }
 
 
-void _wrap_aicp_policy_request_free_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0) {
+void _wrap_aicp_policy_request_free_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
 
   arg1 = *(aicp_policy_request **)&_swig_go_0;
@@ -862,7 +862,7 @@ void _wrap_aicp_policy_request_free_capi_66dde1e07a9c6d67(aicp_policy_request *_
 }
 
 
-void _wrap_aicp_policy_request_reset_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0) {
+void _wrap_aicp_policy_request_reset_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
 
   arg1 = *(aicp_policy_request **)&_swig_go_0;
@@ -872,7 +872,7 @@ void _wrap_aicp_policy_request_reset_capi_66dde1e07a9c6d67(aicp_policy_request *
 }
 
 
-intgo _wrap_aicp_policy_request_set_principal_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_set_principal_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -899,7 +899,7 @@ intgo _wrap_aicp_policy_request_set_principal_capi_66dde1e07a9c6d67(aicp_policy_
 }
 
 
-intgo _wrap_aicp_policy_request_set_action_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_set_action_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -926,7 +926,7 @@ intgo _wrap_aicp_policy_request_set_action_capi_66dde1e07a9c6d67(aicp_policy_req
 }
 
 
-intgo _wrap_aicp_policy_request_set_resource_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_set_resource_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -953,7 +953,7 @@ intgo _wrap_aicp_policy_request_set_resource_capi_66dde1e07a9c6d67(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_set_context_json_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_policy_request_set_context_json_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -974,7 +974,7 @@ intgo _wrap_aicp_policy_request_set_context_json_capi_66dde1e07a9c6d67(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_context_bool_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_bool_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -1002,7 +1002,7 @@ intgo _wrap_aicp_policy_request_context_bool_capi_66dde1e07a9c6d67(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_context_long_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_long_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1030,7 +1030,7 @@ intgo _wrap_aicp_policy_request_context_long_capi_66dde1e07a9c6d67(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_context_string_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_string_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1062,7 +1062,7 @@ intgo _wrap_aicp_policy_request_context_string_capi_66dde1e07a9c6d67(aicp_policy
 }
 
 
-intgo _wrap_aicp_policy_request_context_string_set_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, char **_swig_go_2, long long *_swig_go_3, long long _swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_policy_request_context_string_set_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, char **_swig_go_2, long long *_swig_go_3, long long _swig_go_4, aicp_error *_swig_go_5) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char **arg3 = (char **) 0 ;
@@ -1094,7 +1094,7 @@ intgo _wrap_aicp_policy_request_context_string_set_capi_66dde1e07a9c6d67(aicp_po
 }
 
 
-intgo _wrap_aicp_policy_request_context_entity_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_policy_request_context_entity_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_error *_swig_go_4) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1142,7 +1142,7 @@ intgo _wrap_aicp_policy_request_context_entity_capi_66dde1e07a9c6d67(aicp_policy
 }
 
 
-intgo _wrap_aicp_policy_request_context_ip_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_ip_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1174,7 +1174,7 @@ intgo _wrap_aicp_policy_request_context_ip_capi_66dde1e07a9c6d67(aicp_policy_req
 }
 
 
-intgo _wrap_aicp_policy_request_context_decimal_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_decimal_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1206,7 +1206,7 @@ intgo _wrap_aicp_policy_request_context_decimal_capi_66dde1e07a9c6d67(aicp_polic
 }
 
 
-intgo _wrap_aicp_policy_request_context_datetime_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_datetime_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1234,7 +1234,7 @@ intgo _wrap_aicp_policy_request_context_datetime_capi_66dde1e07a9c6d67(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_context_duration_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_duration_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1262,7 +1262,7 @@ intgo _wrap_aicp_policy_request_context_duration_capi_66dde1e07a9c6d67(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_context_json_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_json_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1294,7 +1294,7 @@ intgo _wrap_aicp_policy_request_context_json_capi_66dde1e07a9c6d67(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_entity_begin_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_begin_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1321,7 +1321,7 @@ intgo _wrap_aicp_policy_request_entity_begin_capi_66dde1e07a9c6d67(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_entity_parent_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_parent_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1348,7 +1348,7 @@ intgo _wrap_aicp_policy_request_entity_parent_capi_66dde1e07a9c6d67(aicp_policy_
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_bool_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_bool_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -1376,7 +1376,7 @@ intgo _wrap_aicp_policy_request_entity_attr_bool_capi_66dde1e07a9c6d67(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_long_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_long_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1404,7 +1404,7 @@ intgo _wrap_aicp_policy_request_entity_attr_long_capi_66dde1e07a9c6d67(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_string_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_string_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1436,7 +1436,7 @@ intgo _wrap_aicp_policy_request_entity_attr_string_capi_66dde1e07a9c6d67(aicp_po
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, char **_swig_go_2, long long *_swig_go_3, long long _swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, char **_swig_go_2, long long *_swig_go_3, long long _swig_go_4, aicp_error *_swig_go_5) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char **arg3 = (char **) 0 ;
@@ -1468,7 +1468,7 @@ intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_66dde1e07a9c6d67(aic
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_entity_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_policy_request_entity_attr_entity_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_error *_swig_go_4) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1516,7 +1516,7 @@ intgo _wrap_aicp_policy_request_entity_attr_entity_capi_66dde1e07a9c6d67(aicp_po
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1544,7 +1544,7 @@ intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_66dde1e07a9c6d67(aicp_
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1576,7 +1576,7 @@ intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_66dde1e07a9c6d67(aicp_p
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_json_capi_66dde1e07a9c6d67(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_json_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1608,7 +1608,7 @@ intgo _wrap_aicp_policy_request_entity_attr_json_capi_66dde1e07a9c6d67(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_authorize_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_go_0, aicp_policy_entities *_swig_go_1, aicp_policy_request *_swig_go_2, intgo _swig_go_3, aicp_policy_response *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_policy_authorize_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, aicp_policy_entities *_swig_go_1, aicp_policy_request *_swig_go_2, intgo _swig_go_3, aicp_policy_response *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   aicp_policy_entities *arg2 = (aicp_policy_entities *) 0 ;
   aicp_policy_request *arg3 = (aicp_policy_request *) 0 ;
@@ -1631,7 +1631,7 @@ intgo _wrap_aicp_policy_authorize_capi_66dde1e07a9c6d67(aicp_policy_set *_swig_g
 }
 
 
-intgo _wrap_aicp_policy_response_new_capi_66dde1e07a9c6d67(aicp_policy_response **_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_policy_response_new_capi_5cea4ae9392fa844(aicp_policy_response **_swig_go_0, aicp_error *_swig_go_1) {
   aicp_allocator *arg1 = (aicp_allocator *) 0 ;
   aicp_policy_response **arg2 = (aicp_policy_response **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -1650,7 +1650,7 @@ intgo _wrap_aicp_policy_response_new_capi_66dde1e07a9c6d67(aicp_policy_response 
 }
 
 
-void _wrap_aicp_policy_response_free_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0) {
+void _wrap_aicp_policy_response_free_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
 
   arg1 = *(aicp_policy_response **)&_swig_go_0;
@@ -1660,7 +1660,7 @@ void _wrap_aicp_policy_response_free_capi_66dde1e07a9c6d67(aicp_policy_response 
 }
 
 
-intgo _wrap_aicp_policy_response_decision_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0) {
+intgo _wrap_aicp_policy_response_decision_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -1673,7 +1673,7 @@ intgo _wrap_aicp_policy_response_decision_capi_66dde1e07a9c6d67(aicp_policy_resp
 }
 
 
-long long _wrap_aicp_policy_response_reason_count_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0) {
+long long _wrap_aicp_policy_response_reason_count_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -1686,7 +1686,7 @@ long long _wrap_aicp_policy_response_reason_count_capi_66dde1e07a9c6d67(aicp_pol
 }
 
 
-char *_wrap_aicp_policy_response_reason_id_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_response_reason_id_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -1703,7 +1703,7 @@ char *_wrap_aicp_policy_response_reason_id_capi_66dde1e07a9c6d67(aicp_policy_res
 }
 
 
-long long _wrap_aicp_policy_response_reason_index_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+long long _wrap_aicp_policy_response_reason_index_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   size_t result;
@@ -1718,7 +1718,7 @@ long long _wrap_aicp_policy_response_reason_index_capi_66dde1e07a9c6d67(aicp_pol
 }
 
 
-long long _wrap_aicp_policy_response_error_count_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0) {
+long long _wrap_aicp_policy_response_error_count_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -1731,7 +1731,7 @@ long long _wrap_aicp_policy_response_error_count_capi_66dde1e07a9c6d67(aicp_poli
 }
 
 
-char *_wrap_aicp_policy_response_error_id_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_response_error_id_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -1748,7 +1748,7 @@ char *_wrap_aicp_policy_response_error_id_capi_66dde1e07a9c6d67(aicp_policy_resp
 }
 
 
-long long _wrap_aicp_policy_response_error_index_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+long long _wrap_aicp_policy_response_error_index_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   size_t result;
@@ -1763,7 +1763,7 @@ long long _wrap_aicp_policy_response_error_index_capi_66dde1e07a9c6d67(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_response_error_kind_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_response_error_kind_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -1778,7 +1778,7 @@ intgo _wrap_aicp_policy_response_error_kind_capi_66dde1e07a9c6d67(aicp_policy_re
 }
 
 
-intgo _wrap_aicp_policy_response_error_status_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_response_error_status_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   aicp_status result;
@@ -1793,7 +1793,7 @@ intgo _wrap_aicp_policy_response_error_status_capi_66dde1e07a9c6d67(aicp_policy_
 }
 
 
-char *_wrap_aicp_policy_response_error_message_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_response_error_message_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -1810,7 +1810,7 @@ char *_wrap_aicp_policy_response_error_message_capi_66dde1e07a9c6d67(aicp_policy
 }
 
 
-intgo _wrap_aicp_policy_response_error_line_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_response_error_line_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   uint32_t result;
@@ -1825,7 +1825,7 @@ intgo _wrap_aicp_policy_response_error_line_capi_66dde1e07a9c6d67(aicp_policy_re
 }
 
 
-intgo _wrap_aicp_policy_response_error_column_capi_66dde1e07a9c6d67(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_response_error_column_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   uint32_t result;
@@ -1840,7 +1840,7 @@ intgo _wrap_aicp_policy_response_error_column_capi_66dde1e07a9c6d67(aicp_policy_
 }
 
 
-char *_wrap_aicp_policy_error_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
+char *_wrap_aicp_policy_error_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -1855,7 +1855,7 @@ char *_wrap_aicp_policy_error_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_aicp_tokenizer_open_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_tokenizer **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_tokenizer_open_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_tokenizer **_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_allocator *arg3 = (aicp_allocator *) 0 ;
@@ -1880,7 +1880,7 @@ intgo _wrap_aicp_tokenizer_open_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aic
 }
 
 
-aicp_tokenizer *_wrap_aicp_tokenizer_ref_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0) {
+aicp_tokenizer *_wrap_aicp_tokenizer_ref_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   aicp_tokenizer *result = 0 ;
   aicp_tokenizer *_swig_go_result;
@@ -1893,7 +1893,7 @@ aicp_tokenizer *_wrap_aicp_tokenizer_ref_capi_66dde1e07a9c6d67(aicp_tokenizer *_
 }
 
 
-void _wrap_aicp_tokenizer_free_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0) {
+void _wrap_aicp_tokenizer_free_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
 
   arg1 = *(aicp_tokenizer **)&_swig_go_0;
@@ -1903,7 +1903,7 @@ void _wrap_aicp_tokenizer_free_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0)
 }
 
 
-char *_wrap_aicp_tokenizer_name_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0) {
+char *_wrap_aicp_tokenizer_name_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -1918,7 +1918,7 @@ char *_wrap_aicp_tokenizer_name_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0
 }
 
 
-intgo _wrap_aicp_tokenizer_vocab_size_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0) {
+intgo _wrap_aicp_tokenizer_vocab_size_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1931,7 +1931,7 @@ intgo _wrap_aicp_tokenizer_vocab_size_capi_66dde1e07a9c6d67(aicp_tokenizer *_swi
 }
 
 
-intgo _wrap_aicp_tokenizer_count_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_tokenizer_count_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1956,7 +1956,7 @@ intgo _wrap_aicp_tokenizer_count_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_
 }
 
 
-intgo _wrap_aicp_tokenizer_encode_into_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_token_ids *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_tokenizer_encode_into_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_token_ids *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1981,7 +1981,7 @@ intgo _wrap_aicp_tokenizer_encode_into_capi_66dde1e07a9c6d67(aicp_tokenizer *_sw
 }
 
 
-intgo _wrap_aicp_tokenizer_encode_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_buf *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_tokenizer_encode_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_buf *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2006,7 +2006,7 @@ intgo _wrap_aicp_tokenizer_encode_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go
 }
 
 
-intgo _wrap_aicp_tokenizer_decode_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0, _goslice_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_tokenizer_decode_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0, _goslice_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   uint32_t *arg2 = (uint32_t *) 0 ;
   size_t arg3 ;
@@ -2029,7 +2029,7 @@ intgo _wrap_aicp_tokenizer_decode_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go
 }
 
 
-intgo _wrap_aicp_tokenizer_truncate_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long *_swig_go_3, long long *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_tokenizer_truncate_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long *_swig_go_3, long long *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2056,7 +2056,7 @@ intgo _wrap_aicp_tokenizer_truncate_capi_66dde1e07a9c6d67(aicp_tokenizer *_swig_
 }
 
 
-char *_wrap_aicp_count_quality_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
+char *_wrap_aicp_count_quality_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2071,7 +2071,7 @@ char *_wrap_aicp_count_quality_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
 }
 
 
-aicp_token_profile *_wrap_aicp_token_profile_find_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0) {
+aicp_token_profile *_wrap_aicp_token_profile_find_capi_5cea4ae9392fa844(_gostring_ _swig_go_0) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_token_profile *result = 0 ;
@@ -2088,7 +2088,7 @@ aicp_token_profile *_wrap_aicp_token_profile_find_capi_66dde1e07a9c6d67(_gostrin
 }
 
 
-char *_wrap_aicp_token_profile_family_capi_66dde1e07a9c6d67(aicp_token_profile *_swig_go_0) {
+char *_wrap_aicp_token_profile_family_capi_5cea4ae9392fa844(aicp_token_profile *_swig_go_0) {
   aicp_token_profile *arg1 = (aicp_token_profile *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2103,7 +2103,7 @@ char *_wrap_aicp_token_profile_family_capi_66dde1e07a9c6d67(aicp_token_profile *
 }
 
 
-char *_wrap_aicp_token_profile_encoding_capi_66dde1e07a9c6d67(aicp_token_profile *_swig_go_0) {
+char *_wrap_aicp_token_profile_encoding_capi_5cea4ae9392fa844(aicp_token_profile *_swig_go_0) {
   aicp_token_profile *arg1 = (aicp_token_profile *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2118,7 +2118,7 @@ char *_wrap_aicp_token_profile_encoding_capi_66dde1e07a9c6d67(aicp_token_profile
 }
 
 
-intgo _wrap_aicp_token_profile_quality_capi_66dde1e07a9c6d67(aicp_token_profile *_swig_go_0) {
+intgo _wrap_aicp_token_profile_quality_capi_5cea4ae9392fa844(aicp_token_profile *_swig_go_0) {
   aicp_token_profile *arg1 = (aicp_token_profile *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -2131,7 +2131,7 @@ intgo _wrap_aicp_token_profile_quality_capi_66dde1e07a9c6d67(aicp_token_profile 
 }
 
 
-intgo _wrap_aicp_cost_request_new_capi_66dde1e07a9c6d67(aicp_cost_request **_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_cost_request_new_capi_5cea4ae9392fa844(aicp_cost_request **_swig_go_0, aicp_error *_swig_go_1) {
   aicp_allocator *arg1 = (aicp_allocator *) 0 ;
   aicp_cost_request **arg2 = (aicp_cost_request **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -2150,7 +2150,7 @@ intgo _wrap_aicp_cost_request_new_capi_66dde1e07a9c6d67(aicp_cost_request **_swi
 }
 
 
-void _wrap_aicp_cost_request_free_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0) {
+void _wrap_aicp_cost_request_free_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
 
   arg1 = *(aicp_cost_request **)&_swig_go_0;
@@ -2160,7 +2160,7 @@ void _wrap_aicp_cost_request_free_capi_66dde1e07a9c6d67(aicp_cost_request *_swig
 }
 
 
-void _wrap_aicp_cost_request_reset_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0) {
+void _wrap_aicp_cost_request_reset_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
 
   arg1 = *(aicp_cost_request **)&_swig_go_0;
@@ -2170,7 +2170,7 @@ void _wrap_aicp_cost_request_reset_capi_66dde1e07a9c6d67(aicp_cost_request *_swi
 }
 
 
-intgo _wrap_aicp_cost_request_parse_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_parse_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2191,7 +2191,7 @@ intgo _wrap_aicp_cost_request_parse_capi_66dde1e07a9c6d67(aicp_cost_request *_sw
 }
 
 
-void _wrap_aicp_cost_request_set_kind_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, intgo _swig_go_1) {
+void _wrap_aicp_cost_request_set_kind_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, intgo _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int32_t arg2 ;
 
@@ -2203,7 +2203,7 @@ void _wrap_aicp_cost_request_set_kind_capi_66dde1e07a9c6d67(aicp_cost_request *_
 }
 
 
-void _wrap_aicp_cost_request_set_model_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1) {
+void _wrap_aicp_cost_request_set_model_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2219,7 +2219,7 @@ void _wrap_aicp_cost_request_set_model_capi_66dde1e07a9c6d67(aicp_cost_request *
 }
 
 
-void _wrap_aicp_cost_request_model_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, char **_swig_go_1, long long *_swig_go_2) {
+void _wrap_aicp_cost_request_model_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, char **_swig_go_1, long long *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char **arg2 = (char **) 0 ;
   size_t *arg3 = (size_t *) 0 ;
@@ -2233,7 +2233,7 @@ void _wrap_aicp_cost_request_model_capi_66dde1e07a9c6d67(aicp_cost_request *_swi
 }
 
 
-intgo _wrap_aicp_cost_request_add_message_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_message_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2254,7 +2254,7 @@ intgo _wrap_aicp_cost_request_add_message_capi_66dde1e07a9c6d67(aicp_cost_reques
 }
 
 
-intgo _wrap_aicp_cost_request_add_name_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_name_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2275,7 +2275,7 @@ intgo _wrap_aicp_cost_request_add_name_capi_66dde1e07a9c6d67(aicp_cost_request *
 }
 
 
-intgo _wrap_aicp_cost_request_add_text_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_text_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2296,7 +2296,7 @@ intgo _wrap_aicp_cost_request_add_text_capi_66dde1e07a9c6d67(aicp_cost_request *
 }
 
 
-intgo _wrap_aicp_cost_request_add_tokens_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_tokens_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int64_t arg2 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -2313,7 +2313,7 @@ intgo _wrap_aicp_cost_request_add_tokens_capi_66dde1e07a9c6d67(aicp_cost_request
 }
 
 
-intgo _wrap_aicp_cost_request_add_image_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, long long _swig_go_1, long long _swig_go_2, intgo _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_cost_request_add_image_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, long long _swig_go_1, long long _swig_go_2, intgo _swig_go_3, aicp_error *_swig_go_4) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int64_t arg2 ;
   int64_t arg3 ;
@@ -2334,7 +2334,7 @@ intgo _wrap_aicp_cost_request_add_image_capi_66dde1e07a9c6d67(aicp_cost_request 
 }
 
 
-intgo _wrap_aicp_cost_request_add_image_url_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_cost_request_add_image_url_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2357,7 +2357,7 @@ intgo _wrap_aicp_cost_request_add_image_url_capi_66dde1e07a9c6d67(aicp_cost_requ
 }
 
 
-intgo _wrap_aicp_cost_request_add_tools_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_tools_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2378,7 +2378,7 @@ intgo _wrap_aicp_cost_request_add_tools_capi_66dde1e07a9c6d67(aicp_cost_request 
 }
 
 
-void _wrap_aicp_cost_request_set_max_tokens_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_cost_request_set_max_tokens_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, long long _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int64_t arg2 ;
 
@@ -2390,7 +2390,7 @@ void _wrap_aicp_cost_request_set_max_tokens_capi_66dde1e07a9c6d67(aicp_cost_requ
 }
 
 
-void _wrap_aicp_cost_request_set_n_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_cost_request_set_n_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, long long _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int64_t arg2 ;
 
@@ -2402,7 +2402,7 @@ void _wrap_aicp_cost_request_set_n_capi_66dde1e07a9c6d67(aicp_cost_request *_swi
 }
 
 
-void _wrap_aicp_cost_request_set_long_cache_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, intgo _swig_go_1) {
+void _wrap_aicp_cost_request_set_long_cache_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, intgo _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int32_t arg2 ;
 
@@ -2414,7 +2414,7 @@ void _wrap_aicp_cost_request_set_long_cache_capi_66dde1e07a9c6d67(aicp_cost_requ
 }
 
 
-intgo _wrap_aicp_cost_request_count_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, aicp_token_profile *_swig_go_1, aicp_token_count *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_cost_request_count_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, aicp_token_profile *_swig_go_1, aicp_token_count *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   aicp_token_profile *arg2 = (aicp_token_profile *) 0 ;
   aicp_token_count *arg3 = (aicp_token_count *) 0 ;
@@ -2433,7 +2433,7 @@ intgo _wrap_aicp_cost_request_count_capi_66dde1e07a9c6d67(aicp_cost_request *_sw
 }
 
 
-void _wrap_aicp_price_table_options_init_capi_66dde1e07a9c6d67(aicp_price_table_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_price_table_options_init_capi_5cea4ae9392fa844(aicp_price_table_options *_swig_go_0, long long _swig_go_1) {
   aicp_price_table_options *arg1 = (aicp_price_table_options *) 0 ;
   size_t arg2 ;
 
@@ -2445,7 +2445,7 @@ void _wrap_aicp_price_table_options_init_capi_66dde1e07a9c6d67(aicp_price_table_
 }
 
 
-intgo _wrap_aicp_price_table_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_price_table_options *_swig_go_1, aicp_price_table **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_price_table_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_price_table_options *_swig_go_1, aicp_price_table **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_price_table_options *arg3 = (aicp_price_table_options *) 0 ;
@@ -2468,7 +2468,7 @@ intgo _wrap_aicp_price_table_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, 
 }
 
 
-aicp_price_table *_wrap_aicp_price_table_ref_capi_66dde1e07a9c6d67(aicp_price_table *_swig_go_0) {
+aicp_price_table *_wrap_aicp_price_table_ref_capi_5cea4ae9392fa844(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   aicp_price_table *result = 0 ;
   aicp_price_table *_swig_go_result;
@@ -2481,7 +2481,7 @@ aicp_price_table *_wrap_aicp_price_table_ref_capi_66dde1e07a9c6d67(aicp_price_ta
 }
 
 
-void _wrap_aicp_price_table_free_capi_66dde1e07a9c6d67(aicp_price_table *_swig_go_0) {
+void _wrap_aicp_price_table_free_capi_5cea4ae9392fa844(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
 
   arg1 = *(aicp_price_table **)&_swig_go_0;
@@ -2491,7 +2491,7 @@ void _wrap_aicp_price_table_free_capi_66dde1e07a9c6d67(aicp_price_table *_swig_g
 }
 
 
-long long _wrap_aicp_price_table_count_capi_66dde1e07a9c6d67(aicp_price_table *_swig_go_0) {
+long long _wrap_aicp_price_table_count_capi_5cea4ae9392fa844(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2504,7 +2504,7 @@ long long _wrap_aicp_price_table_count_capi_66dde1e07a9c6d67(aicp_price_table *_
 }
 
 
-long long _wrap_aicp_price_table_rounded_capi_66dde1e07a9c6d67(aicp_price_table *_swig_go_0) {
+long long _wrap_aicp_price_table_rounded_capi_5cea4ae9392fa844(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2517,7 +2517,7 @@ long long _wrap_aicp_price_table_rounded_capi_66dde1e07a9c6d67(aicp_price_table 
 }
 
 
-char *_wrap_aicp_price_table_version_capi_66dde1e07a9c6d67(aicp_price_table *_swig_go_0) {
+char *_wrap_aicp_price_table_version_capi_5cea4ae9392fa844(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2532,7 +2532,7 @@ char *_wrap_aicp_price_table_version_capi_66dde1e07a9c6d67(aicp_price_table *_sw
 }
 
 
-aicp_price *_wrap_aicp_price_table_at_capi_66dde1e07a9c6d67(aicp_price_table *_swig_go_0, long long _swig_go_1) {
+aicp_price *_wrap_aicp_price_table_at_capi_5cea4ae9392fa844(aicp_price_table *_swig_go_0, long long _swig_go_1) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   size_t arg2 ;
   aicp_price *result = 0 ;
@@ -2547,7 +2547,7 @@ aicp_price *_wrap_aicp_price_table_at_capi_66dde1e07a9c6d67(aicp_price_table *_s
 }
 
 
-intgo _wrap_aicp_price_table_find_capi_66dde1e07a9c6d67(aicp_price_table *_swig_go_0, _gostring_ _swig_go_1, aicp_price **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_price_table_find_capi_5cea4ae9392fa844(aicp_price_table *_swig_go_0, _gostring_ _swig_go_1, aicp_price **_swig_go_2, aicp_error *_swig_go_3) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2570,7 +2570,7 @@ intgo _wrap_aicp_price_table_find_capi_66dde1e07a9c6d67(aicp_price_table *_swig_
 }
 
 
-char *_wrap_aicp_price_key_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_key_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2585,7 +2585,7 @@ char *_wrap_aicp_price_key_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_price_provider_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_provider_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2600,7 +2600,7 @@ char *_wrap_aicp_price_provider_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_price_mode_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_mode_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2615,7 +2615,7 @@ char *_wrap_aicp_price_mode_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_price_version_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_version_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2630,7 +2630,7 @@ char *_wrap_aicp_price_version_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
 }
 
 
-long long _wrap_aicp_price_valid_from_ns_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
+long long _wrap_aicp_price_valid_from_ns_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2643,7 +2643,7 @@ long long _wrap_aicp_price_valid_from_ns_capi_66dde1e07a9c6d67(aicp_price *_swig
 }
 
 
-long long _wrap_aicp_price_max_input_tokens_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
+long long _wrap_aicp_price_max_input_tokens_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2656,7 +2656,7 @@ long long _wrap_aicp_price_max_input_tokens_capi_66dde1e07a9c6d67(aicp_price *_s
 }
 
 
-long long _wrap_aicp_price_max_output_tokens_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
+long long _wrap_aicp_price_max_output_tokens_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2669,7 +2669,7 @@ long long _wrap_aicp_price_max_output_tokens_capi_66dde1e07a9c6d67(aicp_price *_
 }
 
 
-char *_wrap_aicp_price_deprecation_date_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_deprecation_date_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2684,7 +2684,7 @@ char *_wrap_aicp_price_deprecation_date_capi_66dde1e07a9c6d67(aicp_price *_swig_
 }
 
 
-intgo _wrap_aicp_price_known_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
+intgo _wrap_aicp_price_known_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -2697,7 +2697,7 @@ intgo _wrap_aicp_price_known_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_price_get_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_price_get_capi_5cea4ae9392fa844(aicp_price *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2720,7 +2720,7 @@ intgo _wrap_aicp_price_get_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0, _gostri
 }
 
 
-intgo _wrap_aicp_model_list_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_model_list **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_model_list_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_model_list **_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_allocator *arg3 = (aicp_allocator *) 0 ;
@@ -2745,7 +2745,7 @@ intgo _wrap_aicp_model_list_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, a
 }
 
 
-aicp_model_list *_wrap_aicp_model_list_ref_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0) {
+aicp_model_list *_wrap_aicp_model_list_ref_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   aicp_model_list *result = 0 ;
   aicp_model_list *_swig_go_result;
@@ -2758,7 +2758,7 @@ aicp_model_list *_wrap_aicp_model_list_ref_capi_66dde1e07a9c6d67(aicp_model_list
 }
 
 
-void _wrap_aicp_model_list_free_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0) {
+void _wrap_aicp_model_list_free_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
 
   arg1 = *(aicp_model_list **)&_swig_go_0;
@@ -2768,7 +2768,7 @@ void _wrap_aicp_model_list_free_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_
 }
 
 
-long long _wrap_aicp_model_list_count_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0) {
+long long _wrap_aicp_model_list_count_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2781,7 +2781,7 @@ long long _wrap_aicp_model_list_count_capi_66dde1e07a9c6d67(aicp_model_list *_sw
 }
 
 
-intgo _wrap_aicp_model_list_find_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_model_list_find_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2804,7 +2804,7 @@ intgo _wrap_aicp_model_list_find_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go
 }
 
 
-char *_wrap_aicp_model_list_name_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_model_list_name_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0, long long _swig_go_1) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2821,7 +2821,7 @@ char *_wrap_aicp_model_list_name_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go
 }
 
 
-char *_wrap_aicp_model_list_provider_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_model_list_provider_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0, long long _swig_go_1) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2838,7 +2838,7 @@ char *_wrap_aicp_model_list_provider_capi_66dde1e07a9c6d67(aicp_model_list *_swi
 }
 
 
-char *_wrap_aicp_model_list_litellm_model_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_model_list_litellm_model_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0, long long _swig_go_1) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2855,7 +2855,7 @@ char *_wrap_aicp_model_list_litellm_model_capi_66dde1e07a9c6d67(aicp_model_list 
 }
 
 
-char *_wrap_aicp_model_list_price_key_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_model_list_price_key_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0, long long _swig_go_1) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2872,7 +2872,7 @@ char *_wrap_aicp_model_list_price_key_capi_66dde1e07a9c6d67(aicp_model_list *_sw
 }
 
 
-char *_wrap_aicp_model_list_fallback_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
+char *_wrap_aicp_model_list_fallback_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   size_t arg3 ;
@@ -2891,7 +2891,7 @@ char *_wrap_aicp_model_list_fallback_capi_66dde1e07a9c6d67(aicp_model_list *_swi
 }
 
 
-char *_wrap_aicp_model_list_alias_member_capi_66dde1e07a9c6d67(aicp_model_list *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2) {
+char *_wrap_aicp_model_list_alias_member_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2914,7 +2914,7 @@ char *_wrap_aicp_model_list_alias_member_capi_66dde1e07a9c6d67(aicp_model_list *
 }
 
 
-char *_wrap_aicp_cost_part_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
+char *_wrap_aicp_cost_part_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2929,7 +2929,7 @@ char *_wrap_aicp_cost_part_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
 }
 
 
-void _wrap_aicp_cost_options_init_capi_66dde1e07a9c6d67(aicp_cost_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_cost_options_init_capi_5cea4ae9392fa844(aicp_cost_options *_swig_go_0, long long _swig_go_1) {
   aicp_cost_options *arg1 = (aicp_cost_options *) 0 ;
   size_t arg2 ;
 
@@ -2941,7 +2941,7 @@ void _wrap_aicp_cost_options_init_capi_66dde1e07a9c6d67(aicp_cost_options *_swig
 }
 
 
-intgo _wrap_aicp_cost_estimate_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go_0, aicp_price *_swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost_quote *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_cost_estimate_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, aicp_price *_swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost_quote *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   aicp_price *arg2 = (aicp_price *) 0 ;
   aicp_cost_options *arg3 = (aicp_cost_options *) 0 ;
@@ -2962,7 +2962,7 @@ intgo _wrap_aicp_cost_estimate_capi_66dde1e07a9c6d67(aicp_cost_request *_swig_go
 }
 
 
-intgo _wrap_aicp_cost_estimate_body_capi_66dde1e07a9c6d67(aicp_price_table *_swig_go_0, _gostring_ _swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost_quote *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_cost_estimate_body_capi_5cea4ae9392fa844(aicp_price_table *_swig_go_0, _gostring_ _swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost_quote *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2987,7 +2987,7 @@ intgo _wrap_aicp_cost_estimate_body_capi_66dde1e07a9c6d67(aicp_price_table *_swi
 }
 
 
-void _wrap_aicp_usage_init_capi_66dde1e07a9c6d67(aicp_usage *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_usage_init_capi_5cea4ae9392fa844(aicp_usage *_swig_go_0, long long _swig_go_1) {
   aicp_usage *arg1 = (aicp_usage *) 0 ;
   size_t arg2 ;
 
@@ -2999,7 +2999,7 @@ void _wrap_aicp_usage_init_capi_66dde1e07a9c6d67(aicp_usage *_swig_go_0, long lo
 }
 
 
-intgo _wrap_aicp_usage_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_usage *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_usage_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_usage *_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_usage *arg3 = (aicp_usage *) 0 ;
@@ -3020,7 +3020,7 @@ intgo _wrap_aicp_usage_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_u
 }
 
 
-intgo _wrap_aicp_cost_of_usage_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0, aicp_usage *_swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_cost_of_usage_capi_5cea4ae9392fa844(aicp_price *_swig_go_0, aicp_usage *_swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   aicp_usage *arg2 = (aicp_usage *) 0 ;
   aicp_cost_options *arg3 = (aicp_cost_options *) 0 ;
@@ -3041,7 +3041,7 @@ intgo _wrap_aicp_cost_of_usage_capi_66dde1e07a9c6d67(aicp_price *_swig_go_0, aic
 }
 
 
-void _wrap_aicp_limit_rules_options_init_capi_66dde1e07a9c6d67(aicp_limit_rules_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_limit_rules_options_init_capi_5cea4ae9392fa844(aicp_limit_rules_options *_swig_go_0, long long _swig_go_1) {
   aicp_limit_rules_options *arg1 = (aicp_limit_rules_options *) 0 ;
   size_t arg2 ;
 
@@ -3053,7 +3053,7 @@ void _wrap_aicp_limit_rules_options_init_capi_66dde1e07a9c6d67(aicp_limit_rules_
 }
 
 
-intgo _wrap_aicp_limit_rules_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_limit_rules_options *_swig_go_1, aicp_limit_rules **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_limit_rules_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_limit_rules_options *_swig_go_1, aicp_limit_rules **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_limit_rules_options *arg3 = (aicp_limit_rules_options *) 0 ;
@@ -3076,7 +3076,7 @@ intgo _wrap_aicp_limit_rules_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, 
 }
 
 
-aicp_limit_rules *_wrap_aicp_limit_rules_ref_capi_66dde1e07a9c6d67(aicp_limit_rules *_swig_go_0) {
+aicp_limit_rules *_wrap_aicp_limit_rules_ref_capi_5cea4ae9392fa844(aicp_limit_rules *_swig_go_0) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   aicp_limit_rules *result = 0 ;
   aicp_limit_rules *_swig_go_result;
@@ -3089,7 +3089,7 @@ aicp_limit_rules *_wrap_aicp_limit_rules_ref_capi_66dde1e07a9c6d67(aicp_limit_ru
 }
 
 
-void _wrap_aicp_limit_rules_free_capi_66dde1e07a9c6d67(aicp_limit_rules *_swig_go_0) {
+void _wrap_aicp_limit_rules_free_capi_5cea4ae9392fa844(aicp_limit_rules *_swig_go_0) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
 
   arg1 = *(aicp_limit_rules **)&_swig_go_0;
@@ -3099,7 +3099,7 @@ void _wrap_aicp_limit_rules_free_capi_66dde1e07a9c6d67(aicp_limit_rules *_swig_g
 }
 
 
-long long _wrap_aicp_limit_rules_count_capi_66dde1e07a9c6d67(aicp_limit_rules *_swig_go_0) {
+long long _wrap_aicp_limit_rules_count_capi_5cea4ae9392fa844(aicp_limit_rules *_swig_go_0) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3112,7 +3112,7 @@ long long _wrap_aicp_limit_rules_count_capi_66dde1e07a9c6d67(aicp_limit_rules *_
 }
 
 
-char *_wrap_aicp_limit_rules_id_capi_66dde1e07a9c6d67(aicp_limit_rules *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_limit_rules_id_capi_5cea4ae9392fa844(aicp_limit_rules *_swig_go_0, long long _swig_go_1) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -3129,7 +3129,7 @@ char *_wrap_aicp_limit_rules_id_capi_66dde1e07a9c6d67(aicp_limit_rules *_swig_go
 }
 
 
-intgo _wrap_aicp_limit_rules_get_capi_66dde1e07a9c6d67(aicp_limit_rules *_swig_go_0, long long _swig_go_1, aicp_limit_rule_info *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_limit_rules_get_capi_5cea4ae9392fa844(aicp_limit_rules *_swig_go_0, long long _swig_go_1, aicp_limit_rule_info *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   size_t arg2 ;
   aicp_limit_rule_info *arg3 = (aicp_limit_rule_info *) 0 ;
@@ -3148,7 +3148,7 @@ intgo _wrap_aicp_limit_rules_get_capi_66dde1e07a9c6d67(aicp_limit_rules *_swig_g
 }
 
 
-void _wrap_aicp_redis_leases_options_init_capi_66dde1e07a9c6d67(aicp_redis_leases_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_redis_leases_options_init_capi_5cea4ae9392fa844(aicp_redis_leases_options *_swig_go_0, long long _swig_go_1) {
   aicp_redis_leases_options *arg1 = (aicp_redis_leases_options *) 0 ;
   size_t arg2 ;
 
@@ -3160,7 +3160,7 @@ void _wrap_aicp_redis_leases_options_init_capi_66dde1e07a9c6d67(aicp_redis_lease
 }
 
 
-intgo _wrap_aicp_redis_leases_open_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_redis_leases_options *_swig_go_1, aicp_redis_leases **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_redis_leases_open_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_redis_leases_options *_swig_go_1, aicp_redis_leases **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_redis_leases_options *arg3 = (aicp_redis_leases_options *) 0 ;
@@ -3183,7 +3183,7 @@ intgo _wrap_aicp_redis_leases_open_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, 
 }
 
 
-void _wrap_aicp_redis_leases_free_capi_66dde1e07a9c6d67(aicp_redis_leases *_swig_go_0) {
+void _wrap_aicp_redis_leases_free_capi_5cea4ae9392fa844(aicp_redis_leases *_swig_go_0) {
   aicp_redis_leases *arg1 = (aicp_redis_leases *) 0 ;
 
   arg1 = *(aicp_redis_leases **)&_swig_go_0;
@@ -3193,7 +3193,7 @@ void _wrap_aicp_redis_leases_free_capi_66dde1e07a9c6d67(aicp_redis_leases *_swig
 }
 
 
-void _wrap_aicp_redis_leases_source_capi_66dde1e07a9c6d67(aicp_redis_leases *_swig_go_0, aicp_lease_source *_swig_go_1) {
+void _wrap_aicp_redis_leases_source_capi_5cea4ae9392fa844(aicp_redis_leases *_swig_go_0, aicp_lease_source *_swig_go_1) {
   aicp_redis_leases *arg1 = (aicp_redis_leases *) 0 ;
   aicp_lease_source *arg2 = (aicp_lease_source *) 0 ;
 
@@ -3205,7 +3205,7 @@ void _wrap_aicp_redis_leases_source_capi_66dde1e07a9c6d67(aicp_redis_leases *_sw
 }
 
 
-void _wrap_aicp_limiter_options_init_capi_66dde1e07a9c6d67(aicp_limiter_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_limiter_options_init_capi_5cea4ae9392fa844(aicp_limiter_options *_swig_go_0, long long _swig_go_1) {
   aicp_limiter_options *arg1 = (aicp_limiter_options *) 0 ;
   size_t arg2 ;
 
@@ -3217,7 +3217,7 @@ void _wrap_aicp_limiter_options_init_capi_66dde1e07a9c6d67(aicp_limiter_options 
 }
 
 
-intgo _wrap_aicp_limiter_new_capi_66dde1e07a9c6d67(aicp_limiter_options *_swig_go_0, aicp_limiter **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_limiter_new_capi_5cea4ae9392fa844(aicp_limiter_options *_swig_go_0, aicp_limiter **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_limiter_options *arg1 = (aicp_limiter_options *) 0 ;
   aicp_limiter **arg2 = (aicp_limiter **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -3234,7 +3234,7 @@ intgo _wrap_aicp_limiter_new_capi_66dde1e07a9c6d67(aicp_limiter_options *_swig_g
 }
 
 
-void _wrap_aicp_limiter_free_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0) {
+void _wrap_aicp_limiter_free_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
 
   arg1 = *(aicp_limiter **)&_swig_go_0;
@@ -3244,7 +3244,7 @@ void _wrap_aicp_limiter_free_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0) {
 }
 
 
-void _wrap_aicp_limit_request_init_capi_66dde1e07a9c6d67(aicp_limit_request *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_limit_request_init_capi_5cea4ae9392fa844(aicp_limit_request *_swig_go_0, long long _swig_go_1) {
   aicp_limit_request *arg1 = (aicp_limit_request *) 0 ;
   size_t arg2 ;
 
@@ -3256,7 +3256,7 @@ void _wrap_aicp_limit_request_init_capi_66dde1e07a9c6d67(aicp_limit_request *_sw
 }
 
 
-void _wrap_aicp_limit_result_init_capi_66dde1e07a9c6d67(aicp_limit_result *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_limit_result_init_capi_5cea4ae9392fa844(aicp_limit_result *_swig_go_0, long long _swig_go_1) {
   aicp_limit_result *arg1 = (aicp_limit_result *) 0 ;
   size_t arg2 ;
 
@@ -3268,7 +3268,7 @@ void _wrap_aicp_limit_result_init_capi_66dde1e07a9c6d67(aicp_limit_result *_swig
 }
 
 
-intgo _wrap_aicp_limiter_take_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, aicp_limit_rules *_swig_go_1, aicp_limit_request *_swig_go_2, aicp_limit_ticket *_swig_go_3, aicp_limit_result *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_limiter_take_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, aicp_limit_rules *_swig_go_1, aicp_limit_request *_swig_go_2, aicp_limit_ticket *_swig_go_3, aicp_limit_result *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_rules *arg2 = (aicp_limit_rules *) 0 ;
   aicp_limit_request *arg3 = (aicp_limit_request *) 0 ;
@@ -3291,7 +3291,7 @@ intgo _wrap_aicp_limiter_take_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, ai
 }
 
 
-void _wrap_aicp_limiter_settle_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2, long long _swig_go_3) {
+void _wrap_aicp_limiter_settle_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2, long long _swig_go_3) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_ticket *arg2 = (aicp_limit_ticket *) 0 ;
   uint64_t arg3 ;
@@ -3307,7 +3307,7 @@ void _wrap_aicp_limiter_settle_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, a
 }
 
 
-void _wrap_aicp_limiter_cancel_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2) {
+void _wrap_aicp_limiter_cancel_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_ticket *arg2 = (aicp_limit_ticket *) 0 ;
   uint64_t arg3 ;
@@ -3321,7 +3321,7 @@ void _wrap_aicp_limiter_cancel_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, a
 }
 
 
-void _wrap_aicp_limiter_refund_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2) {
+void _wrap_aicp_limiter_refund_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_ticket *arg2 = (aicp_limit_ticket *) 0 ;
   uint64_t arg3 ;
@@ -3335,7 +3335,7 @@ void _wrap_aicp_limiter_refund_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_limiter_renew_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2, long long _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_limiter_renew_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2, long long _swig_go_3, aicp_error *_swig_go_4) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_ticket *arg2 = (aicp_limit_ticket *) 0 ;
   uint64_t arg3 ;
@@ -3356,7 +3356,7 @@ intgo _wrap_aicp_limiter_renew_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_limiter_peek_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, aicp_limit_rules *_swig_go_1, aicp_limit_request *_swig_go_2, aicp_limit_state *_swig_go_3, long long _swig_go_4, long long *_swig_go_5, aicp_error *_swig_go_6) {
+intgo _wrap_aicp_limiter_peek_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, aicp_limit_rules *_swig_go_1, aicp_limit_request *_swig_go_2, aicp_limit_state *_swig_go_3, long long _swig_go_4, long long *_swig_go_5, aicp_error *_swig_go_6) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_rules *arg2 = (aicp_limit_rules *) 0 ;
   aicp_limit_request *arg3 = (aicp_limit_request *) 0 ;
@@ -3381,7 +3381,7 @@ intgo _wrap_aicp_limiter_peek_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, ai
 }
 
 
-intgo _wrap_aicp_limiter_flush_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, intgo _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_limiter_flush_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, intgo _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   int32_t arg2 ;
   uint64_t arg3 ;
@@ -3400,7 +3400,7 @@ intgo _wrap_aicp_limiter_flush_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, i
 }
 
 
-intgo _wrap_aicp_limiter_stats_get_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_0, aicp_limiter_stats *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_limiter_stats_get_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, aicp_limiter_stats *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limiter_stats *arg2 = (aicp_limiter_stats *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -3417,7 +3417,7 @@ intgo _wrap_aicp_limiter_stats_get_capi_66dde1e07a9c6d67(aicp_limiter *_swig_go_
 }
 
 
-void _wrap_aicp_limit_headers_format_capi_66dde1e07a9c6d67(aicp_limit_rules *_swig_go_0, aicp_limit_result *_swig_go_1, aicp_limit_headers *_swig_go_2) {
+void _wrap_aicp_limit_headers_format_capi_5cea4ae9392fa844(aicp_limit_rules *_swig_go_0, aicp_limit_result *_swig_go_1, aicp_limit_headers *_swig_go_2) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   aicp_limit_result *arg2 = (aicp_limit_result *) 0 ;
   aicp_limit_headers *arg3 = (aicp_limit_headers *) 0 ;
@@ -3431,7 +3431,7 @@ void _wrap_aicp_limit_headers_format_capi_66dde1e07a9c6d67(aicp_limit_rules *_sw
 }
 
 
-char *_wrap_aicp_guard_action_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
+char *_wrap_aicp_guard_action_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -3446,7 +3446,7 @@ char *_wrap_aicp_guard_action_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
 }
 
 
-char *_wrap_aicp_guard_category_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
+char *_wrap_aicp_guard_category_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -3461,7 +3461,7 @@ char *_wrap_aicp_guard_category_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
 }
 
 
-void _wrap_aicp_guard_options_init_capi_66dde1e07a9c6d67(aicp_guard_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_guard_options_init_capi_5cea4ae9392fa844(aicp_guard_options *_swig_go_0, long long _swig_go_1) {
   aicp_guard_options *arg1 = (aicp_guard_options *) 0 ;
   size_t arg2 ;
 
@@ -3473,7 +3473,7 @@ void _wrap_aicp_guard_options_init_capi_66dde1e07a9c6d67(aicp_guard_options *_sw
 }
 
 
-intgo _wrap_aicp_guard_profile_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_guard_options *_swig_go_1, aicp_guard_profile **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_guard_profile_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_guard_options *_swig_go_1, aicp_guard_profile **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_guard_options *arg3 = (aicp_guard_options *) 0 ;
@@ -3496,7 +3496,7 @@ intgo _wrap_aicp_guard_profile_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0
 }
 
 
-aicp_guard_profile *_wrap_aicp_guard_profile_ref_capi_66dde1e07a9c6d67(aicp_guard_profile *_swig_go_0) {
+aicp_guard_profile *_wrap_aicp_guard_profile_ref_capi_5cea4ae9392fa844(aicp_guard_profile *_swig_go_0) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   aicp_guard_profile *result = 0 ;
   aicp_guard_profile *_swig_go_result;
@@ -3509,7 +3509,7 @@ aicp_guard_profile *_wrap_aicp_guard_profile_ref_capi_66dde1e07a9c6d67(aicp_guar
 }
 
 
-void _wrap_aicp_guard_profile_free_capi_66dde1e07a9c6d67(aicp_guard_profile *_swig_go_0) {
+void _wrap_aicp_guard_profile_free_capi_5cea4ae9392fa844(aicp_guard_profile *_swig_go_0) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
 
   arg1 = *(aicp_guard_profile **)&_swig_go_0;
@@ -3519,7 +3519,7 @@ void _wrap_aicp_guard_profile_free_capi_66dde1e07a9c6d67(aicp_guard_profile *_sw
 }
 
 
-char *_wrap_aicp_guard_profile_name_capi_66dde1e07a9c6d67(aicp_guard_profile *_swig_go_0) {
+char *_wrap_aicp_guard_profile_name_capi_5cea4ae9392fa844(aicp_guard_profile *_swig_go_0) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -3534,7 +3534,7 @@ char *_wrap_aicp_guard_profile_name_capi_66dde1e07a9c6d67(aicp_guard_profile *_s
 }
 
 
-long long _wrap_aicp_guard_profile_version_capi_66dde1e07a9c6d67(aicp_guard_profile *_swig_go_0) {
+long long _wrap_aicp_guard_profile_version_capi_5cea4ae9392fa844(aicp_guard_profile *_swig_go_0) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3547,7 +3547,7 @@ long long _wrap_aicp_guard_profile_version_capi_66dde1e07a9c6d67(aicp_guard_prof
 }
 
 
-intgo _wrap_aicp_guard_session_new_capi_66dde1e07a9c6d67(aicp_guard_options *_swig_go_0, aicp_guard_session **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_guard_session_new_capi_5cea4ae9392fa844(aicp_guard_options *_swig_go_0, aicp_guard_session **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_guard_options *arg1 = (aicp_guard_options *) 0 ;
   aicp_guard_session **arg2 = (aicp_guard_session **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -3564,7 +3564,7 @@ intgo _wrap_aicp_guard_session_new_capi_66dde1e07a9c6d67(aicp_guard_options *_sw
 }
 
 
-void _wrap_aicp_guard_session_free_capi_66dde1e07a9c6d67(aicp_guard_session *_swig_go_0) {
+void _wrap_aicp_guard_session_free_capi_5cea4ae9392fa844(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
 
   arg1 = *(aicp_guard_session **)&_swig_go_0;
@@ -3574,7 +3574,7 @@ void _wrap_aicp_guard_session_free_capi_66dde1e07a9c6d67(aicp_guard_session *_sw
 }
 
 
-void _wrap_aicp_guard_session_reset_capi_66dde1e07a9c6d67(aicp_guard_session *_swig_go_0) {
+void _wrap_aicp_guard_session_reset_capi_5cea4ae9392fa844(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
 
   arg1 = *(aicp_guard_session **)&_swig_go_0;
@@ -3584,7 +3584,7 @@ void _wrap_aicp_guard_session_reset_capi_66dde1e07a9c6d67(aicp_guard_session *_s
 }
 
 
-long long _wrap_aicp_guard_session_count_capi_66dde1e07a9c6d67(aicp_guard_session *_swig_go_0) {
+long long _wrap_aicp_guard_session_count_capi_5cea4ae9392fa844(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3597,7 +3597,7 @@ long long _wrap_aicp_guard_session_count_capi_66dde1e07a9c6d67(aicp_guard_sessio
 }
 
 
-intgo _wrap_aicp_guard_session_action_capi_66dde1e07a9c6d67(aicp_guard_session *_swig_go_0) {
+intgo _wrap_aicp_guard_session_action_capi_5cea4ae9392fa844(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -3610,7 +3610,7 @@ intgo _wrap_aicp_guard_session_action_capi_66dde1e07a9c6d67(aicp_guard_session *
 }
 
 
-double _wrap_aicp_guard_session_risk_capi_66dde1e07a9c6d67(aicp_guard_session *_swig_go_0) {
+double _wrap_aicp_guard_session_risk_capi_5cea4ae9392fa844(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   double result;
   double _swig_go_result;
@@ -3623,7 +3623,7 @@ double _wrap_aicp_guard_session_risk_capi_66dde1e07a9c6d67(aicp_guard_session *_
 }
 
 
-long long _wrap_aicp_guard_session_match_count_capi_66dde1e07a9c6d67(aicp_guard_session *_swig_go_0) {
+long long _wrap_aicp_guard_session_match_count_capi_5cea4ae9392fa844(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -3636,7 +3636,7 @@ long long _wrap_aicp_guard_session_match_count_capi_66dde1e07a9c6d67(aicp_guard_
 }
 
 
-intgo _wrap_aicp_guard_restore_capi_66dde1e07a9c6d67(aicp_guard_session *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_guard_restore_capi_5cea4ae9392fa844(aicp_guard_session *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -3659,7 +3659,7 @@ intgo _wrap_aicp_guard_restore_capi_66dde1e07a9c6d67(aicp_guard_session *_swig_g
 }
 
 
-void _wrap_aicp_guard_scan_options_init_capi_66dde1e07a9c6d67(aicp_guard_scan_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_guard_scan_options_init_capi_5cea4ae9392fa844(aicp_guard_scan_options *_swig_go_0, long long _swig_go_1) {
   aicp_guard_scan_options *arg1 = (aicp_guard_scan_options *) 0 ;
   size_t arg2 ;
 
@@ -3671,7 +3671,7 @@ void _wrap_aicp_guard_scan_options_init_capi_66dde1e07a9c6d67(aicp_guard_scan_op
 }
 
 
-intgo _wrap_aicp_guard_result_new_capi_66dde1e07a9c6d67(aicp_guard_options *_swig_go_0, aicp_guard_result **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_guard_result_new_capi_5cea4ae9392fa844(aicp_guard_options *_swig_go_0, aicp_guard_result **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_guard_options *arg1 = (aicp_guard_options *) 0 ;
   aicp_guard_result **arg2 = (aicp_guard_result **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -3688,7 +3688,7 @@ intgo _wrap_aicp_guard_result_new_capi_66dde1e07a9c6d67(aicp_guard_options *_swi
 }
 
 
-void _wrap_aicp_guard_result_free_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
+void _wrap_aicp_guard_result_free_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
 
   arg1 = *(aicp_guard_result **)&_swig_go_0;
@@ -3698,7 +3698,7 @@ void _wrap_aicp_guard_result_free_capi_66dde1e07a9c6d67(aicp_guard_result *_swig
 }
 
 
-intgo _wrap_aicp_guard_scan_capi_66dde1e07a9c6d67(aicp_guard_profile *_swig_go_0, _gostring_ _swig_go_1, aicp_guard_scan_options *_swig_go_2, aicp_guard_result *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_guard_scan_capi_5cea4ae9392fa844(aicp_guard_profile *_swig_go_0, _gostring_ _swig_go_1, aicp_guard_scan_options *_swig_go_2, aicp_guard_result *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -3723,7 +3723,7 @@ intgo _wrap_aicp_guard_scan_capi_66dde1e07a9c6d67(aicp_guard_profile *_swig_go_0
 }
 
 
-intgo _wrap_aicp_guard_result_action_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
+intgo _wrap_aicp_guard_result_action_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -3736,7 +3736,7 @@ intgo _wrap_aicp_guard_result_action_capi_66dde1e07a9c6d67(aicp_guard_result *_s
 }
 
 
-double _wrap_aicp_guard_result_risk_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
+double _wrap_aicp_guard_result_risk_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   double result;
   double _swig_go_result;
@@ -3749,7 +3749,7 @@ double _wrap_aicp_guard_result_risk_capi_66dde1e07a9c6d67(aicp_guard_result *_sw
 }
 
 
-double _wrap_aicp_guard_result_score_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0, intgo _swig_go_1) {
+double _wrap_aicp_guard_result_score_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0, intgo _swig_go_1) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   int32_t arg2 ;
   double result;
@@ -3764,7 +3764,7 @@ double _wrap_aicp_guard_result_score_capi_66dde1e07a9c6d67(aicp_guard_result *_s
 }
 
 
-long long _wrap_aicp_guard_result_finding_count_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
+long long _wrap_aicp_guard_result_finding_count_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3777,7 +3777,7 @@ long long _wrap_aicp_guard_result_finding_count_capi_66dde1e07a9c6d67(aicp_guard
 }
 
 
-aicp_guard_finding *_wrap_aicp_guard_result_finding_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0, long long _swig_go_1) {
+aicp_guard_finding *_wrap_aicp_guard_result_finding_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0, long long _swig_go_1) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   size_t arg2 ;
   aicp_guard_finding *result = 0 ;
@@ -3792,7 +3792,7 @@ aicp_guard_finding *_wrap_aicp_guard_result_finding_capi_66dde1e07a9c6d67(aicp_g
 }
 
 
-long long _wrap_aicp_guard_result_match_count_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
+long long _wrap_aicp_guard_result_match_count_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -3805,7 +3805,7 @@ long long _wrap_aicp_guard_result_match_count_capi_66dde1e07a9c6d67(aicp_guard_r
 }
 
 
-intgo _wrap_aicp_guard_result_rewritten_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
+intgo _wrap_aicp_guard_result_rewritten_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -3818,7 +3818,7 @@ intgo _wrap_aicp_guard_result_rewritten_capi_66dde1e07a9c6d67(aicp_guard_result 
 }
 
 
-char *_wrap_aicp_guard_result_text_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0, long long *_swig_go_1) {
+char *_wrap_aicp_guard_result_text_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0, long long *_swig_go_1) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   size_t *arg2 = (size_t *) 0 ;
   char *result = 0 ;
@@ -3835,7 +3835,7 @@ char *_wrap_aicp_guard_result_text_capi_66dde1e07a9c6d67(aicp_guard_result *_swi
 }
 
 
-intgo _wrap_aicp_guard_result_error_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
+intgo _wrap_aicp_guard_result_error_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   aicp_status result;
   intgo _swig_go_result;
@@ -3848,7 +3848,7 @@ intgo _wrap_aicp_guard_result_error_capi_66dde1e07a9c6d67(aicp_guard_result *_sw
 }
 
 
-intgo _wrap_aicp_guard_result_truncated_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
+intgo _wrap_aicp_guard_result_truncated_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -3861,7 +3861,7 @@ intgo _wrap_aicp_guard_result_truncated_capi_66dde1e07a9c6d67(aicp_guard_result 
 }
 
 
-long long _wrap_aicp_guard_result_bytes_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
+long long _wrap_aicp_guard_result_bytes_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -3874,7 +3874,7 @@ long long _wrap_aicp_guard_result_bytes_capi_66dde1e07a9c6d67(aicp_guard_result 
 }
 
 
-char *_wrap_aicp_guard_result_reason_capi_66dde1e07a9c6d67(aicp_guard_result *_swig_go_0) {
+char *_wrap_aicp_guard_result_reason_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -3889,7 +3889,7 @@ char *_wrap_aicp_guard_result_reason_capi_66dde1e07a9c6d67(aicp_guard_result *_s
 }
 
 
-intgo _wrap_aicp_guard_stream_open_capi_66dde1e07a9c6d67(aicp_guard_profile *_swig_go_0, aicp_guard_scan_options *_swig_go_1, aicp_guard_stream **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_guard_stream_open_capi_5cea4ae9392fa844(aicp_guard_profile *_swig_go_0, aicp_guard_scan_options *_swig_go_1, aicp_guard_stream **_swig_go_2, aicp_error *_swig_go_3) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   aicp_guard_scan_options *arg2 = (aicp_guard_scan_options *) 0 ;
   aicp_guard_stream **arg3 = (aicp_guard_stream **) 0 ;
@@ -3908,7 +3908,7 @@ intgo _wrap_aicp_guard_stream_open_capi_66dde1e07a9c6d67(aicp_guard_profile *_sw
 }
 
 
-void _wrap_aicp_guard_stream_free_capi_66dde1e07a9c6d67(aicp_guard_stream *_swig_go_0) {
+void _wrap_aicp_guard_stream_free_capi_5cea4ae9392fa844(aicp_guard_stream *_swig_go_0) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
 
   arg1 = *(aicp_guard_stream **)&_swig_go_0;
@@ -3918,7 +3918,7 @@ void _wrap_aicp_guard_stream_free_capi_66dde1e07a9c6d67(aicp_guard_stream *_swig
 }
 
 
-intgo _wrap_aicp_guard_stream_feed_capi_66dde1e07a9c6d67(aicp_guard_stream *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_guard_stream_feed_capi_5cea4ae9392fa844(aicp_guard_stream *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -3939,7 +3939,7 @@ intgo _wrap_aicp_guard_stream_feed_capi_66dde1e07a9c6d67(aicp_guard_stream *_swi
 }
 
 
-intgo _wrap_aicp_guard_stream_finish_capi_66dde1e07a9c6d67(aicp_guard_stream *_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_guard_stream_finish_capi_5cea4ae9392fa844(aicp_guard_stream *_swig_go_0, aicp_error *_swig_go_1) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
   aicp_error *arg2 = (aicp_error *) 0 ;
   aicp_status result;
@@ -3954,7 +3954,7 @@ intgo _wrap_aicp_guard_stream_finish_capi_66dde1e07a9c6d67(aicp_guard_stream *_s
 }
 
 
-char *_wrap_aicp_guard_stream_released_capi_66dde1e07a9c6d67(aicp_guard_stream *_swig_go_0, long long *_swig_go_1) {
+char *_wrap_aicp_guard_stream_released_capi_5cea4ae9392fa844(aicp_guard_stream *_swig_go_0, long long *_swig_go_1) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
   size_t *arg2 = (size_t *) 0 ;
   char *result = 0 ;
@@ -3971,7 +3971,7 @@ char *_wrap_aicp_guard_stream_released_capi_66dde1e07a9c6d67(aicp_guard_stream *
 }
 
 
-aicp_guard_result *_wrap_aicp_guard_stream_result_capi_66dde1e07a9c6d67(aicp_guard_stream *_swig_go_0) {
+aicp_guard_result *_wrap_aicp_guard_stream_result_capi_5cea4ae9392fa844(aicp_guard_stream *_swig_go_0) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
   aicp_guard_result *result = 0 ;
   aicp_guard_result *_swig_go_result;
@@ -3984,7 +3984,7 @@ aicp_guard_result *_wrap_aicp_guard_stream_result_capi_66dde1e07a9c6d67(aicp_gua
 }
 
 
-long long _wrap_aicp_guard_rule_count_capi_66dde1e07a9c6d67() {
+long long _wrap_aicp_guard_rule_count_capi_5cea4ae9392fa844() {
   size_t result;
   long long _swig_go_result;
 
@@ -3995,7 +3995,7 @@ long long _wrap_aicp_guard_rule_count_capi_66dde1e07a9c6d67() {
 }
 
 
-aicp_guard_rule *_wrap_aicp_guard_rule_at_capi_66dde1e07a9c6d67(long long _swig_go_0) {
+aicp_guard_rule *_wrap_aicp_guard_rule_at_capi_5cea4ae9392fa844(long long _swig_go_0) {
   size_t arg1 ;
   aicp_guard_rule *result = 0 ;
   aicp_guard_rule *_swig_go_result;
@@ -4008,7 +4008,7 @@ aicp_guard_rule *_wrap_aicp_guard_rule_at_capi_66dde1e07a9c6d67(long long _swig_
 }
 
 
-void _wrap_aicp_budget_window_options_init_capi_66dde1e07a9c6d67(aicp_budget_window_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_budget_window_options_init_capi_5cea4ae9392fa844(aicp_budget_window_options *_swig_go_0, long long _swig_go_1) {
   aicp_budget_window_options *arg1 = (aicp_budget_window_options *) 0 ;
   size_t arg2 ;
 
@@ -4020,7 +4020,7 @@ void _wrap_aicp_budget_window_options_init_capi_66dde1e07a9c6d67(aicp_budget_win
 }
 
 
-intgo _wrap_aicp_budget_window_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_budget_window_options *_swig_go_1, aicp_budget_window **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_budget_window_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_budget_window_options *_swig_go_1, aicp_budget_window **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_budget_window_options *arg3 = (aicp_budget_window_options *) 0 ;
@@ -4043,7 +4043,7 @@ intgo _wrap_aicp_budget_window_parse_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0
 }
 
 
-aicp_budget_window *_wrap_aicp_budget_window_ref_capi_66dde1e07a9c6d67(aicp_budget_window *_swig_go_0) {
+aicp_budget_window *_wrap_aicp_budget_window_ref_capi_5cea4ae9392fa844(aicp_budget_window *_swig_go_0) {
   aicp_budget_window *arg1 = (aicp_budget_window *) 0 ;
   aicp_budget_window *result = 0 ;
   aicp_budget_window *_swig_go_result;
@@ -4056,7 +4056,7 @@ aicp_budget_window *_wrap_aicp_budget_window_ref_capi_66dde1e07a9c6d67(aicp_budg
 }
 
 
-void _wrap_aicp_budget_window_free_capi_66dde1e07a9c6d67(aicp_budget_window *_swig_go_0) {
+void _wrap_aicp_budget_window_free_capi_5cea4ae9392fa844(aicp_budget_window *_swig_go_0) {
   aicp_budget_window *arg1 = (aicp_budget_window *) 0 ;
 
   arg1 = *(aicp_budget_window **)&_swig_go_0;
@@ -4066,7 +4066,7 @@ void _wrap_aicp_budget_window_free_capi_66dde1e07a9c6d67(aicp_budget_window *_sw
 }
 
 
-intgo _wrap_aicp_budget_window_at_capi_66dde1e07a9c6d67(aicp_budget_window *_swig_go_0, long long _swig_go_1, long long *_swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_budget_window_at_capi_5cea4ae9392fa844(aicp_budget_window *_swig_go_0, long long _swig_go_1, long long *_swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_budget_window *arg1 = (aicp_budget_window *) 0 ;
   int64_t arg2 ;
   int64_t *arg3 = (int64_t *) 0 ;
@@ -4087,7 +4087,7 @@ intgo _wrap_aicp_budget_window_at_capi_66dde1e07a9c6d67(aicp_budget_window *_swi
 }
 
 
-void _wrap_aicp_ledger_options_init_capi_66dde1e07a9c6d67(aicp_ledger_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_ledger_options_init_capi_5cea4ae9392fa844(aicp_ledger_options *_swig_go_0, long long _swig_go_1) {
   aicp_ledger_options *arg1 = (aicp_ledger_options *) 0 ;
   size_t arg2 ;
 
@@ -4099,7 +4099,7 @@ void _wrap_aicp_ledger_options_init_capi_66dde1e07a9c6d67(aicp_ledger_options *_
 }
 
 
-intgo _wrap_aicp_ledger_open_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_ledger_options *_swig_go_1, aicp_ledger **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_open_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_ledger_options *_swig_go_1, aicp_ledger **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_ledger_options *arg3 = (aicp_ledger_options *) 0 ;
@@ -4122,7 +4122,7 @@ intgo _wrap_aicp_ledger_open_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_l
 }
 
 
-void _wrap_aicp_ledger_free_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0) {
+void _wrap_aicp_ledger_free_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
 
   arg1 = *(aicp_ledger **)&_swig_go_0;
@@ -4132,7 +4132,7 @@ void _wrap_aicp_ledger_free_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_ledger_close_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_ledger_close_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   uint64_t arg2 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4149,7 +4149,7 @@ intgo _wrap_aicp_ledger_close_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, lon
 }
 
 
-void _wrap_aicp_ledger_account_init_capi_66dde1e07a9c6d67(aicp_ledger_account *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_ledger_account_init_capi_5cea4ae9392fa844(aicp_ledger_account *_swig_go_0, long long _swig_go_1) {
   aicp_ledger_account *arg1 = (aicp_ledger_account *) 0 ;
   size_t arg2 ;
 
@@ -4161,7 +4161,7 @@ void _wrap_aicp_ledger_account_init_capi_66dde1e07a9c6d67(aicp_ledger_account *_
 }
 
 
-intgo _wrap_aicp_ledger_account_put_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_account *_swig_go_2, long long _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_ledger_account_put_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_account *_swig_go_2, long long _swig_go_3, aicp_error *_swig_go_4) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4186,7 +4186,7 @@ intgo _wrap_aicp_ledger_account_put_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_
 }
 
 
-intgo _wrap_aicp_ledger_account_status_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_ledger_status *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_ledger_account_status_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_ledger_status *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4211,7 +4211,7 @@ intgo _wrap_aicp_ledger_account_status_capi_66dde1e07a9c6d67(aicp_ledger *_swig_
 }
 
 
-intgo _wrap_aicp_ledger_reserve_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, aicp_ledger_request *_swig_go_1, aicp_ledger_result *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_reserve_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, aicp_ledger_request *_swig_go_1, aicp_ledger_result *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   aicp_ledger_request *arg2 = (aicp_ledger_request *) 0 ;
   aicp_ledger_result *arg3 = (aicp_ledger_result *) 0 ;
@@ -4230,7 +4230,7 @@ intgo _wrap_aicp_ledger_reserve_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_ledger_mark_dispatched_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_mark_dispatched_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4253,7 +4253,7 @@ intgo _wrap_aicp_ledger_mark_dispatched_capi_66dde1e07a9c6d67(aicp_ledger *_swig
 }
 
 
-intgo _wrap_aicp_ledger_renew_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_renew_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4276,7 +4276,7 @@ intgo _wrap_aicp_ledger_renew_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, _go
 }
 
 
-intgo _wrap_aicp_ledger_settle_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_ledger_settlement *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_ledger_settle_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_ledger_settlement *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4301,7 +4301,7 @@ intgo _wrap_aicp_ledger_settle_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, _g
 }
 
 
-intgo _wrap_aicp_ledger_release_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_ledger_release_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4322,7 +4322,7 @@ intgo _wrap_aicp_ledger_release_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, _
 }
 
 
-intgo _wrap_aicp_ledger_adjust_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_adjustment *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_adjust_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_adjustment *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4345,7 +4345,129 @@ intgo _wrap_aicp_ledger_adjust_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, _g
 }
 
 
-intgo _wrap_aicp_ledger_flush_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_ledger_account_list_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, aicp_ledger_query *_swig_go_1, aicp_ledger_page **_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_ledger *arg1 = (aicp_ledger *) 0 ;
+  aicp_ledger_query *arg2 = (aicp_ledger_query *) 0 ;
+  aicp_ledger_page **arg3 = (aicp_ledger_page **) 0 ;
+  aicp_error *arg4 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_ledger **)&_swig_go_0;
+  arg2 = *(aicp_ledger_query **)&_swig_go_1;
+  arg3 = *(aicp_ledger_page ***)&_swig_go_2;
+  arg4 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_ledger_account_list(arg1,(struct aicp_ledger_query const *)arg2,arg3,arg4);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_ledger_reservation_list_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_query *_swig_go_2, aicp_ledger_page **_swig_go_3, aicp_error *_swig_go_4) {
+  aicp_ledger *arg1 = (aicp_ledger *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_ledger_query *arg4 = (aicp_ledger_query *) 0 ;
+  aicp_ledger_page **arg5 = (aicp_ledger_page **) 0 ;
+  aicp_error *arg6 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_ledger **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_ledger_query **)&_swig_go_2;
+  arg5 = *(aicp_ledger_page ***)&_swig_go_3;
+  arg6 = *(aicp_error **)&_swig_go_4;
+
+  result = (aicp_status)aicp_ledger_reservation_list(arg1,(char const *)arg2,arg3,(struct aicp_ledger_query const *)arg4,arg5,arg6);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+void _wrap_aicp_ledger_page_free_capi_5cea4ae9392fa844(aicp_ledger_page *_swig_go_0) {
+  aicp_ledger_page *arg1 = (aicp_ledger_page *) 0 ;
+
+  arg1 = *(aicp_ledger_page **)&_swig_go_0;
+
+  aicp_ledger_page_free(arg1);
+
+}
+
+
+long long _wrap_aicp_ledger_page_count_capi_5cea4ae9392fa844(aicp_ledger_page *_swig_go_0) {
+  aicp_ledger_page *arg1 = (aicp_ledger_page *) 0 ;
+  size_t result;
+  long long _swig_go_result;
+
+  arg1 = *(aicp_ledger_page **)&_swig_go_0;
+
+  result = aicp_ledger_page_count((struct aicp_ledger_page const *)arg1);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+aicp_ledger_account_row *_wrap_aicp_ledger_page_account_capi_5cea4ae9392fa844(aicp_ledger_page *_swig_go_0, long long _swig_go_1) {
+  aicp_ledger_page *arg1 = (aicp_ledger_page *) 0 ;
+  size_t arg2 ;
+  aicp_ledger_account_row *result = 0 ;
+  aicp_ledger_account_row *_swig_go_result;
+
+  arg1 = *(aicp_ledger_page **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  result = (aicp_ledger_account_row *)aicp_ledger_page_account((struct aicp_ledger_page const *)arg1,arg2);
+  *(aicp_ledger_account_row **)&_swig_go_result = (aicp_ledger_account_row *)result;
+  return _swig_go_result;
+}
+
+
+aicp_ledger_reservation_row *_wrap_aicp_ledger_page_reservation_capi_5cea4ae9392fa844(aicp_ledger_page *_swig_go_0, long long _swig_go_1) {
+  aicp_ledger_page *arg1 = (aicp_ledger_page *) 0 ;
+  size_t arg2 ;
+  aicp_ledger_reservation_row *result = 0 ;
+  aicp_ledger_reservation_row *_swig_go_result;
+
+  arg1 = *(aicp_ledger_page **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  result = (aicp_ledger_reservation_row *)aicp_ledger_page_reservation((struct aicp_ledger_page const *)arg1,arg2);
+  *(aicp_ledger_reservation_row **)&_swig_go_result = (aicp_ledger_reservation_row *)result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_ledger_account_spend_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
+  aicp_ledger *arg1 = (aicp_ledger *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  int64_t arg4 ;
+  int64_t *arg5 = (int64_t *) 0 ;
+  aicp_error *arg6 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_ledger **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = (int64_t)_swig_go_2;
+  arg5 = *(int64_t **)&_swig_go_3;
+  arg6 = *(aicp_error **)&_swig_go_4;
+
+  result = (aicp_status)aicp_ledger_account_spend(arg1,(char const *)arg2,arg3,arg4,arg5,arg6);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_ledger_flush_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   uint64_t arg2 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4362,7 +4484,7 @@ intgo _wrap_aicp_ledger_flush_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, lon
 }
 
 
-intgo _wrap_aicp_ledger_event_next_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, aicp_ledger_event *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_ledger_event_next_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, aicp_ledger_event *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   aicp_ledger_event *arg2 = (aicp_ledger_event *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4379,7 +4501,7 @@ intgo _wrap_aicp_ledger_event_next_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0
 }
 
 
-void _wrap_aicp_ledger_metrics_get_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0, aicp_ledger_metrics *_swig_go_1) {
+void _wrap_aicp_ledger_metrics_get_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, aicp_ledger_metrics *_swig_go_1) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   aicp_ledger_metrics *arg2 = (aicp_ledger_metrics *) 0 ;
 
@@ -4391,7 +4513,7 @@ void _wrap_aicp_ledger_metrics_get_capi_66dde1e07a9c6d67(aicp_ledger *_swig_go_0
 }
 
 
-void _wrap_aicp_litellm_options_init_capi_66dde1e07a9c6d67(aicp_litellm_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_litellm_options_init_capi_5cea4ae9392fa844(aicp_litellm_options *_swig_go_0, long long _swig_go_1) {
   aicp_litellm_options *arg1 = (aicp_litellm_options *) 0 ;
   size_t arg2 ;
 
@@ -4403,7 +4525,7 @@ void _wrap_aicp_litellm_options_init_capi_66dde1e07a9c6d67(aicp_litellm_options 
 }
 
 
-intgo _wrap_aicp_litellm_open_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, _gostring_ _swig_go_1, aicp_litellm_options *_swig_go_2, aicp_litellm **_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_litellm_open_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, _gostring_ _swig_go_1, aicp_litellm_options *_swig_go_2, aicp_litellm **_swig_go_3, aicp_error *_swig_go_4) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -4432,7 +4554,7 @@ intgo _wrap_aicp_litellm_open_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, _gost
 }
 
 
-void _wrap_aicp_litellm_free_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0) {
+void _wrap_aicp_litellm_free_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
 
   arg1 = *(aicp_litellm **)&_swig_go_0;
@@ -4442,7 +4564,7 @@ void _wrap_aicp_litellm_free_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_litellm_reply_new_capi_66dde1e07a9c6d67(aicp_litellm_reply **_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_litellm_reply_new_capi_5cea4ae9392fa844(aicp_litellm_reply **_swig_go_0, aicp_error *_swig_go_1) {
   aicp_allocator *arg1 = (aicp_allocator *) 0 ;
   aicp_litellm_reply **arg2 = (aicp_litellm_reply **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4461,7 +4583,7 @@ intgo _wrap_aicp_litellm_reply_new_capi_66dde1e07a9c6d67(aicp_litellm_reply **_s
 }
 
 
-void _wrap_aicp_litellm_reply_free_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0) {
+void _wrap_aicp_litellm_reply_free_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
 
   arg1 = *(aicp_litellm_reply **)&_swig_go_0;
@@ -4471,7 +4593,7 @@ void _wrap_aicp_litellm_reply_free_capi_66dde1e07a9c6d67(aicp_litellm_reply *_sw
 }
 
 
-intgo _wrap_aicp_litellm_reply_status_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0) {
+intgo _wrap_aicp_litellm_reply_status_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -4484,7 +4606,7 @@ intgo _wrap_aicp_litellm_reply_status_capi_66dde1e07a9c6d67(aicp_litellm_reply *
 }
 
 
-char *_wrap_aicp_litellm_reply_body_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0, long long *_swig_go_1) {
+char *_wrap_aicp_litellm_reply_body_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0, long long *_swig_go_1) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   size_t *arg2 = (size_t *) 0 ;
   char *result = 0 ;
@@ -4501,7 +4623,7 @@ char *_wrap_aicp_litellm_reply_body_capi_66dde1e07a9c6d67(aicp_litellm_reply *_s
 }
 
 
-char *_wrap_aicp_litellm_reply_header_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0, _gostring_ _swig_go_1) {
+char *_wrap_aicp_litellm_reply_header_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0, _gostring_ _swig_go_1) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *arg2 = (char *) 0 ;
   char *result = 0 ;
@@ -4527,7 +4649,7 @@ char *_wrap_aicp_litellm_reply_header_capi_66dde1e07a9c6d67(aicp_litellm_reply *
 }
 
 
-char *_wrap_aicp_litellm_reply_message_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0) {
+char *_wrap_aicp_litellm_reply_message_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -4542,7 +4664,7 @@ char *_wrap_aicp_litellm_reply_message_capi_66dde1e07a9c6d67(aicp_litellm_reply 
 }
 
 
-char *_wrap_aicp_litellm_reply_type_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0) {
+char *_wrap_aicp_litellm_reply_type_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -4557,7 +4679,7 @@ char *_wrap_aicp_litellm_reply_type_capi_66dde1e07a9c6d67(aicp_litellm_reply *_s
 }
 
 
-char *_wrap_aicp_litellm_reply_code_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0) {
+char *_wrap_aicp_litellm_reply_code_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -4572,7 +4694,7 @@ char *_wrap_aicp_litellm_reply_code_capi_66dde1e07a9c6d67(aicp_litellm_reply *_s
 }
 
 
-char *_wrap_aicp_litellm_reply_param_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0) {
+char *_wrap_aicp_litellm_reply_param_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -4587,7 +4709,7 @@ char *_wrap_aicp_litellm_reply_param_capi_66dde1e07a9c6d67(aicp_litellm_reply *_
 }
 
 
-intgo _wrap_aicp_litellm_reply_cost_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0, long long *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_reply_cost_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0, long long *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   int64_t *arg2 = (int64_t *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4604,7 +4726,7 @@ intgo _wrap_aicp_litellm_reply_cost_capi_66dde1e07a9c6d67(aicp_litellm_reply *_s
 }
 
 
-intgo _wrap_aicp_litellm_reply_usage_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0, aicp_litellm_usage *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_reply_usage_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0, aicp_litellm_usage *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   aicp_litellm_usage *arg2 = (aicp_litellm_usage *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4621,7 +4743,7 @@ intgo _wrap_aicp_litellm_reply_usage_capi_66dde1e07a9c6d67(aicp_litellm_reply *_
 }
 
 
-intgo _wrap_aicp_litellm_reply_relay_capi_66dde1e07a9c6d67(aicp_litellm_reply *_swig_go_0, intgo _swig_go_1) {
+intgo _wrap_aicp_litellm_reply_relay_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0, intgo _swig_go_1) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   aicp_status arg2 ;
   int32_t result;
@@ -4636,7 +4758,7 @@ intgo _wrap_aicp_litellm_reply_relay_capi_66dde1e07a9c6d67(aicp_litellm_reply *_
 }
 
 
-intgo _wrap_aicp_litellm_call_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_litellm_reply *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_litellm_call_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_litellm_reply *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4681,7 +4803,7 @@ intgo _wrap_aicp_litellm_call_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _g
 }
 
 
-intgo _wrap_aicp_litellm_health_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_health_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4698,7 +4820,7 @@ intgo _wrap_aicp_litellm_health_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, 
 }
 
 
-intgo _wrap_aicp_litellm_health_details_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_health_details_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4715,7 +4837,7 @@ intgo _wrap_aicp_litellm_health_details_capi_66dde1e07a9c6d67(aicp_litellm *_swi
 }
 
 
-intgo _wrap_aicp_litellm_liveness_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_liveness_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4732,7 +4854,7 @@ intgo _wrap_aicp_litellm_liveness_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_backlog_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_backlog_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4749,7 +4871,7 @@ intgo _wrap_aicp_litellm_backlog_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0,
 }
 
 
-intgo _wrap_aicp_litellm_model_health_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_model_health_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4766,7 +4888,7 @@ intgo _wrap_aicp_litellm_model_health_capi_66dde1e07a9c6d67(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_model_health_latest_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_model_health_latest_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4783,7 +4905,7 @@ intgo _wrap_aicp_litellm_model_health_latest_capi_66dde1e07a9c6d67(aicp_litellm 
 }
 
 
-intgo _wrap_aicp_litellm_models_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_models_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4800,7 +4922,7 @@ intgo _wrap_aicp_litellm_models_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, 
 }
 
 
-intgo _wrap_aicp_litellm_model_info_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_model_info_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4817,7 +4939,7 @@ intgo _wrap_aicp_litellm_model_info_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_model_get_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_get_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4840,7 +4962,7 @@ intgo _wrap_aicp_litellm_model_get_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_model_find_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_find_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4863,7 +4985,7 @@ intgo _wrap_aicp_litellm_model_find_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_model_groups_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_model_groups_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4880,7 +5002,7 @@ intgo _wrap_aicp_litellm_model_groups_capi_66dde1e07a9c6d67(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_model_new_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_new_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4903,7 +5025,7 @@ intgo _wrap_aicp_litellm_model_new_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_model_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4926,7 +5048,7 @@ intgo _wrap_aicp_litellm_model_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_model_patch_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_litellm_model_patch_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4955,7 +5077,7 @@ intgo _wrap_aicp_litellm_model_patch_capi_66dde1e07a9c6d67(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_model_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4978,7 +5100,7 @@ intgo _wrap_aicp_litellm_model_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_model_block_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_block_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5001,7 +5123,7 @@ intgo _wrap_aicp_litellm_model_block_capi_66dde1e07a9c6d67(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_model_unblock_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_unblock_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5024,7 +5146,7 @@ intgo _wrap_aicp_litellm_model_unblock_capi_66dde1e07a9c6d67(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_key_generate_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_generate_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5047,7 +5169,7 @@ intgo _wrap_aicp_litellm_key_generate_capi_66dde1e07a9c6d67(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_key_info_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_info_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5070,7 +5192,7 @@ intgo _wrap_aicp_litellm_key_info_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_key_list_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_key_list_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5087,7 +5209,7 @@ intgo _wrap_aicp_litellm_key_list_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_key_find_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_find_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5110,7 +5232,7 @@ intgo _wrap_aicp_litellm_key_find_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_key_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5133,7 +5255,7 @@ intgo _wrap_aicp_litellm_key_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_key_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5156,7 +5278,7 @@ intgo _wrap_aicp_litellm_key_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_key_delete_many_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_delete_many_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5179,7 +5301,7 @@ intgo _wrap_aicp_litellm_key_delete_many_capi_66dde1e07a9c6d67(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_key_block_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_block_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5202,7 +5324,7 @@ intgo _wrap_aicp_litellm_key_block_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_key_unblock_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_unblock_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5225,7 +5347,7 @@ intgo _wrap_aicp_litellm_key_unblock_capi_66dde1e07a9c6d67(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_key_reset_spend_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_litellm_key_reset_spend_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5254,7 +5376,7 @@ intgo _wrap_aicp_litellm_key_reset_spend_capi_66dde1e07a9c6d67(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_team_new_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_new_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5277,7 +5399,7 @@ intgo _wrap_aicp_litellm_team_new_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_team_info_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_info_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5300,7 +5422,7 @@ intgo _wrap_aicp_litellm_team_info_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_team_list_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_team_list_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5317,7 +5439,7 @@ intgo _wrap_aicp_litellm_team_list_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_team_find_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_find_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5340,7 +5462,7 @@ intgo _wrap_aicp_litellm_team_find_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_team_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5363,7 +5485,7 @@ intgo _wrap_aicp_litellm_team_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_team_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5386,7 +5508,7 @@ intgo _wrap_aicp_litellm_team_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_team_delete_many_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_delete_many_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5409,7 +5531,7 @@ intgo _wrap_aicp_litellm_team_delete_many_capi_66dde1e07a9c6d67(aicp_litellm *_s
 }
 
 
-intgo _wrap_aicp_litellm_team_block_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_block_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5432,7 +5554,7 @@ intgo _wrap_aicp_litellm_team_block_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_team_unblock_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_unblock_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5455,7 +5577,7 @@ intgo _wrap_aicp_litellm_team_unblock_capi_66dde1e07a9c6d67(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_team_member_add_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_member_add_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5478,7 +5600,7 @@ intgo _wrap_aicp_litellm_team_member_add_capi_66dde1e07a9c6d67(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_team_member_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_member_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5501,7 +5623,7 @@ intgo _wrap_aicp_litellm_team_member_update_capi_66dde1e07a9c6d67(aicp_litellm *
 }
 
 
-intgo _wrap_aicp_litellm_team_member_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_member_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5524,7 +5646,7 @@ intgo _wrap_aicp_litellm_team_member_delete_capi_66dde1e07a9c6d67(aicp_litellm *
 }
 
 
-intgo _wrap_aicp_litellm_team_model_add_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_model_add_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5547,7 +5669,7 @@ intgo _wrap_aicp_litellm_team_model_add_capi_66dde1e07a9c6d67(aicp_litellm *_swi
 }
 
 
-intgo _wrap_aicp_litellm_team_model_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_model_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5570,7 +5692,7 @@ intgo _wrap_aicp_litellm_team_model_delete_capi_66dde1e07a9c6d67(aicp_litellm *_
 }
 
 
-intgo _wrap_aicp_litellm_user_new_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_user_new_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5593,7 +5715,7 @@ intgo _wrap_aicp_litellm_user_new_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_user_find_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_user_find_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5616,7 +5738,7 @@ intgo _wrap_aicp_litellm_user_find_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_user_info_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_user_info_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5639,7 +5761,7 @@ intgo _wrap_aicp_litellm_user_info_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_user_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_user_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5662,7 +5784,7 @@ intgo _wrap_aicp_litellm_user_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_user_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_user_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5685,7 +5807,7 @@ intgo _wrap_aicp_litellm_user_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_user_delete_many_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_user_delete_many_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5708,7 +5830,7 @@ intgo _wrap_aicp_litellm_user_delete_many_capi_66dde1e07a9c6d67(aicp_litellm *_s
 }
 
 
-intgo _wrap_aicp_litellm_customer_new_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_customer_new_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5731,7 +5853,7 @@ intgo _wrap_aicp_litellm_customer_new_capi_66dde1e07a9c6d67(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_customer_list_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_customer_list_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5748,7 +5870,7 @@ intgo _wrap_aicp_litellm_customer_list_capi_66dde1e07a9c6d67(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_customer_info_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_customer_info_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5771,7 +5893,7 @@ intgo _wrap_aicp_litellm_customer_info_capi_66dde1e07a9c6d67(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_customer_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_customer_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5794,7 +5916,7 @@ intgo _wrap_aicp_litellm_customer_update_capi_66dde1e07a9c6d67(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_customer_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_customer_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5817,7 +5939,7 @@ intgo _wrap_aicp_litellm_customer_delete_capi_66dde1e07a9c6d67(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_budget_new_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_budget_new_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5840,7 +5962,7 @@ intgo _wrap_aicp_litellm_budget_new_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_budget_list_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_budget_list_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5857,7 +5979,7 @@ intgo _wrap_aicp_litellm_budget_list_capi_66dde1e07a9c6d67(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_budget_info_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_budget_info_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5880,7 +6002,7 @@ intgo _wrap_aicp_litellm_budget_info_capi_66dde1e07a9c6d67(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_budget_settings_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_budget_settings_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5903,7 +6025,7 @@ intgo _wrap_aicp_litellm_budget_settings_capi_66dde1e07a9c6d67(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_budget_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_budget_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5926,7 +6048,7 @@ intgo _wrap_aicp_litellm_budget_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_budget_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_budget_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5949,7 +6071,7 @@ intgo _wrap_aicp_litellm_budget_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_spend_logs_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_spend_logs_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5972,7 +6094,7 @@ intgo _wrap_aicp_litellm_spend_logs_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_spend_days_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_spend_days_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5995,7 +6117,7 @@ intgo _wrap_aicp_litellm_spend_days_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_spend_keys_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_spend_keys_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6018,7 +6140,7 @@ intgo _wrap_aicp_litellm_spend_keys_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_spend_users_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_spend_users_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6041,7 +6163,7 @@ intgo _wrap_aicp_litellm_spend_users_capi_66dde1e07a9c6d67(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_spend_tags_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_spend_tags_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6064,7 +6186,7 @@ intgo _wrap_aicp_litellm_spend_tags_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_spend_calculate_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_spend_calculate_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6087,7 +6209,7 @@ intgo _wrap_aicp_litellm_spend_calculate_capi_66dde1e07a9c6d67(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_token_count_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_token_count_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6110,7 +6232,7 @@ intgo _wrap_aicp_litellm_token_count_capi_66dde1e07a9c6d67(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_global_spend_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6127,7 +6249,7 @@ intgo _wrap_aicp_litellm_global_spend_capi_66dde1e07a9c6d67(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_logs_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_spend_logs_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6150,7 +6272,7 @@ intgo _wrap_aicp_litellm_global_spend_logs_capi_66dde1e07a9c6d67(aicp_litellm *_
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_keys_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_spend_keys_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6173,7 +6295,7 @@ intgo _wrap_aicp_litellm_global_spend_keys_capi_66dde1e07a9c6d67(aicp_litellm *_
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_models_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_spend_models_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6196,7 +6318,7 @@ intgo _wrap_aicp_litellm_global_spend_models_capi_66dde1e07a9c6d67(aicp_litellm 
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_teams_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_global_spend_teams_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6213,7 +6335,7 @@ intgo _wrap_aicp_litellm_global_spend_teams_capi_66dde1e07a9c6d67(aicp_litellm *
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_providers_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_spend_providers_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6236,7 +6358,7 @@ intgo _wrap_aicp_litellm_global_spend_providers_capi_66dde1e07a9c6d67(aicp_litel
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_tags_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_spend_tags_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6259,7 +6381,7 @@ intgo _wrap_aicp_litellm_global_spend_tags_capi_66dde1e07a9c6d67(aicp_litellm *_
 }
 
 
-intgo _wrap_aicp_litellm_global_activity_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_activity_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6282,7 +6404,7 @@ intgo _wrap_aicp_litellm_global_activity_capi_66dde1e07a9c6d67(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_global_activity_models_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_activity_models_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6305,7 +6427,7 @@ intgo _wrap_aicp_litellm_global_activity_models_capi_66dde1e07a9c6d67(aicp_litel
 }
 
 
-intgo _wrap_aicp_litellm_activity_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_activity_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6328,7 +6450,7 @@ intgo _wrap_aicp_litellm_activity_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_activity_days_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_activity_days_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6351,7 +6473,7 @@ intgo _wrap_aicp_litellm_activity_days_capi_66dde1e07a9c6d67(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_team_activity_days_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_activity_days_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6374,7 +6496,7 @@ intgo _wrap_aicp_litellm_team_activity_days_capi_66dde1e07a9c6d67(aicp_litellm *
 }
 
 
-intgo _wrap_aicp_litellm_customer_activity_days_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_customer_activity_days_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6397,7 +6519,7 @@ intgo _wrap_aicp_litellm_customer_activity_days_capi_66dde1e07a9c6d67(aicp_litel
 }
 
 
-intgo _wrap_aicp_litellm_router_settings_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_router_settings_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6414,7 +6536,7 @@ intgo _wrap_aicp_litellm_router_settings_capi_66dde1e07a9c6d67(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_config_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_config_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6437,7 +6559,7 @@ intgo _wrap_aicp_litellm_config_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_config_callbacks_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_config_callbacks_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6454,7 +6576,7 @@ intgo _wrap_aicp_litellm_config_callbacks_capi_66dde1e07a9c6d67(aicp_litellm *_s
 }
 
 
-intgo _wrap_aicp_litellm_config_list_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_config_list_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6477,7 +6599,7 @@ intgo _wrap_aicp_litellm_config_list_capi_66dde1e07a9c6d67(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_fallback_set_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_fallback_set_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6500,7 +6622,7 @@ intgo _wrap_aicp_litellm_fallback_set_capi_66dde1e07a9c6d67(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_fallback_get_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_fallback_get_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6523,7 +6645,7 @@ intgo _wrap_aicp_litellm_fallback_get_capi_66dde1e07a9c6d67(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_fallback_delete_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_fallback_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6546,7 +6668,7 @@ intgo _wrap_aicp_litellm_fallback_delete_capi_66dde1e07a9c6d67(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_cache_settings_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_cache_settings_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6563,7 +6685,7 @@ intgo _wrap_aicp_litellm_cache_settings_capi_66dde1e07a9c6d67(aicp_litellm *_swi
 }
 
 
-intgo _wrap_aicp_litellm_cache_settings_update_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_cache_settings_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6586,7 +6708,7 @@ intgo _wrap_aicp_litellm_cache_settings_update_capi_66dde1e07a9c6d67(aicp_litell
 }
 
 
-intgo _wrap_aicp_litellm_cache_ping_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_cache_ping_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6603,7 +6725,7 @@ intgo _wrap_aicp_litellm_cache_ping_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_guardrails_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_guardrails_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6620,7 +6742,7 @@ intgo _wrap_aicp_litellm_guardrails_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_guardrail_apply_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_guardrail_apply_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6643,7 +6765,7 @@ intgo _wrap_aicp_litellm_guardrail_apply_capi_66dde1e07a9c6d67(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_chat_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_chat_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6666,7 +6788,7 @@ intgo _wrap_aicp_litellm_chat_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _g
 }
 
 
-intgo _wrap_aicp_litellm_completion_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_completion_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6689,7 +6811,7 @@ intgo _wrap_aicp_litellm_completion_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_response_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_response_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6712,7 +6834,7 @@ intgo _wrap_aicp_litellm_response_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_message_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_message_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6735,7 +6857,7 @@ intgo _wrap_aicp_litellm_message_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0,
 }
 
 
-intgo _wrap_aicp_litellm_embedding_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_embedding_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6758,7 +6880,7 @@ intgo _wrap_aicp_litellm_embedding_capi_66dde1e07a9c6d67(aicp_litellm *_swig_go_
 }
 
 
-void _wrap_aicp_gate_options_init_capi_66dde1e07a9c6d67(aicp_gate_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_gate_options_init_capi_5cea4ae9392fa844(aicp_gate_options *_swig_go_0, long long _swig_go_1) {
   aicp_gate_options *arg1 = (aicp_gate_options *) 0 ;
   size_t arg2 ;
 
@@ -6770,7 +6892,7 @@ void _wrap_aicp_gate_options_init_capi_66dde1e07a9c6d67(aicp_gate_options *_swig
 }
 
 
-intgo _wrap_aicp_bundle_open_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_bundle **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_bundle_open_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_bundle **_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   aicp_allocator *arg2 = (aicp_allocator *) 0 ;
   aicp_bundle **arg3 = (aicp_bundle **) 0 ;
@@ -6800,7 +6922,7 @@ intgo _wrap_aicp_bundle_open_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_b
 }
 
 
-intgo _wrap_aicp_bundle_seal_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_bundle_seal_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   char *arg2 = (char *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6835,7 +6957,7 @@ intgo _wrap_aicp_bundle_seal_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, _gostr
 }
 
 
-aicp_bundle *_wrap_aicp_bundle_ref_capi_66dde1e07a9c6d67(aicp_bundle *_swig_go_0) {
+aicp_bundle *_wrap_aicp_bundle_ref_capi_5cea4ae9392fa844(aicp_bundle *_swig_go_0) {
   aicp_bundle *arg1 = (aicp_bundle *) 0 ;
   aicp_bundle *result = 0 ;
   aicp_bundle *_swig_go_result;
@@ -6848,7 +6970,7 @@ aicp_bundle *_wrap_aicp_bundle_ref_capi_66dde1e07a9c6d67(aicp_bundle *_swig_go_0
 }
 
 
-void _wrap_aicp_bundle_free_capi_66dde1e07a9c6d67(aicp_bundle *_swig_go_0) {
+void _wrap_aicp_bundle_free_capi_5cea4ae9392fa844(aicp_bundle *_swig_go_0) {
   aicp_bundle *arg1 = (aicp_bundle *) 0 ;
 
   arg1 = *(aicp_bundle **)&_swig_go_0;
@@ -6858,7 +6980,7 @@ void _wrap_aicp_bundle_free_capi_66dde1e07a9c6d67(aicp_bundle *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_bundle_version_capi_66dde1e07a9c6d67(aicp_bundle *_swig_go_0) {
+char *_wrap_aicp_bundle_version_capi_5cea4ae9392fa844(aicp_bundle *_swig_go_0) {
   aicp_bundle *arg1 = (aicp_bundle *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -6873,7 +6995,7 @@ char *_wrap_aicp_bundle_version_capi_66dde1e07a9c6d67(aicp_bundle *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_bundle_describe_capi_66dde1e07a9c6d67(aicp_bundle *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_bundle_describe_capi_5cea4ae9392fa844(aicp_bundle *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_bundle *arg1 = (aicp_bundle *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6890,7 +7012,7 @@ intgo _wrap_aicp_bundle_describe_capi_66dde1e07a9c6d67(aicp_bundle *_swig_go_0, 
 }
 
 
-intgo _wrap_aicp_gate_open_capi_66dde1e07a9c6d67(aicp_gate_options *_swig_go_0, aicp_gate **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_open_capi_5cea4ae9392fa844(aicp_gate_options *_swig_go_0, aicp_gate **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_options *arg1 = (aicp_gate_options *) 0 ;
   aicp_gate **arg2 = (aicp_gate **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6907,7 +7029,7 @@ intgo _wrap_aicp_gate_open_capi_66dde1e07a9c6d67(aicp_gate_options *_swig_go_0, 
 }
 
 
-void _wrap_aicp_gate_free_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0) {
+void _wrap_aicp_gate_free_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
 
   arg1 = *(aicp_gate **)&_swig_go_0;
@@ -6917,7 +7039,7 @@ void _wrap_aicp_gate_free_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_gate_load_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_bundle *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_load_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_bundle *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_bundle *arg2 = (aicp_bundle *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6934,7 +7056,7 @@ intgo _wrap_aicp_gate_load_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_bun
 }
 
 
-intgo _wrap_aicp_gate_reload_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, int *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_reload_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, int *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   int32_t *arg2 = (int32_t *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6951,7 +7073,7 @@ intgo _wrap_aicp_gate_reload_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, int *_
 }
 
 
-intgo _wrap_aicp_gate_bundle_version_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_bundle_version_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6968,7 +7090,7 @@ intgo _wrap_aicp_gate_bundle_version_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0
 }
 
 
-intgo _wrap_aicp_gate_metrics_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_metrics_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6985,7 +7107,7 @@ intgo _wrap_aicp_gate_metrics_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_
 }
 
 
-intgo _wrap_aicp_gate_events_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_events_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7002,7 +7124,7 @@ intgo _wrap_aicp_gate_events_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_b
 }
 
 
-intgo _wrap_aicp_gate_flush_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_gate_flush_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_error *_swig_go_1) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_error *arg2 = (aicp_error *) 0 ;
   aicp_status result;
@@ -7017,7 +7139,7 @@ intgo _wrap_aicp_gate_flush_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_er
 }
 
 
-intgo _wrap_aicp_gate_request_new_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_gate_request **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_request_new_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_gate_request **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_request **arg2 = (aicp_gate_request **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7034,7 +7156,7 @@ intgo _wrap_aicp_gate_request_new_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, a
 }
 
 
-void _wrap_aicp_gate_request_free_capi_66dde1e07a9c6d67(aicp_gate_request *_swig_go_0) {
+void _wrap_aicp_gate_request_free_capi_5cea4ae9392fa844(aicp_gate_request *_swig_go_0) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
 
   arg1 = *(aicp_gate_request **)&_swig_go_0;
@@ -7044,7 +7166,7 @@ void _wrap_aicp_gate_request_free_capi_66dde1e07a9c6d67(aicp_gate_request *_swig
 }
 
 
-void _wrap_aicp_gate_request_reset_capi_66dde1e07a9c6d67(aicp_gate_request *_swig_go_0) {
+void _wrap_aicp_gate_request_reset_capi_5cea4ae9392fa844(aicp_gate_request *_swig_go_0) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
 
   arg1 = *(aicp_gate_request **)&_swig_go_0;
@@ -7054,7 +7176,7 @@ void _wrap_aicp_gate_request_reset_capi_66dde1e07a9c6d67(aicp_gate_request *_swi
 }
 
 
-intgo _wrap_aicp_gate_request_set_body_capi_66dde1e07a9c6d67(aicp_gate_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_request_set_body_capi_5cea4ae9392fa844(aicp_gate_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7075,7 +7197,7 @@ intgo _wrap_aicp_gate_request_set_body_capi_66dde1e07a9c6d67(aicp_gate_request *
 }
 
 
-intgo _wrap_aicp_gate_request_set_action_capi_66dde1e07a9c6d67(aicp_gate_request *_swig_go_0, intgo _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_request_set_action_capi_5cea4ae9392fa844(aicp_gate_request *_swig_go_0, intgo _swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
   int32_t arg2 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7092,7 +7214,7 @@ intgo _wrap_aicp_gate_request_set_action_capi_66dde1e07a9c6d67(aicp_gate_request
 }
 
 
-intgo _wrap_aicp_gate_request_set_capi_66dde1e07a9c6d67(aicp_gate_request *_swig_go_0, intgo _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_gate_request_set_capi_5cea4ae9392fa844(aicp_gate_request *_swig_go_0, intgo _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
   int32_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -7115,7 +7237,7 @@ intgo _wrap_aicp_gate_request_set_capi_66dde1e07a9c6d67(aicp_gate_request *_swig
 }
 
 
-intgo _wrap_aicp_gate_request_add_tag_capi_66dde1e07a9c6d67(aicp_gate_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_request_add_tag_capi_5cea4ae9392fa844(aicp_gate_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7136,7 +7258,7 @@ intgo _wrap_aicp_gate_request_add_tag_capi_66dde1e07a9c6d67(aicp_gate_request *_
 }
 
 
-intgo _wrap_aicp_gate_check_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_gate_request *_swig_go_1, long long _swig_go_2, aicp_gate_decision **_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_gate_check_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_gate_request *_swig_go_1, long long _swig_go_2, aicp_gate_decision **_swig_go_3, aicp_error *_swig_go_4) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_request *arg2 = (aicp_gate_request *) 0 ;
   uint64_t arg3 ;
@@ -7157,7 +7279,7 @@ intgo _wrap_aicp_gate_check_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_ga
 }
 
 
-intgo _wrap_aicp_gate_candidate_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_candidate_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7184,7 +7306,7 @@ intgo _wrap_aicp_gate_candidate_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aic
 }
 
 
-void _wrap_aicp_gate_decision_free_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
+void _wrap_aicp_gate_decision_free_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
 
   arg1 = *(aicp_gate_decision **)&_swig_go_0;
@@ -7194,7 +7316,7 @@ void _wrap_aicp_gate_decision_free_capi_66dde1e07a9c6d67(aicp_gate_decision *_sw
 }
 
 
-intgo _wrap_aicp_gate_decision_verdict_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
+intgo _wrap_aicp_gate_decision_verdict_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -7207,7 +7329,7 @@ intgo _wrap_aicp_gate_decision_verdict_capi_66dde1e07a9c6d67(aicp_gate_decision 
 }
 
 
-intgo _wrap_aicp_gate_decision_http_status_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
+intgo _wrap_aicp_gate_decision_http_status_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -7220,7 +7342,7 @@ intgo _wrap_aicp_gate_decision_http_status_capi_66dde1e07a9c6d67(aicp_gate_decis
 }
 
 
-char *_wrap_aicp_gate_decision_id_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_id_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7235,7 +7357,7 @@ char *_wrap_aicp_gate_decision_id_capi_66dde1e07a9c6d67(aicp_gate_decision *_swi
 }
 
 
-char *_wrap_aicp_gate_decision_step_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_step_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7250,7 +7372,7 @@ char *_wrap_aicp_gate_decision_step_capi_66dde1e07a9c6d67(aicp_gate_decision *_s
 }
 
 
-char *_wrap_aicp_gate_decision_rule_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_rule_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7265,7 +7387,7 @@ char *_wrap_aicp_gate_decision_rule_capi_66dde1e07a9c6d67(aicp_gate_decision *_s
 }
 
 
-char *_wrap_aicp_gate_decision_type_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_type_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7280,7 +7402,7 @@ char *_wrap_aicp_gate_decision_type_capi_66dde1e07a9c6d67(aicp_gate_decision *_s
 }
 
 
-char *_wrap_aicp_gate_decision_message_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_message_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7295,7 +7417,7 @@ char *_wrap_aicp_gate_decision_message_capi_66dde1e07a9c6d67(aicp_gate_decision 
 }
 
 
-char *_wrap_aicp_gate_decision_advice_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_advice_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7310,7 +7432,7 @@ char *_wrap_aicp_gate_decision_advice_capi_66dde1e07a9c6d67(aicp_gate_decision *
 }
 
 
-long long _wrap_aicp_gate_decision_header_count_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_header_count_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -7323,7 +7445,7 @@ long long _wrap_aicp_gate_decision_header_count_capi_66dde1e07a9c6d67(aicp_gate_
 }
 
 
-char *_wrap_aicp_gate_decision_header_name_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_gate_decision_header_name_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0, long long _swig_go_1) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -7340,7 +7462,7 @@ char *_wrap_aicp_gate_decision_header_name_capi_66dde1e07a9c6d67(aicp_gate_decis
 }
 
 
-char *_wrap_aicp_gate_decision_header_value_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_gate_decision_header_value_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0, long long _swig_go_1) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -7357,7 +7479,7 @@ char *_wrap_aicp_gate_decision_header_value_capi_66dde1e07a9c6d67(aicp_gate_deci
 }
 
 
-intgo _wrap_aicp_gate_decision_body_changed_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
+intgo _wrap_aicp_gate_decision_body_changed_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -7370,7 +7492,7 @@ intgo _wrap_aicp_gate_decision_body_changed_capi_66dde1e07a9c6d67(aicp_gate_deci
 }
 
 
-char *_wrap_aicp_gate_decision_body_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0, long long *_swig_go_1) {
+char *_wrap_aicp_gate_decision_body_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0, long long *_swig_go_1) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t *arg2 = (size_t *) 0 ;
   char *result = 0 ;
@@ -7387,7 +7509,7 @@ char *_wrap_aicp_gate_decision_body_capi_66dde1e07a9c6d67(aicp_gate_decision *_s
 }
 
 
-char *_wrap_aicp_gate_decision_model_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_model_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7402,7 +7524,7 @@ char *_wrap_aicp_gate_decision_model_capi_66dde1e07a9c6d67(aicp_gate_decision *_
 }
 
 
-long long _wrap_aicp_gate_decision_max_tokens_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_max_tokens_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -7415,7 +7537,7 @@ long long _wrap_aicp_gate_decision_max_tokens_capi_66dde1e07a9c6d67(aicp_gate_de
 }
 
 
-long long _wrap_aicp_gate_decision_input_tokens_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_input_tokens_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -7428,7 +7550,7 @@ long long _wrap_aicp_gate_decision_input_tokens_capi_66dde1e07a9c6d67(aicp_gate_
 }
 
 
-long long _wrap_aicp_gate_decision_cost_expected_nano_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_cost_expected_nano_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -7441,7 +7563,7 @@ long long _wrap_aicp_gate_decision_cost_expected_nano_capi_66dde1e07a9c6d67(aicp
 }
 
 
-long long _wrap_aicp_gate_decision_reserved_nano_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_reserved_nano_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -7454,7 +7576,7 @@ long long _wrap_aicp_gate_decision_reserved_nano_capi_66dde1e07a9c6d67(aicp_gate
 }
 
 
-long long _wrap_aicp_gate_decision_finding_count_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_finding_count_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -7467,7 +7589,7 @@ long long _wrap_aicp_gate_decision_finding_count_capi_66dde1e07a9c6d67(aicp_gate
 }
 
 
-double _wrap_aicp_gate_decision_risk_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0) {
+double _wrap_aicp_gate_decision_risk_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   double result;
   double _swig_go_result;
@@ -7480,7 +7602,7 @@ double _wrap_aicp_gate_decision_risk_capi_66dde1e07a9c6d67(aicp_gate_decision *_
 }
 
 
-long long _wrap_aicp_gate_decision_step_ns_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0, intgo _swig_go_1) {
+long long _wrap_aicp_gate_decision_step_ns_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0, intgo _swig_go_1) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int32_t arg2 ;
   uint64_t result;
@@ -7495,7 +7617,7 @@ long long _wrap_aicp_gate_decision_step_ns_capi_66dde1e07a9c6d67(aicp_gate_decis
 }
 
 
-char *_wrap_aicp_gate_step_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
+char *_wrap_aicp_gate_step_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7510,7 +7632,7 @@ char *_wrap_aicp_gate_step_name_capi_66dde1e07a9c6d67(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_aicp_gate_decision_json_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_decision_json_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7527,7 +7649,7 @@ intgo _wrap_aicp_gate_decision_json_capi_66dde1e07a9c6d67(aicp_gate_decision *_s
 }
 
 
-intgo _wrap_aicp_gate_output_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_output_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7554,7 +7676,7 @@ intgo _wrap_aicp_gate_output_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_g
 }
 
 
-intgo _wrap_aicp_gate_output_text_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_output_text_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7581,7 +7703,7 @@ intgo _wrap_aicp_gate_output_text_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_gate_stream_open_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_gate_stream **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_gate_stream_open_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_gate_stream **_swig_go_2, aicp_error *_swig_go_3) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   aicp_gate_stream **arg3 = (aicp_gate_stream **) 0 ;
@@ -7600,7 +7722,7 @@ intgo _wrap_aicp_gate_stream_open_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_gate_stream_feed_capi_66dde1e07a9c6d67(aicp_gate_stream *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_stream_feed_capi_5cea4ae9392fa844(aicp_gate_stream *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate_stream *arg1 = (aicp_gate_stream *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7627,7 +7749,7 @@ intgo _wrap_aicp_gate_stream_feed_capi_66dde1e07a9c6d67(aicp_gate_stream *_swig_
 }
 
 
-void _wrap_aicp_gate_stream_free_capi_66dde1e07a9c6d67(aicp_gate_stream *_swig_go_0) {
+void _wrap_aicp_gate_stream_free_capi_5cea4ae9392fa844(aicp_gate_stream *_swig_go_0) {
   aicp_gate_stream *arg1 = (aicp_gate_stream *) 0 ;
 
   arg1 = *(aicp_gate_stream **)&_swig_go_0;
@@ -7637,7 +7759,7 @@ void _wrap_aicp_gate_stream_free_capi_66dde1e07a9c6d67(aicp_gate_stream *_swig_g
 }
 
 
-intgo _wrap_aicp_gate_decision_served_by_capi_66dde1e07a9c6d67(aicp_gate_decision *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_decision_served_by_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7658,7 +7780,7 @@ intgo _wrap_aicp_gate_decision_served_by_capi_66dde1e07a9c6d67(aicp_gate_decisio
 }
 
 
-intgo _wrap_aicp_gate_renew_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_renew_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7675,7 +7797,7 @@ intgo _wrap_aicp_gate_renew_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_ga
 }
 
 
-intgo _wrap_aicp_gate_settle_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_usage *_swig_go_2, long long _swig_go_3, long long *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_settle_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_usage *_swig_go_2, long long _swig_go_3, long long *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   aicp_usage *arg3 = (aicp_usage *) 0 ;
@@ -7698,7 +7820,7 @@ intgo _wrap_aicp_gate_settle_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_g
 }
 
 
-intgo _wrap_aicp_gate_release_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_release_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7715,7 +7837,7 @@ intgo _wrap_aicp_gate_release_capi_66dde1e07a9c6d67(aicp_gate *_swig_go_0, aicp_
 }
 
 
-intgo _wrap_aicp_rate_store_open_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, aicp_rate_store **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_rate_store_open_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_rate_store **_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_rate_store **arg3 = (aicp_rate_store **) 0 ;
@@ -7736,7 +7858,7 @@ intgo _wrap_aicp_rate_store_open_capi_66dde1e07a9c6d67(_gostring_ _swig_go_0, ai
 }
 
 
-void _wrap_aicp_rate_store_free_capi_66dde1e07a9c6d67(aicp_rate_store *_swig_go_0) {
+void _wrap_aicp_rate_store_free_capi_5cea4ae9392fa844(aicp_rate_store *_swig_go_0) {
   aicp_rate_store *arg1 = (aicp_rate_store *) 0 ;
 
   arg1 = *(aicp_rate_store **)&_swig_go_0;
@@ -7746,7 +7868,7 @@ void _wrap_aicp_rate_store_free_capi_66dde1e07a9c6d67(aicp_rate_store *_swig_go_
 }
 
 
-intgo _wrap_aicp_rate_store_serve_capi_66dde1e07a9c6d67(aicp_rate_store *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_rate_store_serve_capi_5cea4ae9392fa844(aicp_rate_store *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_rate_store *arg1 = (aicp_rate_store *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;

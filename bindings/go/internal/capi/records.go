@@ -69,6 +69,10 @@ type GateOptions struct {
 	Log         *[0]byte
 	Log_user    *byte
 	Rates_url   *int8
+	Bundle_url  *int8
+	Service_key *int8
+	Cache_path  *int8
+	Events_url  *int8
 }
 type GuardFinding struct {
 	Start      uint64
@@ -160,6 +164,19 @@ type LedgerAccount struct {
 	Frozen             int32
 	Reserved           int32
 }
+type LedgerAccountRow struct {
+	Id              *int8
+	Id_len          uint64
+	Limit_nano      int64
+	Spent_nano      int64
+	Held_nano       int64
+	Remaining_nano  int64
+	Window_start_ns int64
+	Window_end_ns   int64
+	Window          int64
+	Frozen          int32
+	Reserved        int32
+}
 type LedgerAdjustment struct {
 	Size        uint64
 	Id          *int8
@@ -223,6 +240,16 @@ type LedgerOptions struct {
 	Journal_path_len uint64
 	Keep_ns          uint64
 }
+type LedgerQuery struct {
+	Size        uint64
+	Prefix      *int8
+	Prefix_len  uint64
+	After       *int8
+	After_len   uint64
+	Deadline_ns uint64
+	Limit       uint32
+	Reserved    int32
+}
 type LedgerRequest struct {
 	Size           uint64
 	Id             *int8
@@ -233,6 +260,17 @@ type LedgerRequest struct {
 	Ttl_ns         uint64
 	Deadline_ns    uint64
 	Unknown_price  int32
+	Reserved       int32
+}
+type LedgerReservationRow struct {
+	Id             *int8
+	Id_len         uint64
+	Amount_nano    int64
+	Estimate_nano  int64
+	Reserved_at_ns int64
+	Deadline_ns    int64
+	Window         int64
+	Dispatched     int32
 	Reserved       int32
 }
 type LedgerResult struct {
@@ -651,6 +689,7 @@ type (
 	GuardSession   struct{ _ byte }
 	GuardStream    struct{ _ byte }
 	Ledger         struct{ _ byte }
+	LedgerPage     struct{ _ byte }
 	LimitRules     struct{ _ byte }
 	Limiter        struct{ _ byte }
 	LiteLLM        struct{ _ byte }
