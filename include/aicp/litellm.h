@@ -41,6 +41,31 @@ AICP_BEGIN_DECL
 /** Connections to one proxy with one key. *synchronised* */
 typedef struct aicp_litellm aicp_litellm;
 
+#ifndef SWIG
+/** Bytes that a call's `room` has for aicp_litellm_trace. */
+#define AICP_LITELLM_TRACE_ROOM 512
+
+/**
+ * Joins calls to the caller's traces (W3C Trace Context). Both functions run in the calling thread,
+ * around each request that a call makes; they must be safe from any thread. `room` is
+ * #AICP_LITELLM_TRACE_ROOM bytes, aligned for any type, that both get to see.
+ */
+typedef struct aicp_litellm_trace {
+    void *user;
+    /** Before a request: writes the value of its `traceparent` header, NUL-terminated, into
+     * `header` (56 bytes), or "" to send none. `path` has no query and no NUL behind it. */
+    void (*begin)(
+        void *user,
+        const char *method,
+        const char *path,
+        size_t path_len,
+        char *header,
+        void *room);
+    /** After it: the HTTP status, 0 when there was no answer. */
+    void (*end)(void *user, int32_t status, void *room);
+} aicp_litellm_trace;
+#endif
+
 /** Options of aicp_litellm_open(). Zero fields mean the default. */
 typedef struct aicp_litellm_options {
     size_t size;
@@ -55,11 +80,16 @@ typedef struct aicp_litellm_options {
     uint64_t max_response;       /**< most bytes of an answer; default 64 MiB */
     uint32_t max_idle;           /**< connections kept open; default 8 */
     uint32_t reserved;
+#ifndef SWIG
+    const aicp_litellm_trace *trace; /**< copied; both functions or NULL */
+#else
+    const void *trace;
+#endif
 } aicp_litellm_options;
 
 /** Static initialiser. */
 #define AICP_LITELLM_OPTIONS_INIT                                                                  \
-    { sizeof(aicp_litellm_options), NULL, 0, 0, 0, 0, 0, 0 }
+    { sizeof(aicp_litellm_options), NULL, 0, 0, 0, 0, 0, 0, NULL }
 /** Sets the defaults; `size` is sizeof(aicp_litellm_options). */
 AICP_API void aicp_litellm_options_init(aicp_litellm_options *options, size_t size);
 

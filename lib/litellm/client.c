@@ -3,6 +3,8 @@
 #include "lib/base/error.h"
 #include "lib/litellm/litellm_internal.h"
 
+#include <stddef.h>
+
 #define DEFAULT_CHAT_MS 600000
 #define DEFAULT_MAX_RESPONSE ((uint64_t)64 << 20)
 
@@ -78,12 +80,18 @@ aicp_status aicp_litellm_open(
     if (status != AICP_OK) {
         return status;
     }
+    if (o.trace && (!o.trace->begin || !o.trace->end)) {
+        return aicpi_fail(err, AICP_ERR_INVALID, "aicp_litellm_trace needs both functions");
+    }
     aicp_allocator a = aicpi_allocator(o.allocator);
     aicp_litellm *c = aicpi_calloc(&a, 1, sizeof *c);
     if (!c) {
         return aicpi_nomem(err);
     }
     c->allocator = a;
+    if (o.trace) {
+        c->trace = *o.trace;
+    }
     c->timeout_ms = o.timeout_ms;
     c->chat_timeout_ms = o.chat_timeout_ms ? o.chat_timeout_ms : DEFAULT_CHAT_MS;
     c->max_response = o.max_response ? o.max_response : DEFAULT_MAX_RESPONSE;
@@ -117,19 +125,28 @@ static aicp_status send_to(
     aicp_litellm *c,
     const aicpi_litellm_request *q,
     aicpi_slice url,
+    const char *traceparent,
     aicp_litellm_reply *reply,
     aicp_error *err) {
-    const aicpi_net_header headers[] = {
+    aicpi_net_header headers[4] = {
         {AICPI_SLICE("Authorization"), aicpi_slice_of(c->authorization, c->authorization_len)},
         {AICPI_SLICE("Accept"),
          q->on_chunk ? AICPI_SLICE("text/event-stream") : AICPI_SLICE("application/json")},
-        {AICPI_SLICE("Content-Type"), AICPI_SLICE("application/json")},
     };
+    size_t count = 2;
+    if (q->body.data) {
+        headers[count++] =
+            (aicpi_net_header){AICPI_SLICE("Content-Type"), AICPI_SLICE("application/json")};
+    }
+    if (traceparent[0]) {
+        headers[count++] =
+            (aicpi_net_header){AICPI_SLICE("traceparent"), aicpi_slice_cstr(traceparent)};
+    }
     aicpi_net_request r = {
         .method = q->method,
         .url = url,
         .headers = headers,
-        .header_count = q->body.data ? 3 : 2,
+        .header_count = count,
         .body = q->body,
         .timeout_ms = q->timeout_ms ? q->timeout_ms : c->timeout_ms,
         .may_repeat = q->may_repeat,
@@ -146,6 +163,27 @@ static aicp_status send_to(
     }
     aicpi_slice body = aicpi_slice_of(reply->response.body.data, reply->response.body.len);
     return aicpi_litellm_reply_fail(reply, body, err);
+}
+
+/* The same inside the caller's trace. */
+static aicp_status send_traced(
+    aicp_litellm *c,
+    const aicpi_litellm_request *q,
+    aicpi_slice url,
+    aicp_litellm_reply *reply,
+    aicp_error *err) {
+    if (!c->trace.begin) {
+        return send_to(c, q, url, "", reply, err);
+    }
+    max_align_t room[AICP_LITELLM_TRACE_ROOM / sizeof(max_align_t)];
+    char header[56] = "";
+    const char *query = memchr(q->path.data, '?', q->path.len);
+    size_t path_len = query ? (size_t)(query - q->path.data) : q->path.len;
+    c->trace.begin(c->trace.user, q->method, q->path.data, path_len, header, room);
+    header[sizeof header - 1] = '\0';
+    aicp_status status = send_to(c, q, url, header, reply, err);
+    c->trace.end(c->trace.user, reply->response.status, room);
+    return status;
 }
 
 aicp_status aicpi_litellm_send(
@@ -166,7 +204,7 @@ aicp_status aicpi_litellm_send(
     aicpi_strbuf_append(&url, request->path.data, request->path.len);
     aicp_status status =
         url.failed ? aicpi_litellm_overflow(&url, "LiteLLM", err)
-                   : send_to(client, request, aicpi_slice_of(url.data, url.len), reply, err);
+                   : send_traced(client, request, aicpi_slice_of(url.data, url.len), reply, err);
     aicpi_strbuf_deinit(&url);
     return status;
 }

@@ -138,6 +138,7 @@ struct aicp_litellm {
     uint64_t timeout_ms;
     uint64_t chat_timeout_ms;
     uint64_t max_response;
+    aicp_litellm_trace trace; /* its functions are NULL without */
 };
 
 typedef struct aicpi_litellm_request {

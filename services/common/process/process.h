@@ -14,6 +14,8 @@
 
 #include "services/common/http/http.h"
 
+#include "aicp/litellm.h"
+
 typedef enum aicps_setting_type {
     AICPS_SETTING_TEXT = 1,
     AICPS_SETTING_INT,      /* min, max */
@@ -143,6 +145,17 @@ void aicps_span_child(
 void aicps_span_header(const aicps_span *span, char out[56]);
 void aicps_span_end(
     aicps_process *p, aicps_span *span, const aicps_log_field *attributes, size_t count);
+
+/* A call to another service by the thread that handles a request: a child of the request's span (a
+ * trace of its own outside of one). `header` is the traceparent to send with it; false: send none.
+ * The name must live until the end. `status` 0: there was no answer; `more`: attributes, at most
+ * AICPS_CALL_FIELDS. */
+#define AICPS_CALL_FIELDS 8
+bool aicps_call_begin(aicps_process *p, aicps_span *span, const char *name, char header[56]);
+void aicps_call_end(
+    aicps_process *p, aicps_span *span, int32_t status, const aicps_log_field *more, size_t count);
+/* For aicp_litellm_options.trace: all calls of the client join the traces like that. */
+aicp_litellm_trace aicps_litellm_trace(aicps_process *process);
 
 /* /health, /healthz, /ready, /metrics are answered by the process before the service's handler, on
  * the I/O thread, also while draining. Each check has a thread that runs it every second while

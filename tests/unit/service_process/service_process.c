@@ -20,6 +20,7 @@ typedef struct settings {
     const char *greeting;
     const char *key;
     const char *ready_file;
+    const char *litellm;
 } settings;
 
 static const aicps_setting table[] = {
@@ -38,9 +39,14 @@ static const aicps_setting table[] = {
      .env = "READY_FILE",
      .type = AICPS_SETTING_TEXT,
      .offset = offsetof(settings, ready_file)},
+    {.name = "litellm",
+     .env = "LITELLM_URL",
+     .type = AICPS_SETTING_URL,
+     .offset = offsetof(settings, litellm)},
 };
 
 static aicps_process *process;
+static aicp_litellm *litellm;
 static int slow_gate; /* read end: /slow waits for a byte */
 
 static aicp_status check(const void *user, aicp_error *err) {
@@ -55,16 +61,18 @@ static aicp_status is_ready(void *user, aicp_error *err) {
 }
 
 static void say_hello(aicps_http_request *request, aicps_http_response *response) {
-    const aicps_span *span = aicps_request_span(request);
-    aicps_span call;
-    char header[56];
     request->route = "/hello/{name}";
     request->who = "ann";
     aicps_log(process, AICP_LOG_INFO, "inside", NULL, 0);
-    aicps_span_child(process, span, &call, "POST litellm");
-    aicps_span_header(&call, header);
-    aicps_span_end(process, &call, NULL, 0);
-    aicps_http_add_header(response, "x-onward", header);
+    if (litellm) {
+        aicp_litellm_reply *reply = NULL;
+        response->status = 502;
+        if (aicp_litellm_reply_new(NULL, &reply, NULL) == AICP_OK &&
+            aicp_litellm_models(litellm, reply, NULL) == AICP_OK) {
+            response->status = 200;
+        }
+        aicp_litellm_reply_free(reply);
+    }
     aicpi_strbuf_puts(&response->body, "{\"hello\":1}");
 }
 
@@ -86,17 +94,23 @@ static void handle(void *user, aicps_http_request *request, aicps_http_response 
 static aicp_status open_service(
     aicps_process *p, const void *user, aicps_http_options *http, void **state, aicp_error *err) {
     const settings *s = user;
-    (void)err;
     process = p;
     http->handler = handle;
     *state = p;
     if (s->ready_file) {
         aicps_ready_check(p, "flag", is_ready, (void *)(uintptr_t)s->ready_file);
     }
+    if (s->litellm) {
+        aicp_litellm_options o = AICP_LITELLM_OPTIONS_INIT;
+        aicp_litellm_trace trace = aicps_litellm_trace(p);
+        o.trace = &trace;
+        return aicp_litellm_open(s->litellm, strlen(s->litellm), "key", 3, &o, &litellm, err);
+    }
     return AICP_OK;
 }
 
 static void close_service(void *state) {
+    aicp_litellm_free(litellm);
     aicps_log(state, AICP_LOG_INFO, "close hook", NULL, 0);
 }
 
@@ -208,12 +222,45 @@ int child_stop(child *c, int signal_number) {
 
 /* ---- its client ---- */
 
-int request_send(const child *c, const char *line, const char *headers) {
+int connect_to(const child *c) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)c->port)};
-    char text[4000];
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     cr_assert_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+static answer cut(const char *text) {
+    answer a = {0};
+    const char *body = strstr(text, "\r\n\r\n");
+    cr_assert(body, "no answer: %s", text);
+    a.status = (int)strtol(text + 9, NULL, 10);
+    snprintf(a.head, sizeof a.head, "%.*s", (int)(body - text), text);
+    snprintf(a.body, sizeof a.body, "%.*s", (int)sizeof a.body - 1, body + 4);
+    return a;
+}
+
+answer ask_on(int fd, const char *line) {
+    char text[8000] = "";
+    size_t len = 0;
+    ssize_t n = snprintf(text, sizeof text, "%s HTTP/1.1\r\nHost: x\r\n\r\n", line);
+    cr_assert_eq(write(fd, text, (size_t)n), n);
+    for (;;) {
+        n = read(fd, text + len, sizeof text - 1 - len);
+        cr_assert_gt(n, 0, "%s of %s", line, text);
+        len += (size_t)n;
+        text[len] = '\0';
+        const char *body = strstr(text, "\r\n\r\n");
+        const char *size = body ? strcasestr(text, "content-length: ") : NULL;
+        if (size && strlen(body + 4) == strtoul(size + 16, NULL, 10)) {
+            return cut(text);
+        }
+    }
+}
+
+int request_send(const child *c, const char *line, const char *headers) {
+    char text[4000];
+    int fd = connect_to(c);
     int n = snprintf(
         text,
         sizeof text,
@@ -227,7 +274,6 @@ int request_send(const child *c, const char *line, const char *headers) {
 
 answer request_read(int fd) {
     static char text[65000];
-    answer a = {0};
     size_t len = 0;
     ssize_t n;
     while ((n = read(fd, text + len, sizeof text - 1 - len)) > 0) {
@@ -235,12 +281,7 @@ answer request_read(int fd) {
     }
     text[len] = '\0';
     close(fd);
-    const char *body = strstr(text, "\r\n\r\n");
-    cr_assert(body, "no answer: %s", text);
-    a.status = (int)strtol(text + 9, NULL, 10);
-    snprintf(a.head, sizeof a.head, "%.*s", (int)(body - text), text);
-    snprintf(a.body, sizeof a.body, "%.*s", (int)sizeof a.body - 1, body + 4);
-    return a;
+    return cut(text);
 }
 
 answer request(const child *c, const char *line, const char *headers) {

@@ -28,6 +28,8 @@ void child_release(child *c);
 int child_end(child *c); /* waits for its end; gives its exit status */
 int child_stop(child *c, int signal_number);
 
+int connect_to(const child *c);
+answer ask_on(int fd, const char *line); /* on a connection that stays open */
 int request_send(const child *c, const char *line, const char *headers);
 answer request_read(int fd);
 answer request(const child *c, const char *line, const char *headers);

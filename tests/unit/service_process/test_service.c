@@ -117,6 +117,43 @@ Test(service, a_second_signal_ends_at_once) {
     close(slow);
 }
 
+Test(service, a_request_that_outlasts_the_time_to_stop_is_told) {
+    const char *environment[] = {"SHUTDOWN_TIMEOUT_SECONDS", "0", NULL};
+    child c;
+    child_start(&c, environment, NULL);
+    int slow = request_send(&c, "GET /slow", "");
+    child_wait_for(&c, "\"message\":\"slow begins\"");
+    kill(c.pid, SIGTERM);
+    child_wait_for(&c, "\"message\":\"time to stop is over, requests still run\",\"requests\":1");
+    child_release(&c);
+    cr_assert_eq(child_end(&c), 0);
+    close(slow);
+}
+
+Test(service, while_stopping_health_answers_and_readiness_is_gone) {
+    child c;
+    child_start(&c, NULL, NULL);
+    /* Connections from before; each is closed with its answer from then on. */
+    int first = connect_to(&c);
+    int second = connect_to(&c);
+    cr_assert_eq(ask_on(second, "GET /health").status, 200);
+    answer a = ask_on(first, "GET /ready");
+    cr_assert_eq(a.status, 200, "%s", a.body);
+    int slow = request_send(&c, "GET /slow", "");
+    child_wait_for(&c, "\"message\":\"slow begins\"");
+    kill(c.pid, SIGTERM);
+    child_wait_for(&c, "\"message\":\"stopping\"");
+    a = ask_on(first, "GET /ready");
+    cr_assert_eq(a.status, 503);
+    cr_assert_str_eq(a.body, "{\"status\":\"draining\",\"checks\":{}}");
+    cr_assert_eq(ask_on(second, "GET /health").status, 200);
+    child_release(&c);
+    cr_assert_eq(request_read(slow).status, 200);
+    close(first);
+    close(second);
+    cr_assert_eq(child_end(&c), 0);
+}
+
 Test(service, systemd_is_told) {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     char folder[] = "/tmp/aicp_notify_XXXXXX";
@@ -143,42 +180,77 @@ Test(service, systemd_is_told) {
     rmdir(folder);
 }
 
-static char sent[60000];
+static char sent[60000];   /* to the collector */
+static char onward[60000]; /* head of what was asked of LiteLLM */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* Collector and LiteLLM in one. */
 static void collect(void *user, const http_request *r, http_connection *connection) {
     (void)user;
+    bool is_trace = strcmp(r->target, "/v1/traces") == 0;
     pthread_mutex_lock(&lock);
-    snprintf(sent, sizeof sent, "%s", r->body);
+    if (is_trace) {
+        snprintf(sent, sizeof sent, "%s", r->body);
+    } else {
+        snprintf(onward, sizeof onward, "%s", r->head);
+    }
     pthread_mutex_unlock(&lock);
-    http_reply(connection, 200, "", "{}");
+    http_reply(connection, 200, "content-type: application/json\r\n", "{\"data\":[]}");
 }
 
-Test(service, spans_of_requests_join_the_callers_trace) {
+#define TRACE "0af7651916cd43dd8448eb211c80319c"
+#define FROM_CALLER "traceparent: 00-" TRACE "-b7ad6b7169203331-01"
+
+Test(service, spans_of_requests_and_their_calls_join_the_callers_trace) {
     char url[60];
     http_server *server = http_server_start(collect, NULL);
     snprintf(url, sizeof url, "http://127.0.0.1:%d", http_server_port(server));
-    const char *environment[] = {"OTEL_EXPORTER_OTLP_ENDPOINT", url, NULL};
+    const char *environment[] = {"OTEL_EXPORTER_OTLP_ENDPOINT", url, "LITELLM_URL", url, NULL};
     child c;
     child_start(&c, environment, NULL);
-    answer a = request(
-        &c,
-        "GET /hello/x",
-        "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n");
-    /* The handler answers with the header it would send on. */
-    const char *onward = strstr(a.head, "00-0af7651916cd43dd8448eb211c80319c-");
-    cr_assert(onward, "%s", a.head);
-    cr_assert_eq(strncmp(onward + 52, "-01", 3), 0);
+    cr_assert_eq(request(&c, "GET /hello/x", FROM_CALLER "\r\n").status, 200);
     cr_assert_eq(child_stop(&c, SIGTERM), 0);
     http_server_stop(server);
+    const char *header = strcasestr(onward, "traceparent: 00-" TRACE "-");
+    cr_assert(header, "%s", onward);
+    char call[17] = "";
+    memcpy(call, header + strlen("traceparent: 00-" TRACE "-"), 16);
     json_object *all = json_tokener_parse(sent);
-    cr_assert(all, "%s", sent);
-    cr_assert(strstr(sent, "\"name\":\"GET /hello/{name}\",\"kind\":2,"), "%s", sent);
+    json_object *list = NULL;
+    cr_assert_eq(
+        json_pointer_get(all, "/resourceSpans/0/scopeSpans/0/spans", &list), 0, "%s", sent);
+    cr_assert_eq(json_object_array_length(list), 2, "%s", sent);
+    json_object *inner = json_object_array_get_idx(list, 0);
+    json_object *outer = json_object_array_get_idx(list, 1);
+    json_object *kind = json_object_object_get(inner, "kind");
+    json_object *name = json_object_object_get(outer, "name");
+    json_object *parent = json_object_object_get(inner, "parentSpanId");
+    cr_assert_str_eq(json_object_get_string(json_object_object_get(inner, "spanId")), call);
+    cr_assert_eq(json_object_get_int(kind), 3);
+    cr_assert_str_eq(
+        json_object_get_string(parent),
+        json_object_get_string(json_object_object_get(outer, "spanId")));
+    cr_assert_str_eq(json_object_get_string(name), "GET /hello/{name}");
     cr_assert(strstr(sent, "\"parentSpanId\":\"b7ad6b7169203331\""));
-    cr_assert(strstr(sent, "\"name\":\"POST litellm\",\"kind\":3,"));
+    cr_assert(strstr(sent, "{\"key\":\"peer.service\",\"value\":{\"stringValue\":\"litellm\"}}"));
     cr_assert(
         strstr(sent, "{\"key\":\"http.route\",\"value\":{\"stringValue\":\"/hello/{name}\"}}"));
     json_object_put(all);
+}
+
+Test(service, without_a_collector_calls_carry_the_callers_context_or_none) {
+    char url[60];
+    http_server *server = http_server_start(collect, NULL);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d", http_server_port(server));
+    const char *environment[] = {"LITELLM_URL", url, NULL};
+    child c;
+    child_start(&c, environment, NULL);
+    cr_assert_eq(request(&c, "GET /hello/x", FROM_CALLER "\r\n").status, 200);
+    cr_assert(strcasestr(onward, FROM_CALLER), "%s", onward);
+    cr_assert_eq(get(&c, "/hello/x").status, 200);
+    cr_assert_null(strcasestr(onward, "traceparent"), "%s", onward);
+    cr_assert_eq(child_stop(&c, SIGTERM), 0);
+    http_server_stop(server);
 }
 
 Test(service, a_taken_port_is_a_failure_that_says_so) {

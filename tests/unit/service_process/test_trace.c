@@ -3,9 +3,11 @@
 
 #include "tests/unit/net/http_server.h"
 
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <json-c/json.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -268,6 +270,56 @@ Test(trace, refused_batches_are_dropped_and_counted) {
     cr_assert_eq(dropped(), 512);
     end();
     http_server_stop(server);
+}
+
+Test(trace, spans_wait_while_the_collector_is_away) {
+    char url[100];
+    http_server *server = http_server_start(collect, NULL);
+    seen.status = 503;
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/v1/traces", http_server_port(server));
+    aicps_trace_options o = {.endpoint = url, .service = "t", .timeout_ms = 5000};
+    begin(&o);
+    for (int i = 0; i < 512; i++) {
+        aicps_span s;
+        aicps_span_begin(process, &s, "s", 1, AICPI_SLICE(""));
+        aicps_span_end(process, &s, NULL, 0);
+    }
+    while (http_server_requests(server) == 0) {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    pthread_mutex_lock(&seen.mutex);
+    seen.status = 200;
+    pthread_mutex_unlock(&seen.mutex);
+    uint64_t sent = 0;
+    uint64_t lost = 0;
+    while (sent == 0) {
+        aicps_tracer_counts(process->tracer, &sent, &lost);
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    cr_assert_eq(sent, 512);
+    cr_assert_eq(lost, 0);
+    end();
+    http_server_stop(server);
+}
+
+Test(trace, a_collector_that_hangs_does_not_hold_up_the_end) {
+    char url[100];
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    cr_assert_eq(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    cr_assert_eq(listen(fd, 5), 0); /* and nobody ever accepts */
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/v1/traces", ntohs(at.sin_port));
+    aicps_trace_options o = {.endpoint = url, .service = "t", .timeout_ms = 60000};
+    begin(&o);
+    aicps_span s;
+    aicps_span_begin(process, &s, "s", 1, AICPI_SLICE(""));
+    aicps_span_end(process, &s, NULL, 0);
+    uint64_t before = aicps_now_ns();
+    end();
+    cr_assert_lt((aicps_now_ns() - before) / 1000000000, 30);
+    close(fd);
 }
 
 Test(trace, unsampled_spans_are_not_sent) {
