@@ -27,10 +27,6 @@ static inline aicp_status aicpi_limit_subject_init(
     return plain ? AICP_OK : aicpi_limit_subject_add(subject, request, err);
 }
 
-static inline uint32_t aicpi_limit_tag_of(uint64_t hash) {
-    return (uint32_t)(hash >> 32);
-}
-
 /* The low bits chose the shard already. */
 static inline uint32_t aicpi_limit_home_of(const aicpi_limit_shard *s, uint64_t hash) {
     return (uint32_t)(hash >> 20) & s->mask;
@@ -106,18 +102,10 @@ aicpi_limit_find(const aicpi_limit_shard *s, const aicpi_limit_key *key) {
     if (!s->table) {
         return NULL;
     }
-    uint32_t tag = aicpi_limit_tag_of(key->hash);
     for (uint32_t at = aicpi_limit_home_of(s, key->hash);; at = (at + 1) & s->mask) {
-        aicpi_limit_table_slot slot = s->table[at];
-        if (slot.index == 0) {
-            return NULL;
-        }
-        if (slot.tag != tag) {
-            continue;
-        }
-        aicpi_limit_entry *e = aicpi_limit_entry_at(s, slot.index - 1);
-        if (e->hash == key->hash && aicpi_limit_key_equals(e, key)) {
-            return e;
+        const aicpi_limit_table_slot *slot = &s->table[at];
+        if (!slot->entry || (slot->hash == key->hash && aicpi_limit_key_equals(slot->entry, key))) {
+            return slot->entry;
         }
     }
 }

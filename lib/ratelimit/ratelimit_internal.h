@@ -201,16 +201,16 @@ typedef struct aicpi_limit_lease {
 
 typedef struct aicpi_limit_entry {
     aicpi_limit_level level;
-    aicpi_limit_params params; /* under which the level was written */
-    uint64_t hash;
-    uint64_t generation;                    /* changes when the memory gets another key */
+    aicpi_limit_params params;              /* under which the level was written */
     const aicpi_limit_algorithm *algorithm; /* NULL for slots */
+    uint64_t generation;                    /* changes when the memory gets another key */
     char *key;
     uint32_t key_len;
+    uint32_t in_use; /* takes that hold a pointer right now */
+    uint64_t hash;
     uint32_t key_capacity;
     uint32_t index;
     uint32_t next_free;    /* + 1 */
-    uint32_t in_use;       /* takes that hold a pointer right now */
     uint32_t pins;         /* tickets that may still change the level ... */
     uint64_t pinned_until; /* ... at most until then */
     aicpi_limit_slots *slots;
@@ -224,8 +224,8 @@ typedef struct aicpi_limit_entry {
 #define AICPI_LIMIT_CHUNK 64
 
 typedef struct aicpi_limit_table_slot {
-    uint32_t tag;   /* upper half of the hash */
-    uint32_t index; /* + 1; 0 = empty */
+    uint64_t hash;
+    aicpi_limit_entry *entry; /* NULL = empty */
 } aicpi_limit_table_slot;
 
 typedef struct aicpi_limit_shard {

@@ -27,12 +27,12 @@ static void key_write(const aicpi_limit_key *key, char *out) {
 
 /* ---- the table ------------------------------------------------------------------------------ */
 
-static void table_insert(aicpi_limit_shard *s, uint64_t hash, uint32_t index) {
-    uint32_t at = aicpi_limit_home_of(s, hash);
-    while (s->table[at].index != 0) {
+static void table_insert(aicpi_limit_shard *s, aicpi_limit_entry *e) {
+    uint32_t at = aicpi_limit_home_of(s, e->hash);
+    while (s->table[at].entry) {
         at = (at + 1) & s->mask;
     }
-    s->table[at] = (aicpi_limit_table_slot){aicpi_limit_tag_of(hash), index + 1};
+    s->table[at] = (aicpi_limit_table_slot){e->hash, e};
 }
 
 static bool table_grow(aicp_limiter *l, aicpi_limit_shard *s) {
@@ -49,8 +49,8 @@ static bool table_grow(aicp_limiter *l, aicpi_limit_shard *s) {
     s->table = table;
     s->mask = size - 1;
     for (uint32_t i = 0; i < old_size; i++) {
-        if (old[i].index != 0) {
-            table_insert(s, aicpi_limit_entry_at(s, old[i].index - 1)->hash, old[i].index - 1);
+        if (old[i].entry) {
+            table_insert(s, old[i].entry);
         }
     }
     aicpi_free(&l->allocator, old);
@@ -59,20 +59,18 @@ static bool table_grow(aicp_limiter *l, aicpi_limit_shard *s) {
 
 static void table_remove(aicpi_limit_shard *s, const aicpi_limit_entry *e) {
     uint32_t at = aicpi_limit_home_of(s, e->hash);
-    while (s->table[at].index != e->index + 1) {
+    while (s->table[at].entry != e) {
         at = (at + 1) & s->mask;
     }
     /* Close the gap: move back what may stand nearer to its home. */
-    for (uint32_t next = (at + 1) & s->mask; s->table[next].index != 0;
-         next = (next + 1) & s->mask) {
-        uint64_t hash = aicpi_limit_entry_at(s, s->table[next].index - 1)->hash;
-        uint32_t home = aicpi_limit_home_of(s, hash);
+    for (uint32_t next = (at + 1) & s->mask; s->table[next].entry; next = (next + 1) & s->mask) {
+        uint32_t home = aicpi_limit_home_of(s, s->table[next].hash);
         if (((next - home) & s->mask) >= ((next - at) & s->mask)) {
             s->table[at] = s->table[next];
             at = next;
         }
     }
-    s->table[at] = (aicpi_limit_table_slot){0, 0};
+    s->table[at] = (aicpi_limit_table_slot){0, NULL};
 }
 
 static uint64_t later(uint64_t x, uint64_t y) {
@@ -249,7 +247,7 @@ static aicpi_limit_entry *add_entry(
     reset_entry(e, key->rule, now);
     e->hash = key->hash;
     e->used = true;
-    table_insert(s, key->hash, e->index);
+    table_insert(s, e);
     s->count++;
     return e;
 }
