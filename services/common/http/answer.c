@@ -118,10 +118,9 @@ static const char *title_of(int32_t status) {
     return title ? title : "Error";
 }
 
-static void
-problem_open(aicpi_strbuf *b, int32_t status, const char *type, const char *detail, size_t len) {
+static void problem_open(aicpi_strbuf *b, int32_t status, const char *type, aicpi_slice detail) {
     aicpi_strbuf_puts(b, "{\"detail\":");
-    aicpi_strbuf_json(b, detail, len);
+    aicpi_strbuf_json(b, detail.data, detail.len);
     aicpi_strbuf_puts(b, ",\"type\":");
     aicpi_strbuf_json(b, type, strlen(type));
     aicpi_strbuf_puts(b, ",\"title\":");
@@ -137,35 +136,30 @@ void aicps_http_problem(
     const char *type,
     const char *format,
     ...) {
-    aicpi_strbuf detail;
     va_list args;
     char stack[512];
     va_start(args, format);
     int len = vsnprintf(stack, sizeof stack, format, args);
     va_end(args);
-    if (len < 0) {
-        len = 0;
-        stack[0] = 0;
-    }
-    aicpi_strbuf_init(&detail, &response->body.allocator, AICPI_STRBUF_MAX);
-    if ((size_t)len >= sizeof stack && aicpi_strbuf_reserve(&detail, (size_t)len)) {
+    aicpi_slice text = aicpi_slice_of(stack, len < 0 ? 0 : (size_t)len);
+    if (text.len >= sizeof stack) {
+        char *whole = aicpi_arena_alloc(response->arena, text.len + 1);
+        text = aicpi_slice_of(whole ? whole : stack, whole ? text.len : sizeof stack - 1);
         va_start(args, format);
-        (void)vsnprintf(detail.data, (size_t)len + 1, format, args);
+        if (whole) {
+            (void)vsnprintf(whole, text.len + 1, format, args);
+        }
         va_end(args);
-        detail.len = (size_t)len;
-    } else {
-        aicpi_strbuf_puts(&detail, stack);
     }
     response->status = status;
     response->content_type = "application/json";
     aicpi_strbuf_clear(&response->body);
-    problem_open(&response->body, status, type, detail.data ? detail.data : "", detail.len);
+    problem_open(&response->body, status, type, text);
     if (request && request->id[0]) {
         aicpi_strbuf_puts(&response->body, ",\"request_id\":");
         aicpi_strbuf_json(&response->body, request->id, strlen(request->id));
     }
     aicpi_strbuf_putc(&response->body, '}');
-    aicpi_strbuf_deinit(&detail);
 }
 
 void aicps_http_answer_refuse(

@@ -39,7 +39,7 @@ aicps_http_exchange *aicps_http_exchange_get(aicps_http_server *server) {
     ex->mhd = NULL;
     ex->connection = NULL;
     ex->step = AICPS_HTTP_STEP_HEAD;
-    ex->inlined = ex->failed = ex->close = ex->waiting = ex->counted = false;
+    ex->inlined = ex->close = ex->waiting = ex->counted = false;
     ex->discarded = 0;
     ex->bytes = 0;
     ex->stream_response = NULL;

@@ -22,7 +22,7 @@ struct MHD_Response;
 
 #define AICPS_HTTP_TOPICS 16
 #define AICPS_HTTP_STREAM_BUFFER ((size_t)64 << 10)
-#define AICPS_HTTP_KEEP_MEMORY ((size_t)256 << 10) /* an idle exchange holds no more of a kind */
+#define AICPS_HTTP_KEEP_MEMORY ((size_t)64 << 10) /* an idle exchange holds no more of a kind */
 
 /* What a connection waits for; together with its deadline in one word, so that the I/O thread and
  * the watchdog never decide both. */
@@ -77,11 +77,7 @@ struct aicps_http_exchange {
     aicps_http_exchange *next; /* in the queue, the wait list or the free list */
     _Atomic int refs;          /* I/O thread, and the worker of a stream */
     int step;
-    int32_t refusal; /* status to answer after discarding */
-    const char *refusal_type;
-    const char *refusal_text;
     bool inlined;
-    bool failed;        /* the answer did not get through */
     bool close;         /* no other request on this connection */
     bool counted;       /* in server->live */
     uint64_t random[2]; /* of request ids; not secret */
@@ -194,8 +190,10 @@ bool aicps_http_cond_init(pthread_cond_t *cond); /* of the monotonic clock */
 bool aicps_http_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t until_ns);
 aicp_status aicps_http_workers_start(aicps_http_server *server, aicp_error *err);
 void aicps_http_workers_stop(aicps_http_server *server);
-/* False when the queue is full. `again`: it was admitted before and is never refused. */
-bool aicps_http_queue_push(aicps_http_server *server, aicps_http_exchange *ex, bool again);
+/* Queues a new request; false when the queue is full. */
+bool aicps_http_queue_push(aicps_http_server *server, aicps_http_exchange *ex);
+/* Queues one that waited, however full it is. */
+void aicps_http_queue_again(aicps_http_server *server, aicps_http_exchange *ex);
 /* Gives a suspended request back to its I/O thread; the caller must not touch it any more. */
 void aicps_http_hand_back(aicps_http_exchange *ex);
 /* Runs the handler once in this thread. */

@@ -6,6 +6,7 @@
 
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -174,7 +175,7 @@ static enum MHD_Result dispatch(aicps_http_exchange *ex) {
     aicps_http_live(server, 1);
     ex->step = AICPS_HTTP_STEP_RUNNING;
     MHD_suspend_connection(ex->mhd);
-    if (!aicps_http_queue_push(server, ex, false)) {
+    if (!aicps_http_queue_push(server, ex)) {
         (void)aicps_http_add_header(&ex->response, "Retry-After", "1");
         atomic_fetch_add_explicit(&server->rejected, 1, memory_order_relaxed);
         aicps_http_problem(
@@ -369,7 +370,7 @@ static void on_completed(
     if (!ex) {
         return;
     }
-    ex->failed = how != MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    (void)how;
     if (ex->stream.on) {
         aicps_http_stream_gone(ex);
     }
@@ -384,6 +385,17 @@ static void on_completed(
     aicps_http_exchange_put(ex);
 }
 
+/* What libmicrohttpd has to say: connection limits, requests that it could not read. */
+static void __attribute__((format(printf, 2, 0)))
+on_message(void *user, const char *format, va_list args) {
+    char text[512];
+    int len = vsnprintf(text, sizeof text, format, args);
+    while (len > 0 && (size_t)len < sizeof text && text[len - 1] == '\n') {
+        text[--len] = 0;
+    }
+    aicpi_log_write(&((aicps_http_server *)user)->log, AICP_LOG_DEBUG, "%s", text);
+}
+
 aicp_status aicps_http_daemon_start(aicps_http_server *server, aicp_error *err) {
     const aicps_http_options *o = &server->options;
     uint64_t seconds = o->idle_timeout_ms / 1000 + 2;
@@ -391,6 +403,7 @@ aicp_status aicps_http_daemon_start(aicps_http_server *server, aicp_error *err) 
      * clears all of it for every request: no more than needed. */
     size_t memory = o->header_max + o->header_max / 2 + ((size_t)8 << 10);
     struct MHD_OptionItem items[] = {
+        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_message, server},
         {MHD_OPTION_LISTEN_SOCKET, server->listener, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)o->connections_max, NULL},
         {MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)o->per_ip_max, NULL},
@@ -404,7 +417,7 @@ aicp_status aicps_http_daemon_start(aicps_http_server *server, aicp_error *err) 
         {MHD_OPTION_THREAD_POOL_SIZE, o->io_threads > 1 ? (intptr_t)o->io_threads : 0, NULL},
         {MHD_OPTION_END, 0, NULL}};
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_SUSPEND_RESUME | MHD_USE_TURBO,
+        MHD_USE_ERROR_LOG | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_SUSPEND_RESUME | MHD_USE_TURBO,
         0,
         NULL,
         NULL,

@@ -33,7 +33,7 @@ void aicps_http_wait_park(aicps_http_exchange *ex) {
     }
     pthread_mutex_unlock(&server->wait_lock);
     if (!parked) {
-        (void)aicps_http_queue_push(server, ex, true);
+        aicps_http_queue_again(server, ex);
     }
 }
 
@@ -59,7 +59,7 @@ static void run_again(aicps_http_server *server, aicps_http_exchange *list) {
     while (list) {
         aicps_http_exchange *ex = list;
         list = ex->next;
-        (void)aicps_http_queue_push(server, ex, true);
+        aicps_http_queue_again(server, ex);
     }
 }
 

@@ -41,9 +41,9 @@ static bool wake_one(aicps_http_server *server) {
     return true;
 }
 
-bool aicps_http_queue_push(aicps_http_server *server, aicps_http_exchange *ex, bool again) {
+static bool push(aicps_http_server *server, aicps_http_exchange *ex, size_t max) {
     pthread_mutex_lock(&server->queue_lock);
-    bool ok = again || server->queued < server->options.queue_max;
+    bool ok = !server->workers_stop && server->queued < max;
     if (ok) {
         ex->next = NULL;
         if (server->queue_last) {
@@ -71,6 +71,16 @@ static void refuse_stopping(aicps_http_exchange *ex) {
     aicps_http_answer_reset(ex);
     aicps_http_answer_refuse(ex, 503, "unavailable", "The service is shutting down.");
     aicps_http_hand_back(ex);
+}
+
+bool aicps_http_queue_push(aicps_http_server *server, aicps_http_exchange *ex) {
+    return push(server, ex, server->options.queue_max);
+}
+
+void aicps_http_queue_again(aicps_http_server *server, aicps_http_exchange *ex) {
+    if (!push(server, ex, SIZE_MAX)) {
+        refuse_stopping(ex);
+    }
 }
 
 void aicps_http_run(aicps_http_exchange *ex, void *worker) {

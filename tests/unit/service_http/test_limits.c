@@ -1,5 +1,7 @@
 #include "harness.h"
 
+#include "unit/support.h"
+
 #include <criterion/criterion.h>
 
 #include <stdio.h>
@@ -209,6 +211,19 @@ Test(http_limits, drain_answers_inline_requests) {
     close(kept);
 }
 
+Test(http_limits, drain_lets_nobody_wait_any_more) {
+    harness_start(&h);
+    int kept = client_open(&h);
+    client_send(kept, "GET /inline HTTP/1.1\r\nHost: x\r\n\r\n");
+    cr_assert(client_read(kept, &a));
+    aicps_http_drain(h.server, 1000);
+    client_send(kept, "GET /inline-poll HTTP/1.1\r\nHost: x\r\n\r\n");
+    cr_assert(client_read(kept, &a));
+    cr_expect_eq(a.status, 503);
+    cr_expect(a.close);
+    close(kept);
+}
+
 Test(http_limits, drain_ends_long_polls) {
     harness_start(&h);
     int fd = client_open(&h);
@@ -273,4 +288,62 @@ Test(http_limits, forwarded_for_of_others_is_not_believed) {
     cr_assert_eq(
         client_ask(&h, "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n", &a), 200);
     cr_expect_not_null(strstr(a.body, "ip=127.0.0.1"));
+}
+
+Test(http_limits, warm_requests_do_not_allocate) {
+    static const char *const requests[] = {
+        "GET /x/y?a=b%20c&d=+ HTTP/1.1\r\nHost: x\r\nX-Probe: p\r\n\r\n",
+        "GET /inline HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+        "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /problem HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /poll?ms=1 HTTP/1.1\r\nHost: x\r\n\r\n",
+    };
+    test_heap heap = {0};
+    aicp_allocator allocator = test_allocator(&heap);
+    h.options.allocator = &allocator;
+    h.options.io_threads = 1;
+    harness_start(&h);
+    int fd = client_open(&h);
+    size_t before = 0;
+    for (int i = 0; i < 120; i++) {
+        if (i == 60) {
+            before = heap.allocations;
+        }
+        client_send(fd, requests[i % 6]);
+        cr_assert(client_read(fd, &a));
+        cr_assert(harness_until(&h.done, i + 1));
+    }
+    cr_expect_eq(heap.allocations, before, "%zu allocations", heap.allocations - before);
+    close(fd);
+    harness_stop(&h);
+    cr_expect_eq(heap.live, 0);
+    harness_options(&h);
+    harness_start(&h); /* for the teardown */
+}
+
+/* A request may fail for want of memory, but in an orderly way. */
+static bool start_and_ask(void *user, const aicp_allocator *allocator) {
+    aicp_error err;
+    bool *answered = user;
+    harness_options(&h);
+    h.options.allocator = allocator;
+    h.options.io_threads = h.options.workers = 1;
+    aicp_status status = aicps_http_start(&h.options, &h.server, &err);
+    if (status != AICP_OK) {
+        return status == AICP_ERR_NOMEM;
+    }
+    int got =
+        client_ask(&h, "POST /a%20b?c=d HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok", &a);
+    aicps_http_free(h.server);
+    *answered = got == 200;
+    return got == 0 || got == 200 || got == 500 || got == 503;
+}
+
+Test(http_limits, every_allocation_may_fail) {
+    bool answered = false;
+    cr_expect_gt(test_every_allocation_failing(start_and_ask, &answered), 5);
+    cr_expect(answered);
+    harness_options(&h);
+    harness_start(&h); /* for the teardown */
 }

@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -193,36 +194,46 @@ Test(http_strict, refuses_malformed_chunks) {
 
 static char large[1 << 18];
 
+/* Writes into `large` at an offset; returns how much. */
+static size_t __attribute__((format(printf, 2, 3))) put(size_t at, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(large + at, sizeof large - at, format, args);
+    va_end(args);
+    cr_assert(len >= 0 && (size_t)len < sizeof large - at);
+    return (size_t)len;
+}
+
 Test(http_strict, refuses_too_many_and_too_large) {
     form f = {431, large, 0};
-    size_t n = (size_t)sprintf(large, "GET / HTTP/1.1\r\nHost: x\r\n");
+    size_t n = put(0, "GET / HTTP/1.1\r\nHost: x\r\n");
     for (int i = 0; i < 120; i++) {
-        n += (size_t)sprintf(large + n, "X-%d: a\r\n", i);
+        n += put(n, "X-%d: a\r\n", i);
     }
-    f.len = n + (size_t)sprintf(large + n, "\r\n");
+    f.len = n + put(n, "\r\n");
     refused(&f, 0);
 
-    n = (size_t)sprintf(large, "GET / HTTP/1.1\r\nHost: x\r\nX: ");
+    n = put(0, "GET / HTTP/1.1\r\nHost: x\r\nX: ");
     memset(large + n, 'a', 33000);
-    f.len = n + 33000 + (size_t)sprintf(large + n + 33000, "\r\n\r\n");
+    f.len = n + 33000 + put(n + 33000, "\r\n\r\n");
     refused(&f, 1);
 
-    n = (size_t)sprintf(large, "GET / HTTP/1.1\r\nHost: x\r\nX: ");
+    n = put(0, "GET / HTTP/1.1\r\nHost: x\r\nX: ");
     memset(large + n, 'a', 200000);
-    f.len = n + 200000 + (size_t)sprintf(large + n + 200000, "\r\n\r\n");
+    f.len = n + 200000 + put(n + 200000, "\r\n\r\n");
     refused(&f, 2);
 
-    n = (size_t)sprintf(large, "GET /");
+    n = put(0, "GET /");
     memset(large + n, 'a', 200000);
-    f.len = n + 200000 + (size_t)sprintf(large + n + 200000, " HTTP/1.1\r\nHost: x\r\n\r\n");
+    f.len = n + 200000 + put(n + 200000, " HTTP/1.1\r\nHost: x\r\n\r\n");
     f.status = 414;
     refused(&f, 3);
 
-    n = (size_t)sprintf(large, "GET /?");
+    n = put(0, "GET /?");
     for (int i = 0; i < 300; i++) {
-        n += (size_t)sprintf(large + n, "a=%d&", i);
+        n += put(n, "a=%d&", i);
     }
-    f.len = n + (size_t)sprintf(large + n, " HTTP/1.1\r\nHost: x\r\n\r\n");
+    f.len = n + put(n, " HTTP/1.1\r\nHost: x\r\n\r\n");
     f.status = 400;
     refused(&f, 4);
     cr_expect_eq(atomic_load(&h.entered), 0);
@@ -230,20 +241,19 @@ Test(http_strict, refuses_too_many_and_too_large) {
 
 Test(http_strict, refuses_bodies_over_their_cap_and_the_client_reads_why) {
     form f = {413, large, 0};
-    size_t n =
-        (size_t)sprintf(large, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n");
+    size_t n = put(0, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n");
     memset(large + n, 'a', 70000);
     f.len = n + 70000;
     refused(&f, 0);
 
-    n = (size_t)sprintf(large, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    n = put(0, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
     for (int i = 0; i < 5; i++) {
-        n += (size_t)sprintf(large + n, "4000\r\n");
+        n += put(n, "4000\r\n");
         memset(large + n, 'a', 0x4000);
         n += 0x4000;
-        n += (size_t)sprintf(large + n, "\r\n");
+        n += put(n, "\r\n");
     }
-    f.len = n + (size_t)sprintf(large + n, "0\r\n\r\n");
+    f.len = n + put(n, "0\r\n\r\n");
     refused(&f, 1);
 
     f = (form)RAW(
@@ -255,8 +265,7 @@ Test(http_strict, refuses_bodies_over_their_cap_and_the_client_reads_why) {
 }
 
 Test(http_strict, a_route_may_take_larger_bodies) {
-    size_t n =
-        (size_t)sprintf(large, "POST /big HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");
+    size_t n = put(0, "POST /big HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");
     memset(large + n, 'b', 100000);
     int fd = client_open(&h);
     client_send_bytes(fd, large, n + 100000);
