@@ -1,7 +1,6 @@
 #include "lib/gate/cache.h"
 
 #include "lib/base/crypto.h"
-#include "lib/base/file.h"
 #include "lib/base/text.h"
 
 #include <dirent.h>
@@ -87,24 +86,33 @@ aicp_status aicpi_cache_begin(const char *cache, char folder[AICPI_CACHE_PATH], 
                : aicpi_fail(err, AICP_ERR_IO, "cannot make %s: %s", folder, strerror(errno));
 }
 
-bool aicpi_cache_reuse(
-    const aicp_allocator *a,
-    const char *from,
-    const char *to,
-    const char *file,
-    const aicpi_section *section) {
+bool aicpi_cache_reuse(const char *from, const char *to, const char *file, size_t size) {
     char source[AICPI_CACHE_PATH];
     char target[AICPI_CACHE_PATH];
-    aicp_buf text = AICP_BUF_INIT;
-    if (!join(source, from, file) || !join(target, to, file) ||
-        aicpi_file_read(a, source, section->size, &text, NULL) != AICP_OK) {
-        return false;
+    struct stat st;
+    return join(source, from, file) && join(target, to, file) && stat(source, &st) == 0 &&
+           S_ISREG(st.st_mode) && (uintmax_t)st.st_size == size && link(source, target) == 0;
+}
+
+aicp_status
+aicpi_cache_write(const char *folder, const char *file, aicpi_slice text, aicp_error *err) {
+    char path[AICPI_CACHE_PATH];
+    if (!join(path, folder, file)) {
+        return aicpi_fail(err, AICP_ERR_LIMIT, "the path of the cache is too long");
     }
-    char hash[65];
-    aicpi_sha256_hex(text.data, text.len, hash);
-    bool same = text.len == section->size && strcmp(hash, section->sha256) == 0;
-    aicp_buf_free(&text);
-    return same && link(source, target) == 0;
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool ok = fd >= 0;
+    for (size_t done = 0; ok && done < text.len;) {
+        ssize_t n = write(fd, text.data + done, text.len - done);
+        ok = n > 0 || (n < 0 && errno == EINTR);
+        done += n > 0 ? (size_t)n : 0;
+    }
+    int why = errno;
+    if (fd >= 0 && close(fd) != 0 && ok) {
+        ok = false;
+        why = errno;
+    }
+    return ok ? AICP_OK : aicpi_fail(err, AICP_ERR_IO, "cannot write %s: %s", path, strerror(why));
 }
 
 aicp_status

@@ -21,14 +21,13 @@ void aicpi_cache_bundle_path(const char *cache, const char *hash, char out[AICPI
 aicp_status aicpi_cache_current(const char *cache, char hash[65], aicp_error *err);
 /* A new empty folder. */
 aicp_status aicpi_cache_begin(const char *cache, char folder[AICPI_CACHE_PATH], aicp_error *err);
-/* A file of another bundle's folder that is the same in the new one; false: it is not there or not
- * the one. */
-bool aicpi_cache_reuse(
-    const aicp_allocator *a,
-    const char *from,
-    const char *to,
-    const char *file,
-    const aicpi_section *section);
+/* Takes over a file of another bundle's folder that should be the same in the new one; false: it is
+ * not there. Its bytes are looked at when the whole is verified. */
+bool aicpi_cache_reuse(const char *from, const char *to, const char *file, size_t size);
+/* Writes a new file. Nothing waits for the disk: what a crash cuts off has another hash and is
+ * fetched again. */
+aicp_status
+aicpi_cache_write(const char *folder, const char *file, aicpi_slice text, aicp_error *err);
 /* Gives a finished folder its place. One that another process put there first stays. */
 aicp_status
 aicpi_cache_keep(const char *cache, const char *folder, const char *hash, aicp_error *err);

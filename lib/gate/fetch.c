@@ -1,7 +1,6 @@
 #include "lib/gate/fetch.h"
 
 #include "lib/base/crypto.h"
-#include "lib/base/file.h"
 #include "lib/gate/cache.h"
 #include "lib/gate/remote.h"
 
@@ -181,13 +180,6 @@ static aicp_status check_sizes(const aicpi_manifest *m, aicp_error *err) {
     return AICP_OK;
 }
 
-static aicp_status
-write_file(const char *folder, const char *file, aicpi_slice text, aicp_error *err) {
-    char path[AICPI_CACHE_PATH + 64];
-    snprintf(path, sizeof path, "%s/%s", folder, file);
-    return aicpi_file_write(path, text.data ? text.data : "", text.len, err);
-}
-
 static aicp_status download(version *v, const char *folder, int section, aicp_error *err) {
     const aicpi_section *s = &v->sections.sections[section];
     char path[96];
@@ -216,7 +208,7 @@ static aicp_status download(version *v, const char *folder, int section, aicp_er
     }
     if (status == AICP_OK) {
         aicpi_slice text = {response.body.data, response.body.len};
-        status = write_file(folder, aicpi_section_files[section], text, err);
+        status = aicpi_cache_write(folder, aicpi_section_files[section], text, err);
     }
     aicpi_net_response_deinit(&response);
     return status;
@@ -233,7 +225,7 @@ static aicp_status fill(version *v, const char *folder, bool may_reuse, aicp_err
         if (!s->present) {
             continue;
         }
-        if (may_reuse && aicpi_cache_reuse(&v->f->gate->allocator, from, folder, file, s)) {
+        if (may_reuse && aicpi_cache_reuse(from, folder, file, s->size)) {
             v->reused = true;
             continue;
         }
@@ -242,7 +234,7 @@ static aicp_status fill(version *v, const char *folder, bool may_reuse, aicp_err
             return status;
         }
     }
-    return write_file(folder, "manifest.json", v->manifest, err);
+    return aicpi_cache_write(folder, "manifest.json", v->manifest, err);
 }
 
 static aicp_status

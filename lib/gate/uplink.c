@@ -228,13 +228,14 @@ static void pause_thread(aicpi_uplink *u, uint64_t ms) {
     pthread_mutex_unlock(&u->pause_lock);
 }
 
+/* Once a second by default: what is told later is told in fewer messages. */
 static void *work(void *user) {
     aicpi_uplink *u = user;
     uint32_t failed = 0;
     while (!aicpi_net_stopped(u->stop)) {
         aicp_error err = {0};
         bool ok = send_all(u, u->stop, SEND_MS, &err) == AICP_OK;
-        pause_thread(u, ok ? u->gate->watch_ms : aicpi_remote_pause_ms(failed));
+        pause_thread(u, ok ? 4 * (uint64_t)u->gate->watch_ms : aicpi_remote_pause_ms(failed));
         failed = ok ? 0 : failed + (failed < 16);
     }
     return NULL;

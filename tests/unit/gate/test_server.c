@@ -263,8 +263,9 @@ Test(server, a_disk_copy_that_was_changed_is_fetched_again) {
     char path[600];
     aicp_gate *g = open_gate(0);
     snprintf(path, sizeof path, "%s/current/prices.json", cache.path);
-    FILE *f = fopen(path, "wb");
-    fputs("{}", f);
+    FILE *f = fopen(path, "r+b");
+    cr_assert_not_null(f);
+    fputc('[', f); /* as long as before */
     fclose(f);
     publish("[]", "v2");
     cr_assert_eq(aicp_gate_reload(g, NULL, NULL), AICP_OK);
