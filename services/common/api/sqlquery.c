@@ -22,6 +22,10 @@ static size_t rounded(size_t count) {
 }
 
 static void append_list(aicpi_strbuf *b, const char *column, size_t count) {
+    if (count == 1) {
+        aicpi_strbuf_printf(b, "%s = ?", column);
+        return;
+    }
     aicpi_strbuf_printf(b, "%s IN (", column);
     for (size_t i = 0; i < rounded(count); i++) {
         aicpi_strbuf_puts(b, i ? ", ?" : "?");
@@ -51,19 +55,23 @@ static void append_seen(aicps_call *call, const aicps_resource *r, aicpi_strbuf 
     if (sees_all(call, r)) {
         return;
     }
+    /* Each way to see a row alone where there is only one: an OR would keep indexes out. */
+    const char *glue = "";
     size_t n = call->who && r->org ? orgs_of(call->who, orgs, AICPS_ANY_MAX) : 0;
-    aicpi_strbuf_puts(b, " AND (1 = 0");
+    aicpi_strbuf_puts(b, " AND (");
     if (n > 0) {
-        aicpi_strbuf_puts(b, " OR ");
         append_list(b, r->org, n);
+        glue = " OR ";
     }
     if (call->who && r->team && call->who->team) {
-        aicpi_strbuf_printf(b, " OR %s = ?", r->team);
+        aicpi_strbuf_printf(b, "%s%s = ?", glue, r->team);
+        glue = " OR ";
     }
     if (call->who && r->org && r->flags & AICPS_ORGLESS_SEEN) {
-        aicpi_strbuf_printf(b, " OR %s IS NULL", r->org);
+        aicpi_strbuf_printf(b, "%s%s IS NULL", glue, r->org);
+        glue = " OR ";
     }
-    aicpi_strbuf_putc(b, ')');
+    aicpi_strbuf_puts(b, *glue ? ")" : "1 = 0)");
 }
 
 static int32_t bind_seen(aicps_call *call, const aicps_resource *r, aicpi_sql_stmt *q, int32_t at) {
