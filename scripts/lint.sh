@@ -124,7 +124,7 @@ lint_go() {
   printf 'Name: aicp\nDescription: headers\nVersion: 0\nCflags: -I%s/include\n' "$PWD" > "$pc/aicp.pc"
   ( # SWIG's and cgo's own package turns addresses into pointers; no other may
     cd bindings/go || exit 1
-    export PKG_CONFIG_PATH=$OLDPWD/$pc GOTOOLCHAIN=local GOFLAGS=-mod=readonly GOPROXY=off
+    export PKG_CONFIG_PATH=$OLDPWD/$pc GOTOOLCHAIN=local GOFLAGS='-mod=readonly -buildvcs=false' GOPROXY=off
     mapfile -t packages < <(go list ./... | grep -v /internal/capi)
     go vet "${packages[@]}" && go vet -unsafeptr=false ./internal/capi
   ) || status=1

@@ -252,7 +252,7 @@ func (r *LimitRequest) asC() (*capi.LimitRequest, *pooled) {
 	size += len(r.Held) * ticket
 	own, m := borrow(size + int(unsafe.Sizeof(capi.LimitRequest{})) + 64)
 	c := (*capi.LimitRequest)(m.Raw(int(unsafe.Sizeof(capi.LimitRequest{}))))
-	capi.Aicp_limit_request_init(c, int64(unsafe.Sizeof(*c)))
+	*c = capi.LimitRequest{Size: uint64(unsafe.Sizeof(*c))}
 	list := unsafe.Slice((*capi.LimitValue)(m.Raw(values*int(unsafe.Sizeof(capi.LimitValue{})))), values)
 	n := 0
 	add := func(dimension int32, text string) {
@@ -298,9 +298,10 @@ type Taken struct {
 	Remaining  uint64
 	Reset      time.Duration
 	RetryAfter time.Duration
-	Header     http.Header // for the answer: Retry-After, RateLimit, RateLimit-Policy
 
 	limiter *handle[capi.Limiter]
+	rules   *handle[capi.LimitRules]
+	result  *capi.LimitResult
 	mu      sync.Mutex
 	ticket  *capi.LimitTicket
 }
@@ -319,16 +320,15 @@ func (l *Limiter) Take(rules *LimitRules, r *LimitRequest) (*Taken, error) {
 	defer rules.h.leave()
 	c, own := r.asC()
 	defer own.give()
-	var result capi.LimitResult
-	capi.Aicp_limit_result_init(&result, int64(unsafe.Sizeof(result)))
-	t := &Taken{limiter: l.h, ticket: new(capi.LimitTicket)}
+	result := &capi.LimitResult{Size: uint64(unsafe.Sizeof(capi.LimitResult{})), Rule: -1}
+	t := &Taken{limiter: l.h, rules: rules.h, result: result, ticket: new(capi.LimitTicket)}
 	e := detail()
-	status := capi.Aicp_limiter_take(p, q, c, t.ticket, &result, e)
+	status := capi.Aicp_limiter_take(p, q, c, t.ticket, result, e)
 	err = failed(status, e)
 	if err != nil && status != capi.AICP_ERR_RATE_LIMITED && status != capi.AICP_ERR_TOO_LARGE {
 		return nil, err
 	}
-	t.read(q, &result)
+	t.read(q, result)
 	t.TooLarge = status == capi.AICP_ERR_TOO_LARGE
 	return t, nil
 }
@@ -339,20 +339,32 @@ func (t *Taken) read(rules *capi.LimitRules, r *capi.LimitResult) {
 	t.Degraded, t.Estimated, t.Overflow = r.Degraded != 0, r.Estimated != 0, r.Overflow != 0
 	t.Limit, t.Remaining = r.Limit, r.Remaining
 	t.Reset, t.RetryAfter = duration(r.Reset_ns), duration(r.Retry_after_ns)
-	t.Header = http.Header{}
-	if r.Rule < 0 {
-		return
+	if r.Rule >= 0 {
+		t.Rule = capi.Text(capi.Aicp_limit_rules_id(rules, int64(r.Rule)))
 	}
-	t.Rule = capi.Text(capi.Aicp_limit_rules_id(rules, int64(r.Rule)))
-	var h capi.LimitHeaders
-	capi.Aicp_limit_headers_format(rules, r, &h)
+}
+
+// Header holds the headers for the answer: Retry-After, RateLimit, RateLimit-Policy. The rules must still be open.
+func (t *Taken) Header() http.Header {
+	h := http.Header{}
+	if t.result.Rule < 0 {
+		return h
+	}
+	rules, err := t.rules.enter()
+	if err != nil {
+		return h
+	}
+	defer t.rules.leave()
+	c := new(capi.LimitHeaders)
+	capi.Aicp_limit_headers_format(rules, t.result, c)
 	for name, chars := range map[string][]int8{
-		"Retry-After": h.Retry_after[:], "Ratelimit-Policy": h.Ratelimit_policy[:], "Ratelimit": h.Ratelimit[:],
+		"Retry-After": c.Retry_after[:], "Ratelimit-Policy": c.Ratelimit_policy[:], "Ratelimit": c.Ratelimit[:],
 	} {
 		if value := capi.Field(chars); value != "" {
-			t.Header.Set(name, value)
+			h.Set(name, value)
 		}
 	}
+	return h
 }
 
 func (t *Taken) copyTo(ticket *capi.LimitTicket) {

@@ -176,7 +176,7 @@ func TestLimitsAreExactOverGoroutines(t *testing.T) {
 	want(t, "allowed", allowed, int64(50))
 	denied, err := limiter.Take(rules, &r)
 	must(t, err)
-	if denied.Allowed || denied.Rule != "rpm" || denied.RetryAfter <= 0 || denied.Header.Get("Retry-After") == "" {
+	if denied.Allowed || denied.Rule != "rpm" || denied.RetryAfter <= 0 || denied.Header().Get("Retry-After") == "" {
 		t.Fatalf("%+v", denied)
 	}
 	stats, err := limiter.Stats()

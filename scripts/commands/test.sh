@@ -91,7 +91,7 @@ stage_go() {
   quietly "$STATE/logs/go-install.log" cmake --install build/debug --prefix "$work" || return
   PKG_CONFIG_PATH=$(dirname "$(find "$work" -name aicp.pc -print -quit)")
   LD_LIBRARY_PATH=$(dirname "$PKG_CONFIG_PATH")
-  export PKG_CONFIG_PATH LD_LIBRARY_PATH GOTOOLCHAIN=local GOPROXY=off GOFLAGS=-mod=readonly
+  export PKG_CONFIG_PATH LD_LIBRARY_PATH GOTOOLCHAIN=local GOPROXY=off GOFLAGS='-mod=readonly -buildvcs=false'
   results_go race -race
   if [ -x $debian/go ] && [ "$(command -v go)" != $debian/go ]; then
     PATH=$debian:$PATH results_go debian

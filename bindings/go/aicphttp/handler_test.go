@@ -612,3 +612,55 @@ func TestManyClientsShareOneBudgetExactly(t *testing.T) {
 	}
 	wd.ended()
 }
+
+func TestAStreamReadsTheSameHoweverItIsCut(t *testing.T) {
+	wd := newWorld(t, nil)
+	whole := strings.Join([]string{
+		delta("é <EMA", ""), delta("IL_ADDRESS_1>", ""), ": ping", delta(" ü", "stop"), usageChunk, "data: [DONE]", "",
+	}, "\r\n\r\n")
+	for size := 1; size < 60; size++ {
+		d, err := wd.gate.Check(context.Background(), &aicp.Request{Body: []byte(chat("mail bob.smith@example.com"))})
+		must(t, err)
+		e := newEvents(d, true)
+		var all []byte
+		for rest := []byte(whole); len(rest) > 0; {
+			n := size
+			if n > len(rest) {
+				n = len(rest)
+			}
+			out, ok, err := e.feed(rest[:n])
+			must(t, err)
+			want(t, "ok", ok, true)
+			all, rest = append(all, out...), rest[n:]
+		}
+		out, ok, err := e.finish()
+		must(t, err)
+		want(t, "ok", ok, true)
+		want(t, "left at the end", len(out), 0)
+		want(t, "written", written(t, string(all)), "é bob.smith@example.com ü")
+		want(t, "usage", e.used().CompletionTokens, int64(9))
+		e.close()
+		must(t, d.Close())
+	}
+}
+
+func TestStreamsThatMakeNoSenseDoNoHarm(t *testing.T) {
+	wd := newWorld(t, nil)
+	for _, payload := range []string{
+		"", "x", "[]", "null", "1", `{"choices":1}`, `{"choices":[1,null,{}]}`, `{"choices":[{"delta":1,"finish_reason":"x"}]}`,
+		`{"choices":[{"delta":{"tool_calls":[1,{"function":2},{"function":{"arguments":"a"}}]},"index":"x"}]}`,
+		`{"choices":[{"delta":{"function_call":{"arguments":"a"}}},{"finish_reason":"stop"}]}`,
+		`{"type":"content_block_delta"}`, `{"type":"content_block_delta","delta":{"text":"a"},"index":{}}`,
+		`{"type":"content_block_stop","index":[]}`, `{"type":".delta","delta":"a"}`, `{"type":".done"}`, `{"usage":[1]}`,
+		`{"response":{"usage":{"input_tokens":-1}}}`, "{", `{"text":"bob.smith@example.com"}`, "\xff\xfe",
+	} {
+		d, err := wd.gate.Check(context.Background(), &aicp.Request{Body: []byte(chat("x"))})
+		must(t, err)
+		e := newEvents(d, false)
+		_, _, _ = e.feed([]byte("data: " + payload + "\n\n: c\n\ndata:" + payload + "\r\r"))
+		_, _, _ = e.finish()
+		_ = e.used()
+		e.close()
+		must(t, d.Close())
+	}
+}
