@@ -77,6 +77,7 @@ AICP_NUL_TEXT(method)
 %ignore aicp_clock;
 %ignore aicp_log_fn;
 %ignore aicp_litellm_event_fn;
+%ignore aicp_litellm_trace;
 
 /* ---- handles and structures ---------------------------------------------------------------------- */
 %define HANDLE(TYPE)

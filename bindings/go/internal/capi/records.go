@@ -400,6 +400,7 @@ type LiteLLMOptions struct {
 	Max_response       uint64
 	Max_idle           uint32
 	Reserved           uint32
+	Trace              *[0]byte
 }
 type LiteLLMUsage struct {
 	Size          uint64
@@ -621,6 +622,7 @@ const AICP_LIMIT_TAG = 0x8
 const AICP_LIMIT_TEAM = 0x1
 const AICP_LIMIT_TOKENS = 0x1
 const AICP_LIMIT_USER = 0x2
+const AICP_LITELLM_TRACE_ROOM = 0x200
 const AICP_LOG_DEBUG = 0x0
 const AICP_LOG_ERROR = 0x3
 const AICP_LOG_INFO = 0x1
