@@ -24,6 +24,8 @@
 #define AICPS_JSON_TEXT_MAX ((size_t)1 << 18)
 #define AICPS_MASK "********"
 #define AICPS_ID_MAX 512 /* bytes */
+#define AICPS_COUNT_MOST 100000
+#define AICPS_COUNT_MOST_LOG 10000 /* of logs: a count of 100,000 takes 50 ms */
 #define AICPS_FACET_VALUES 100
 #define AICPS_SQL_TEXTS 256 /* texts made for filters, per worker, before it reopens its store */
 
@@ -178,6 +180,23 @@ aicp_status aicps_row_load(
 bool aicps_parent_exists(aicps_call *call, const aicps_plan *plan);
 struct json_object *aicps_parent_value(const aicps_call *call, const aicps_plan *plan);
 
+/* secret.c */
+bool aicps_secret_is_mask(struct json_object *v);
+/* What is shown of a stored secret. */
+struct json_object *aicps_secret_mask(aicps_call *call, const aicps_column *c, aicpi_slice stored);
+/* `after` says nothing new: it is what was shown. */
+bool aicps_secret_kept(struct json_object *before, struct json_object *after);
+/* Masks in an object of secrets become what is stored. */
+aicp_status aicps_secret_merge(
+    aicps_change *change, const aicps_column *c, struct json_object *after, aicp_error *err);
+aicp_status aicps_secret_bind(
+    aicps_call *call,
+    const aicps_column *c,
+    aicpi_slice text,
+    aicpi_sql_stmt *q,
+    int32_t index,
+    aicp_error *err);
+
 /* validate.c */
 /* One value against its field: the normalised value (new reference), or a field error. */
 bool aicps_value_check(
@@ -319,7 +338,8 @@ void aicps_export_array(
 /* list.c */
 void aicps_list_handle(aicps_call *call);
 void aicps_facets_handle(aicps_call *call);
-void aicps_send_total(aicps_call *call, int64_t total);
+void aicps_send_total(aicps_call *call, const aicps_plan *plan, int64_t total);
+int64_t aicps_count_most(const aicps_plan *plan);
 aicp_status aicps_rows_decorate(
     aicps_call *call, const aicps_plan *plan, aicps_row *rows, size_t count, aicp_error *err);
 void aicps_send_next(aicps_call *call, const char *cursor); /* NULL: none */

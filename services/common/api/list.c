@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 
-#define COUNT_MOST 100000
 #define FACETS_MAX 8
 
 static void append_encoded(aicpi_strbuf *b, aicpi_slice text) {
@@ -44,10 +43,15 @@ void aicps_send_next(aicps_call *call, const char *cursor) {
     aicpi_strbuf_deinit(&b);
 }
 
-void aicps_send_total(aicps_call *call, int64_t total) {
+int64_t aicps_count_most(const aicps_plan *plan) {
+    bool log = plan->resource->flags & AICPS_INT_ID;
+    return log ? AICPS_COUNT_MOST_LOG : AICPS_COUNT_MOST;
+}
+
+void aicps_send_total(aicps_call *call, const aicps_plan *plan, int64_t total) {
     char text[32];
-    bool exact = total <= COUNT_MOST;
-    (void)snprintf(text, sizeof text, "%lld", (long long)(exact ? total : COUNT_MOST));
+    bool exact = total <= aicps_count_most(plan) || !plan->resource->table;
+    (void)snprintf(text, sizeof text, "%lld", (long long)(exact ? total : aicps_count_most(plan)));
     (void)aicps_http_add_header(call->res, "X-Total-Count", text);
     if (!exact) {
         (void)aicps_http_add_header(call->res, "X-Total-Count-Exact", "false");
@@ -99,7 +103,7 @@ static void list_rows(aicps_call *call, const aicps_plan *plan, const aicps_quer
         s = aicps_rows_decorate(call, plan, rows, shown, &err);
     }
     if (s == AICP_OK) {
-        aicps_send_total(call, total);
+        aicps_send_total(call, plan, total);
         send_page(call, query, rows, shown, more);
     } else if (!call->own->answered) {
         aicps_send_status(call, s, &err);

@@ -8,19 +8,24 @@
  * returns.
  *
  * Verbs that come with it (those in `verbs`):
- *   GET    path            bare array; limit (default 100, most 1,000), offset or cursor, sort
- *                          ("name,-priority"), q, one filter per AICPS_FILTER field ("scope=team",
- *                          repeated = any of; for numbers and times also "field.gte", ".gt",
- * ".lte",
- *                          ".lt"), format=csv. X-Total-Count (exact up to 100,000, then 100000 with
- *                          X-Total-Count-Exact: false), Link rel="next" with a cursor.
- *   GET    path/facets?fields=a,b   {"a": [{"value", "count"}]} under the same filters
- *   POST   path            200 and the object; Idempotency-Key
- *   GET    path/{id}       ETag "version"; If-None-Match
- *   PUT    path/{id}       only fields that are present change; null clears where AICPS_NULLABLE,
- * else 422; {} is 400 "No fields to update"; If-Match (412) DELETE path/{id}       {"status":
- * delete_status}; If-Match Every change writes its audit entry (before and after, secrets masked)
- * in the same transaction.
+ *
+ * - GET path: a bare array. limit (default 100, most 1,000), offset or cursor, sort
+ *   ("name,-priority"; text byte by byte, nulls last), q (text that an AICPS_SEARCH field contains,
+ *   without case), format=csv (all rows, streamed), and one filter per AICPS_FILTER field:
+ *   "scope=team", repeated = any of; for numbers and times also "field.gte", ".gt", ".lte", ".lt";
+ *   "field.null=true|false"; of AICPS_TEXTS "tags=x" means that x is an item. X-Total-Count is
+ * exact up to 100,000 (AICPS_INT_ID: 10,000), beyond that it is this number with
+ *   X-Total-Count-Exact: false. Link rel="next" holds the cursor.
+ * - GET path/facets?fields=a,b: {"a": [{"value", "count"}]} under the same filters.
+ * - POST path: 200 and the object. Idempotency-Key.
+ * - GET path/{id}: ETag "version"; If-None-Match.
+ * - PUT path/{id}: only fields that are present change; null clears where AICPS_NULLABLE, else 422;
+ *   {} is 400 "No fields to update"; If-Match (412).
+ * - DELETE path/{id}: {"status": delete_status}; If-Match.
+ *
+ * Every change writes its audit entry (before and after, secrets masked) in the same transaction.
+ * Rows of an organization (or team) that the caller does not belong to do not exist for him: 404,
+ * not counted, not in facets; nobody can write a row there (403). Platform admins see all.
  */
 #ifndef AICPS_API_RESOURCE_H
 #define AICPS_API_RESOURCE_H
@@ -46,7 +51,9 @@ enum {
     AICPS_NULLABLE = 1u << 1,
     AICPS_READ_ONLY = 1u << 2,  /* made by the server; in a body it is refused with 422 */
     AICPS_WRITE_ONCE = 1u << 3, /* settable by POST only */
-    AICPS_SECRET = 1u << 4,     /* sealed at rest; out: null or "********"; never in audit or CSV */
+    AICPS_SECRET = 1u << 4,     /* sealed at rest; out: null or "********" (AICPS_OBJECT: that
+                                for each value); coming in that means "as it was"; never in audit
+                                or CSV */
     AICPS_FILTER = 1u << 5,
     AICPS_SORT = 1u << 6,
     AICPS_FACET = 1u << 7,

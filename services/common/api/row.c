@@ -14,7 +14,7 @@ aicps_value_read(aicps_call *call, const aicps_column *c, aicpi_sql_stmt *q, int
     struct json_object *v = NULL;
     aicpi_slice text;
     if (c->field.flags & AICPS_SECRET) {
-        return json_object_new_string(AICPS_MASK);
+        return aicps_secret_mask(call, c, aicpi_sql_text(q, index));
     }
     switch (c->field.type) {
     case AICPS_INT:
@@ -90,26 +90,6 @@ static aicp_status wrong(const aicps_column *c, aicp_error *err) {
         err, AICP_ERR_INVALID, "field %s does not have a value of its type", c->field.name);
 }
 
-static aicp_status bind_secret(
-    aicps_call *call,
-    const aicps_column *c,
-    aicpi_slice text,
-    aicpi_sql_stmt *q,
-    int32_t index,
-    aicp_error *err) {
-    aicpi_strbuf b;
-    aicpi_strbuf_init(&b, &call->api->allocator, AICPS_JSON_TEXT_MAX * 3);
-    aicp_status s = aicps_secret_seal(call->api, text, &b, err);
-    char *copy = s == AICP_OK ? aicpi_arena_strndup(call->arena, b.data, b.len) : NULL;
-    if (copy) {
-        aicpi_sql_bind_text(q, index, copy, b.len);
-    } else if (s == AICP_OK) {
-        s = aicpi_nomem(err);
-    }
-    aicpi_strbuf_deinit(&b);
-    return s == AICP_OK ? s : aicpi_error_prefix(err, s, "field %s", c->field.name);
-}
-
 static aicp_status bind_number(
     const aicps_column *c,
     struct json_object *value,
@@ -179,59 +159,10 @@ aicp_status aicps_value_bind(
         len = (size_t)json_object_get_string_len(value);
     }
     if (c->field.flags & AICPS_SECRET) {
-        return bind_secret(call, c, aicpi_slice_of(text, len), q, index, err);
+        return aicps_secret_bind(call, c, aicpi_slice_of(text, len), q, index, err);
     }
     aicpi_sql_bind_text(q, index, text, len);
     return AICP_OK;
-}
-
-/* ---- secrets ---- */
-
-aicp_status
-aicps_secret_seal(aicps_api *api, aicpi_slice plain, aicpi_strbuf *out, aicp_error *err) {
-    if (!api->has_key) {
-        return aicpi_fail(
-            err,
-            AICP_ERR_CRYPTO,
-            "this service has no key to seal secrets with, so it stores none");
-    }
-    size_t len = plain.len + AICPI_SEAL_OVERHEAD;
-    unsigned char *sealed = aicpi_alloc(&api->allocator, len);
-    char *hex = aicpi_alloc(&api->allocator, 2 * len + 1);
-    if (sealed && hex) {
-        aicpi_seal(api->key, plain.data, plain.len, sealed);
-        aicpi_hex_encode(sealed, len, hex);
-        aicpi_strbuf_puts(out, "v1:");
-        aicpi_strbuf_append(out, hex, 2 * len);
-    }
-    bool ok = sealed && hex && !out->failed;
-    aicpi_free(&api->allocator, sealed);
-    aicpi_free(&api->allocator, hex);
-    return ok ? AICP_OK : aicpi_nomem(err);
-}
-
-aicp_status
-aicps_secret_unseal(aicps_api *api, aicpi_slice stored, aicpi_strbuf *out, aicp_error *err) {
-    size_t len = stored.len > 3 ? (stored.len - 3) / 2 : 0;
-    bool form = len >= AICPI_SEAL_OVERHEAD && memcmp(stored.data, "v1:", 3) == 0;
-    unsigned char *bytes = form && api->has_key ? aicpi_alloc(&api->allocator, 2 * len) : NULL;
-    bool ok = bytes != NULL;
-    for (size_t i = 0; ok && i < len; i++) {
-        int high = aicpi_hex_value(stored.data[3 + 2 * i]);
-        int low = aicpi_hex_value(stored.data[4 + 2 * i]);
-        ok = high >= 0 && low >= 0;
-        bytes[i] = (unsigned char)(ok ? high * 16 + low : 0);
-    }
-    ok = ok && aicpi_unseal(api->key, bytes, len, bytes + len);
-    if (ok) {
-        aicpi_strbuf_append(out, (const char *)bytes + len, len - AICPI_SEAL_OVERHEAD);
-        aicpi_wipe(bytes, 2 * len);
-    }
-    aicpi_free(&api->allocator, bytes);
-    if (!ok) {
-        return aicpi_fail(err, AICP_ERR_CRYPTO, "a stored secret cannot be opened with this key");
-    }
-    return out->failed ? aicpi_nomem(err) : AICP_OK;
 }
 
 /* ---- who may know of a row ---- */

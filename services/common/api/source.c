@@ -211,7 +211,7 @@ static void send_selected(
         }
         return;
     }
-    aicps_send_total(call, (int64_t)count);
+    aicps_send_total(call, plan, (int64_t)count);
     if (query->csv) {
         aicps_export_array(call, plan, page, n, plan->resource->type);
         return;

@@ -3,7 +3,6 @@
 #include "services/common/api/api_internal.h"
 
 #define SQL_MAX ((size_t)1 << 16)
-#define COUNT_MOST 100000
 
 /* Compared byte by byte on both engines. */
 static void append_key(aicpi_strbuf *b, const aicps_plan *plan, const aicps_column *c) {
@@ -380,7 +379,7 @@ aicp_status aicps_count_read(
     aicpi_strbuf_init(&b, &call->api->allocator, SQL_MAX);
     aicpi_strbuf_printf(&b, "SELECT COUNT(*) FROM (SELECT 1 FROM %s", plan->resource->table);
     aicps_where_text(call, plan, query, false, &b);
-    aicpi_strbuf_printf(&b, " LIMIT %d) AS counted", COUNT_MOST + 1);
+    aicpi_strbuf_printf(&b, " LIMIT %lld) AS counted", (long long)aicps_count_most(plan) + 1);
     aicp_status s = prepare(call, &b, &q, err);
     if (s == AICP_OK) {
         (void)aicps_where_bind(call, plan, query, false, q);

@@ -257,11 +257,6 @@ aicp_status aicps_change_check(aicps_change *change, aicp_error *err) {
 
 /* ---- storing ---- */
 
-static bool is_masked(struct json_object *v) {
-    return json_object_is_type(v, json_type_string) &&
-           strcmp(json_object_get_string(v), AICPS_MASK) == 0;
-}
-
 static aicp_status
 bind_columns(aicps_change *change, aicpi_sql_stmt *q, bool update, int32_t *at, aicp_error *err) {
     const aicps_plan *plan = change->own->plan;
@@ -273,7 +268,7 @@ bind_columns(aicps_change *change, aicpi_sql_stmt *q, bool update, int32_t *at, 
             continue;
         }
         bool secret = c->field.flags & AICPS_SECRET;
-        if (secret && is_masked(v)) {
+        if (secret && aicps_secret_kept(aicps_member(change->before, c->field.name), v)) {
             v = NULL;
             if (update) {
                 aicpi_sql_bind_i64(q, (*at)++, 0);
@@ -285,8 +280,9 @@ bind_columns(aicps_change *change, aicpi_sql_stmt *q, bool update, int32_t *at, 
             if (update) {
                 aicpi_sql_bind_i64(q, (*at)++, 1);
             }
+            s = aicps_secret_merge(change, c, v, err);
         }
-        s = aicps_value_bind(change->call, c, v, q, (*at)++, err);
+        s = s != AICP_OK ? s : aicps_value_bind(change->call, c, v, q, (*at)++, err);
     }
     return s;
 }

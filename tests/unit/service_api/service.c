@@ -47,6 +47,7 @@ static const aicps_field WIDGET_FIELDS[] = {
     {.name = "tags", .type = AICPS_TEXTS, .flags = AICPS_FILTER, .preset = "[]", .max = 5},
     {.name = "extra", .type = AICPS_JSON, .flags = AICPS_NULLABLE},
     {.name = "token", .type = AICPS_TEXT, .flags = AICPS_SECRET | AICPS_NULLABLE},
+    {.name = "env", .type = AICPS_OBJECT, .flags = AICPS_SECRET | AICPS_NULLABLE},
     {.name = "length", .type = AICPS_INT, .flags = AICPS_COMPUTED},
 };
 
@@ -143,7 +144,8 @@ static const char *const TABLES[] = {
     "CREATE TABLE widgets (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, slug TEXT, color TEXT,"
     " size BIGINT, ratio BIGINT, price BIGINT, is_active BIGINT, due BIGINT,"
     " org_id TEXT REFERENCES groups_of_test (id), team_id TEXT, config TEXT, tags TEXT, extra TEXT,"
-    " token TEXT, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL);"
+    " token TEXT, env TEXT, version BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT "
+    "NOT NULL);"
     "CREATE TABLE parts_of_test (id TEXT PRIMARY KEY,"
     " group_id TEXT REFERENCES groups_of_test (id), name TEXT NOT NULL, version BIGINT NOT NULL,"
     " created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, UNIQUE (group_id, name));",

@@ -157,6 +157,53 @@ ON_SERVICE(api_body, secrets_are_sealed_masked_and_kept_when_left_out) {
     reply_free(&r);
 }
 
+/* What is stored in `env`, opened. */
+static const char *stored_env(service *s) {
+    static char text[512];
+    aicp_error err = {0};
+    aicpi_sql_stmt *q = NULL;
+    aicpi_strbuf plain;
+    bool row = false;
+    aicpi_strbuf_init(&plain, NULL, 1000);
+    cr_assert_eq(aicpi_sql_prepare(s->db, "SELECT env FROM widgets", &q, &err), AICP_OK);
+    cr_assert_eq(aicpi_sql_step(q, &row, &err), AICP_OK);
+    cr_assert_eq(aicps_secret_unseal(s->api, aicpi_sql_text(q, 0), &plain, &err), AICP_OK);
+    (void)snprintf(text, sizeof text, "%s", plain.data);
+    aicpi_strbuf_deinit(&plain);
+    aicpi_sql_reset(q);
+    return text;
+}
+
+ON_SERVICE(api_body, objects_of_secrets_show_their_names_and_keep_what_is_masked) {
+    char path[128];
+    (void)snprintf(
+        path,
+        sizeof path,
+        "/api/v1/widgets/%s",
+        make_widget(s, 0, "{\"name\":\"a\",\"env\":{\"A\":\"one\",\"B\":\"two\"}}"));
+    reply r = get(s, path);
+    cr_expect(strstr(r.body, "\"env\":{\"A\":\"********\",\"B\":\"********\"}"), "%s", r.body);
+    reply_free(&r);
+    cr_expect_str_eq(stored_env(s), "{\"A\":\"one\",\"B\":\"two\"}");
+    r = put(s, path, "{\"env\":{\"A\":\"********\",\"C\":\"three\"}}");
+    REPLY_IS(r, 200);
+    cr_expect_not(strstr(r.body, "three"));
+    reply_free(&r);
+    cr_expect_str_eq(stored_env(s), "{\"A\":\"one\",\"C\":\"three\"}");
+    r = put(s, path, "{\"env\":{\"A\":\"********\",\"C\":\"********\"},\"size\":1}");
+    REPLY_IS(r, 200);
+    reply_free(&r);
+    cr_expect_str_eq(stored_env(s), "{\"A\":\"one\",\"C\":\"three\"}");
+    r = put(s, path, "{\"env\":{\"A\":\"********\"}}");
+    REPLY_IS(r, 200);
+    reply_free(&r);
+    cr_expect_str_eq(stored_env(s), "{\"A\":\"one\"}");
+    r = put(s, path, "{\"env\":{\"Z\":\"********\"}}");
+    REPLY_IS(r, 422);
+    reply_free(&r);
+    cr_expect_eq(number_of(s, "SELECT COUNT(*) FROM audit_log WHERE changes LIKE '%three%'"), 0);
+}
+
 ON_SERVICE(api_body, without_a_key_no_secret_is_stored) {
     service_keyless(s);
     reply r = post(s, "/api/v1/widgets", "{\"name\":\"a\",\"token\":\"t\"}");
