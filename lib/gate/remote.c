@@ -184,8 +184,9 @@ aicp_status aicpi_remote_send(
         .max_response = call->max_response,
         .may_repeat = true, /* polls, sections, leases and events all bear being sent twice */
         .stop = call->stop};
-    aicp_status status = url.failed ? aicpi_fail(err, AICP_ERR_LIMIT, "the URL is too long")
-                                    : aicpi_net_perform(r->client, &q, out, err);
+    aicp_status status = url.full     ? aicpi_fail(err, AICP_ERR_LIMIT, "the URL is too long")
+                         : url.failed ? aicpi_nomem(err)
+                                      : aicpi_net_perform(r->client, &q, out, err);
     aicpi_strbuf_deinit(&url);
     bool good = out->status == 304 || (out->status >= 200 && out->status < 300);
     return status == AICP_OK && !good ? fail_answer(call, out, err) : status;

@@ -47,6 +47,7 @@ typedef struct transfer {
     size_t max;
     bool forbidden;
     bool too_large;
+    bool no_memory;
     bool stopped;
     bool delivered; /* a piece went to the caller: no repeating */
 } transfer;
@@ -111,7 +112,8 @@ static size_t on_header(char *data, size_t size, size_t count, void *user) {
     aicpi_strbuf_puts(out, ": ");
     aicpi_strbuf_append(out, value, (size_t)(end - value));
     aicpi_strbuf_putc(out, '\n');
-    t->too_large = t->too_large || out->failed;
+    t->too_large = t->too_large || out->full;
+    t->no_memory = t->no_memory || (out->failed && !out->full);
     return out->failed ? 0 : len;
 }
 
@@ -135,6 +137,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *user) {
         return len;
     }
     aicpi_strbuf_append(&t->response->body, data, len);
+    t->no_memory = t->no_memory || t->response->body.failed;
     return t->response->body.failed ? 0 : len;
 }
 
@@ -300,7 +303,7 @@ static bool set_transfer(transfer *t, const char *url, struct curl_slist *header
 typedef enum repeat { REPEAT_NEVER, REPEAT_AT_ONCE, REPEAT_LATER } repeat;
 
 static repeat judge(const transfer *t, CURLcode code) {
-    if (t->forbidden || t->too_large || t->stopped || t->delivered) {
+    if (t->forbidden || t->too_large || t->stopped || t->delivered || t->no_memory) {
         return REPEAT_NEVER;
     }
     switch (code) {
@@ -330,6 +333,9 @@ static aicp_status status_of(const transfer *t, CURLcode code) {
     }
     if (t->stopped) {
         return AICP_ERR_CALLBACK;
+    }
+    if (t->no_memory) {
+        return AICP_ERR_NOMEM;
     }
     switch (code) {
     case CURLE_OK:
@@ -362,6 +368,7 @@ fail_transfer(const transfer *t, CURLcode code, const char *detail, aicp_error *
     const char *why = t->forbidden        ? "the address is not public"
                       : t->too_large      ? "the answer is larger than allowed"
                       : t->stopped        ? "stopped by the caller"
+                      : t->no_memory      ? "out of memory"
                       : detail && *detail ? detail
                                           : curl_easy_strerror(code);
     return aicpi_fail(err, status, "%s %s: %s", t->request->method, url, why);

@@ -499,3 +499,50 @@ Test(server, a_rule_that_cannot_be_asked_about_follows_its_own_failure_mode) {
     fake_set(&server, FAKE_NONE);
     aicp_gate_free(g);
 }
+
+/* ---- no memory ------------------------------------------------------------------------------ */
+
+static aicp_status reload_and_send(aicp_gate *g) {
+    aicp_status status = aicp_gate_reload(g, NULL, NULL);
+    aicp_status sent = aicp_gate_flush(g, NULL);
+    return status != AICP_OK ? status : sent;
+}
+
+Test(server, every_allocation_may_fail_while_rules_and_events_travel) {
+    test_heap heap = {0};
+    aicp_allocator a = test_allocator(&heap);
+    aicp_gate_options o = AICP_GATE_OPTIONS_INIT;
+    aicp_gate *g = NULL;
+    aicp_error err = {0};
+    o.allocator = &a;
+    cr_assert_eq(open_with(&o, &g, &err), AICP_OK, "%s", err.message);
+    char version[16] = "v1";
+    unsigned made = 1;
+    size_t n = 1;
+    for (bool done = false; !done; n += 1 + n / 16) { /* the later ones are of many alike */
+        char next[16];
+        snprintf(next, sizeof next, "v%u", made + 1);
+        if (runs(g, version)) {
+            publish(made % 2 ? "[]" : "[ ]", next);
+            made++;
+        }
+        heap.failed = false;
+        heap.fail_at = n;
+        aicp_status status = reload_and_send(g);
+        heap.fail_at = 0;
+        done = !heap.failed;
+        cr_assert(status == AICP_OK || heap.failed, "%d", (int)status);
+        snprintf(next, sizeof next, "v%u", made);
+        if (runs(g, next)) {
+            memcpy(version, next, sizeof version);
+        } else {
+            cr_assert(runs(g, version), "neither the old version nor the new one");
+            cr_assert_eq(aicp_gate_reload(g, NULL, &err), AICP_OK, "%zu: %s", n, err.message);
+            cr_assert(runs(g, next));
+            memcpy(version, next, sizeof version);
+        }
+    }
+    cr_assert_gt(n, 30);
+    aicp_gate_free(g);
+    cr_assert_eq(heap.live, 0, "%zu blocks leaked", heap.live);
+}
