@@ -361,8 +361,8 @@ static bool wait_for(int fd, uint64_t limit_ms) {
 static bool drain(run *r) {
     pthread_t thread;
     uint64_t grace = (uint64_t)r->common.shutdown_timeout_ms;
-    aicps_log(r->process, AICP_LOG_INFO, "stopping", NULL, 0);
     atomic_store(&r->process->draining, true);
+    aicps_log(r->process, AICP_LOG_INFO, "stopping", NULL, 0);
     aicps_notify("STOPPING=1");
     r->done_fd = eventfd(0, EFD_CLOEXEC);
     if (r->done_fd < 0 || pthread_create(&thread, NULL, drain_thread, r) != 0) {

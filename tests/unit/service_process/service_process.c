@@ -127,27 +127,50 @@ static const aicps_service service = {
 
 /* ---- its process ---- */
 
-int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+/* With this variable set, the test program is the service: a new program in a new process, as
+ * sanitizers want it. */
+#define ROLE "AICP_TEST_SERVICE_GATE"
+
+static void __attribute__((constructor)) be_the_service(int argc, char **argv) {
+    const char *gate = getenv(ROLE);
+    if (gate) {
+        slow_gate = (int)strtol(gate, NULL, 10);
+        exit(aicps_process_main(&service, argc, argv));
+    }
+}
+
+static void set_environment(const char *const *environment) {
+    static const char *const kept[] = {"ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"};
+    const char *values[3];
+    for (size_t i = 0; i < 3; i++) {
+        values[i] = getenv(kept[i]);
+    }
+    clearenv();
+    for (size_t i = 0; i < 3; i++) {
+        if (values[i]) {
+            setenv(kept[i], values[i], 1);
+        }
+    }
+    for (; environment && *environment; environment += 2) {
+        setenv(environment[0], environment[1], 1);
+    }
+}
 
 static void run(const child *c, const char *const *environment, const char *const *arguments) {
     char *argv[16] = {(char *)"testing"};
+    char gate[16];
     int argc = 1;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     dup2(c->output, STDOUT_FILENO);
     dup2(c->output, STDERR_FILENO);
-    clearenv();
-    for (; environment && *environment; environment += 2) {
-        setenv(environment[0], environment[1], 1);
-    }
+    set_environment(environment);
+    snprintf(gate, sizeof gate, "%d", c->release);
+    setenv(ROLE, gate, 1);
     for (; arguments && *arguments; arguments++) {
         argv[argc++] = (char *)(uintptr_t)*arguments;
     }
-    int status = aicps_process_main(&service, argc, argv);
-    if (__lsan_do_recoverable_leak_check && __lsan_do_recoverable_leak_check()) {
-        status = 99;
-    }
-    fflush(NULL);
-    _exit(status);
+    execv("/proc/self/exe", argv);
+    _exit(127);
 }
 
 void child_run(child *c, const char *const *environment, const char *const *arguments) {
@@ -160,10 +183,10 @@ void child_run(child *c, const char *const *environment, const char *const *argu
     c->pid = fork();
     cr_assert_geq(c->pid, 0);
     if (c->pid == 0) {
-        slow_gate = gate[0];
         close(output[0]);
         close(gate[1]);
         c->output = output[1];
+        c->release = gate[0];
         run(c, environment, arguments);
     }
     close(output[1]);
@@ -216,7 +239,7 @@ int child_end(child *c) {
 int child_stop(child *c, int signal_number) {
     kill(c->pid, signal_number);
     int status = child_end(c);
-    cr_assert_neq(status, 99, "leaks:\n%s", c->log);
+    cr_assert_null(strstr(c->log, "Sanitizer"), "%s", c->log);
     return status;
 }
 
