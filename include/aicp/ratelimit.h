@@ -185,6 +185,14 @@ typedef struct aicp_lease_source {
     void *user;
     aicp_status (*lease)(
         void *user, const aicp_lease_request *request, aicp_lease_grant *grant, aicp_error *err);
+    /** Several leases of different keys in one go, at most #AICP_LIMIT_MAX_CHARGES; each stands for
+     * itself, an error is one of all. NULL: they are asked for one after the other. */
+    aicp_status (*lease_many)(
+        void *user,
+        const aicp_lease_request *requests,
+        aicp_lease_grant *grants,
+        size_t count,
+        aicp_error *err);
 } aicp_lease_source;
 #endif
 

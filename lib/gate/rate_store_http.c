@@ -152,5 +152,5 @@ lease_call(void *user, const aicp_lease_request *q, aicp_lease_grant *grant, aic
 }
 
 aicp_lease_source aicpi_rate_http_source(aicpi_rate_http *store) {
-    return (aicp_lease_source){store, lease_call};
+    return (aicp_lease_source){.user = store, .lease = lease_call};
 }

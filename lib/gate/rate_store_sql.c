@@ -608,7 +608,7 @@ lease_call(void *user, const aicp_lease_request *q, aicp_lease_grant *grant, aic
 }
 
 aicp_lease_source aicpi_rate_store_source(aicp_rate_store *store) {
-    return (aicp_lease_source){store, lease_call};
+    return (aicp_lease_source){.user = store, .lease = lease_call};
 }
 
 /* SQLite: a file of its own beside the ledger's. */

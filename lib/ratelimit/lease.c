@@ -41,17 +41,6 @@ static void note_failure(aicp_limiter *l, uint64_t now) {
         &l->store_down_until, now + minimum(pause, DOWN_MOST_NS), memory_order_relaxed);
 }
 
-static aicp_status
-call_store(aicp_limiter *l, aicp_lease_request *q, aicp_lease_grant *g, aicp_error *err) {
-    *g = (aicp_lease_grant){.size = sizeof *g};
-    atomic_fetch_add_explicit(&l->store_calls, 1, memory_order_relaxed);
-    aicp_status status = l->source.lease(l->source.user, q, g, err);
-    if (status == AICP_OK) {
-        atomic_store_explicit(&l->store_failed_in_row, 0, memory_order_relaxed);
-    }
-    return status;
-}
-
 bool aicpi_lease_has_time(const aicpi_limit_work *w) {
     return w->deadline_ns > aicpi_monotonic_ns(&w->limiter->clock);
 }
@@ -341,37 +330,88 @@ static void take_back(
     }
 }
 
-static void fetch_item(aicpi_limit_work *w, aicpi_limit_item *item) {
-    aicp_limiter *l = w->limiter;
-    aicpi_limit_shard *s = &l->shards[item->shard];
-    uint64_t now = aicpi_monotonic_ns(&l->clock);
-    if (w->deadline_ns <= now) {
-        return; /* the next check ends in ERR_WOULD_BLOCK */
+/* What one round asks for. */
+typedef struct fetch {
+    aicpi_limit_item *items[AICP_LIMIT_MAX_CHARGES];
+    aicp_lease_request requests[AICP_LIMIT_MAX_CHARGES];
+    aicp_lease_grant grants[AICP_LIMIT_MAX_CHARGES];
+    size_t count;
+} fetch;
+
+static void prepare_all(aicpi_limit_work *w, fetch *f, uint64_t timeout_ns) {
+    f->count = 0;
+    for (size_t i = 0; i < w->count; i++) {
+        aicpi_limit_item *item = &w->items[i];
+        if (item->verdict != AICPI_LIMIT_ASK) {
+            continue;
+        }
+        aicpi_limit_shard *s = &w->limiter->shards[item->shard];
+        aicp_lease_request *q = &f->requests[f->count];
+        aicpi_limit_mutex_lock(&s->lock);
+        prepare(w, item, q);
+        aicpi_limit_mutex_unlock(&s->lock);
+        if (q->need != 0) { /* else another thread's slice came meanwhile and is enough */
+            q->timeout_ns = timeout_ns;
+            f->grants[f->count] = (aicp_lease_grant){.size = sizeof(aicp_lease_grant)};
+            f->items[f->count++] = item;
+        }
     }
-    aicp_lease_request q;
-    aicpi_limit_mutex_lock(&s->lock);
-    prepare(w, item, &q);
-    aicpi_limit_mutex_unlock(&s->lock);
-    if (q.need == 0) {
-        return; /* another thread's slice came meanwhile and is enough */
-    }
-    q.timeout_ns = w->deadline_ns - now;
-    aicp_lease_grant g;
-    aicp_status status = call_store(l, &q, &g, NULL);
+}
+
+static void apply(aicpi_limit_work *w, fetch *f, size_t i, aicp_status status) {
+    aicpi_limit_item *item = f->items[i];
+    aicpi_limit_shard *s = &w->limiter->shards[item->shard];
     aicpi_limit_mutex_lock(&s->lock);
     if (status == AICP_OK) {
-        apply_grant(w, item, &q, &g);
+        apply_grant(w, item, &f->requests[i], &f->grants[i]);
     } else {
-        take_back(w, item, &q, status);
-        note_failure(l, w->now);
+        take_back(w, item, &f->requests[i], status);
     }
     aicpi_limit_mutex_unlock(&s->lock);
 }
 
-void aicpi_lease_fetch(aicpi_limit_work *w) {
-    for (size_t i = 0; i < w->count; i++) {
-        if (w->items[i].verdict == AICPI_LIMIT_ASK) {
-            fetch_item(w, &w->items[i]);
+static void note_call(aicp_limiter *l, uint64_t now, aicp_status status) {
+    atomic_fetch_add_explicit(&l->store_calls, 1, memory_order_relaxed);
+    if (status == AICP_OK) {
+        atomic_store_explicit(&l->store_failed_in_row, 0, memory_order_relaxed);
+    } else {
+        note_failure(l, now);
+    }
+}
+
+static void fetch_at_once(aicpi_limit_work *w, fetch *f) {
+    const aicp_lease_source *source = &w->limiter->source;
+    aicp_status status = source->lease_many(source->user, f->requests, f->grants, f->count, NULL);
+    note_call(w->limiter, w->now, status);
+    for (size_t i = 0; i < f->count; i++) {
+        apply(w, f, i, status);
+    }
+}
+
+static void fetch_in_turn(aicpi_limit_work *w, fetch *f) {
+    const aicp_lease_source *source = &w->limiter->source;
+    for (size_t i = 0; i < f->count; i++) {
+        uint64_t now = aicpi_monotonic_ns(&w->limiter->clock);
+        aicp_status status = AICP_ERR_STORE_BUSY; /* no time left: not asked */
+        if (now < w->deadline_ns) {
+            f->requests[i].timeout_ns = w->deadline_ns - now;
+            status = source->lease(source->user, &f->requests[i], &f->grants[i], NULL);
+            note_call(w->limiter, w->now, status);
         }
+        apply(w, f, i, status);
+    }
+}
+
+void aicpi_lease_fetch(aicpi_limit_work *w) {
+    uint64_t now = aicpi_monotonic_ns(&w->limiter->clock);
+    if (w->deadline_ns <= now) {
+        return; /* the next check ends in ERR_WOULD_BLOCK */
+    }
+    fetch f;
+    prepare_all(w, &f, w->deadline_ns - now);
+    if (f.count > 1 && w->limiter->source.lease_many) {
+        fetch_at_once(w, &f);
+    } else {
+        fetch_in_turn(w, &f);
     }
 }

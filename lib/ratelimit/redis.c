@@ -650,8 +650,19 @@ lease_call(void *user, const aicp_lease_request *q, aicp_lease_grant *grant, aic
     return aicpi_redis_lease_many(user, q, grant, 1, q->timeout_ns, err);
 }
 
+static aicp_status lease_many_call(
+    void *user,
+    const aicp_lease_request *requests,
+    aicp_lease_grant *grants,
+    size_t count,
+    aicp_error *err) {
+    return count == 0
+               ? AICP_OK
+               : aicpi_redis_lease_many(user, requests, grants, count, requests[0].timeout_ns, err);
+}
+
 void aicp_redis_leases_source(aicp_redis_leases *leases, aicp_lease_source *out) {
-    *out = (aicp_lease_source){.user = leases, .lease = lease_call};
+    *out = (aicp_lease_source){.user = leases, .lease = lease_call, .lease_many = lease_many_call};
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */

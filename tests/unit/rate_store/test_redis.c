@@ -425,3 +425,27 @@ Test(redis, threads_share_the_connections, .timeout = 120) {
     node_close(&n);
     store_place_close(&place);
 }
+
+Test(redis, a_take_over_several_rules_is_one_call, .timeout = 60) {
+    store_place place;
+    store_place_open(&place, PLACE_REDIS);
+    node n;
+    cr_assert(node_open(
+        &n,
+        &place,
+        "[{\"id\":\"a\",\"kind\":\"requests\",\"limit\":1000,\"window\":60,\"shared\":true,"
+        "\"exact\":true},"
+        "{\"id\":\"b\",\"kind\":\"requests\",\"limit\":2000,\"window\":60,\"shared\":true,"
+        "\"exact\":true,\"algorithm\":\"fixed_window\"},"
+        "{\"id\":\"c\",\"kind\":\"tokens\",\"limit\":5000,\"window\":60,\"shared\":true,"
+        "\"exact\":true},"
+        "{\"id\":\"d\",\"kind\":\"concurrency\",\"limit\":5,\"shared\":true,\"exact\":true}]"));
+    for (int i = 0; i < 7; i++) {
+        cr_assert_eq(node_take(&n, 1, 0, NULL, NULL), i < 5 ? AICP_OK : AICP_ERR_RATE_LIMITED);
+    }
+    aicp_limiter_stats stats = {.size = sizeof stats};
+    cr_assert_eq(aicp_limiter_stats_get(n.limiter, &stats, NULL), AICP_OK);
+    cr_assert_eq(stats.store_calls, 7);
+    node_close(&n);
+    store_place_close(&place);
+}

@@ -10,6 +10,7 @@ typedef struct fake {
     uint32_t nodes;
     aicp_status status; /* of all calls */
     int calls;
+    int many; /* calls of lease_many */
     aicp_lease_request last;
 } fake;
 
@@ -47,7 +48,7 @@ typedef struct fixture {
 static void make(fixture *f, const char *rules, uint64_t units) {
     *f = (fixture){.store = {.units = units, .retry_after_ns = SECOND}, .time = {START, 0}};
     f->clock = test_clock_hook(&f->time);
-    f->source = (aicp_lease_source){&f->store, fake_lease};
+    f->source = (aicp_lease_source){.user = &f->store, .lease = fake_lease};
     f->rules = rules_of(rules);
     aicp_limiter_options o = AICP_LIMITER_OPTIONS_INIT;
     o.clock = &f->clock;
@@ -274,5 +275,100 @@ Test(limit_lease, tokens_over_the_reservation_come_from_the_slice_first) {
     cr_assert_eq(aicp_limiter_flush(f.limiter, 0, SECOND, NULL), AICP_OK);
     cr_assert_eq(f.store.last.debt, 8);
     cr_assert_eq(f.store.units, 970);
+    finish(&f);
+}
+
+/* ---- several rules at once ------------------------------------------------------------------ */
+
+static aicp_status fake_lease_many(
+    void *user,
+    const aicp_lease_request *requests,
+    aicp_lease_grant *grants,
+    size_t count,
+    aicp_error *err) {
+    fake *f = user;
+    aicp_status status = AICP_OK;
+    for (size_t i = 0; status == AICP_OK && i < count; i++) {
+        status = fake_lease(f, &requests[i], &grants[i], err);
+    }
+    f->many++;
+    return status;
+}
+
+static const char THREE[] =
+    "[{\"id\":\"t\",\"kind\":\"tokens\",\"limit\":1000,\"window\":60,\"shared\":true,"
+    "\"exact\":true,\"on_store_failure\":\"deny\"},"
+    "{\"id\":\"r\",\"kind\":\"requests\",\"limit\":1000,\"window\":60,\"shared\":true,"
+    "\"exact\":true},"
+    "{\"id\":\"c\",\"kind\":\"concurrency\",\"limit\":9,\"shared\":true,\"exact\":true}]";
+
+static void make_many(fixture *f, uint64_t units) {
+    make(f, THREE, units);
+    aicp_limiter_free(f->limiter);
+    f->source.lease_many = fake_lease_many;
+    aicp_limiter_options o = AICP_LIMITER_OPTIONS_INIT;
+    o.clock = &f->clock;
+    o.source = &f->source;
+    f->limiter = limiter_of(&o);
+}
+
+Test(limit_lease, rules_that_must_be_asked_about_go_in_one_call) {
+    fixture f;
+    make_many(&f, 100);
+    cr_assert_eq(take(&f, 10, true, NULL, NULL), AICP_OK);
+    cr_assert_eq(f.store.many, 1);
+    cr_assert_eq(f.store.calls, 3);
+    cr_assert_eq(f.store.units, 88);
+    aicp_limiter_stats stats = {.size = sizeof stats};
+    cr_assert_eq(aicp_limiter_stats_get(f.limiter, &stats, NULL), AICP_OK);
+    cr_assert_eq(stats.store_calls, 1);
+    finish(&f);
+}
+
+Test(limit_lease, of_one_call_what_is_granted_goes_back_when_another_rule_denies) {
+    fixture f;
+    make_many(&f, 5);
+    cr_assert_eq(take(&f, 10, true, NULL, NULL), AICP_ERR_RATE_LIMITED);
+    cr_assert_eq(f.store.units, 3);
+    cr_assert_eq(aicp_limiter_flush(f.limiter, 0, SECOND, NULL), AICP_OK);
+    cr_assert_eq(f.store.units, 5);
+    finish(&f);
+}
+
+Test(limit_lease, one_call_that_fails_is_one_failure) {
+    fixture f;
+    make_many(&f, 100);
+    f.store.status = AICP_ERR_STORE;
+    aicp_limit_result r = AICP_LIMIT_RESULT_INIT;
+    cr_assert_eq(take(&f, 10, true, NULL, &r), AICP_ERR_STORE);
+    cr_assert(r.degraded);
+    aicp_limiter_stats stats = {.size = sizeof stats};
+    cr_assert_eq(aicp_limiter_stats_get(f.limiter, &stats, NULL), AICP_OK);
+    cr_assert_eq(stats.store_failures, 1);
+    f.store.status = AICP_OK;
+    test_clock_advance(&f.time, SECOND);
+    cr_assert_eq(take(&f, 10, true, NULL, &r), AICP_OK);
+    cr_assert(!r.degraded);
+    finish(&f);
+}
+
+/* What was to be given back may have arrived: telling it again could give it twice. */
+Test(limit_lease, after_a_lost_answer_debt_is_told_again_and_what_was_given_back_is_not) {
+    fixture f;
+    make(&f, EXACT, 100);
+    aicp_limit_ticket t;
+    cr_assert_eq(take(&f, 50, true, &t, NULL), AICP_OK);
+    aicp_limiter_settle(f.limiter, &t, 10, 0);
+    f.store.status = AICP_ERR_TIMEOUT;
+    cr_assert_eq(aicp_limiter_flush(f.limiter, 0, SECOND, NULL), AICP_ERR_TIMEOUT);
+    f.store.status = AICP_OK;
+    cr_assert_eq(take(&f, 10, true, &t, NULL), AICP_OK);
+    cr_assert_eq(f.store.units, 40);
+    aicp_limiter_settle(f.limiter, &t, 25, 0);
+    f.store.status = AICP_ERR_TIMEOUT;
+    cr_assert_eq(aicp_limiter_flush(f.limiter, 0, SECOND, NULL), AICP_ERR_TIMEOUT);
+    f.store.status = AICP_OK;
+    cr_assert_eq(aicp_limiter_flush(f.limiter, 0, SECOND, NULL), AICP_OK);
+    cr_assert_eq(f.store.units, 25);
     finish(&f);
 }

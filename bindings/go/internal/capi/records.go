@@ -139,8 +139,9 @@ type LeaseRequest struct {
 	Timeout_ns uint64
 }
 type LeaseSource struct {
-	User  *byte
-	Lease *[0]byte
+	User       *byte
+	Lease      *[0]byte
+	Lease_many *[0]byte
 }
 type LedgerAccount struct {
 	Size               uint64
