@@ -258,6 +258,7 @@ AICP_CODE_RESULT(aicp_guard_result_error)
 %thread aicp_ledger_account_list;
 %thread aicp_ledger_reservation_list;
 %thread aicp_ledger_account_spend;
+%thread aicp_ledger_serve;
 %thread aicp_ledger_flush;
 %thread aicp_litellm_health;
 %thread aicp_litellm_health_details;

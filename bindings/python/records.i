@@ -149,7 +149,7 @@ TABLE(aicp_budget_window_options) = {
 TABLE(aicp_ledger_options) = {
     FT(T, node), F(T, mode), F(T, background), F(T, default_ttl_ns), F(T, hold_ttl_ns),
     F(T, flush_ns), F(T, refresh_ns), F(T, idle_ns), F(T, batch), F(T, unsent_max),
-    F(T, remember), F(T, slice_divisor), FT(T, journal_path), F(T, keep_ns), FEND};
+    F(T, remember), F(T, slice_divisor), FT(T, journal_path), F(T, keep_ns), FT(T, service_key), FEND};
 #undef T
 #define T aicp_ledger_account
 TABLE(aicp_ledger_account) = {

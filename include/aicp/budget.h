@@ -159,6 +159,9 @@ typedef struct aicp_ledger_options {
      * and empty holds after the end of their window; adjustments stay 400 days, windows for ever.
      * Old rows are deleted in small batches, along with looks at the store. */
     uint64_t keep_ns;
+    /** What the ledger shows to the server of a URL http(s)://. */
+    const char *service_key;
+    size_t service_key_len;
 } aicp_ledger_options;
 
 #ifndef SWIG
@@ -166,7 +169,7 @@ typedef struct aicp_ledger_options {
 #define AICP_LEDGER_OPTIONS_INIT                                                                   \
     {                                                                                              \
         sizeof(aicp_ledger_options), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL,   \
-            NULL, NULL, 0, 0                                                                       \
+            NULL, NULL, 0, 0, NULL, 0                                                              \
     }
 #endif
 
@@ -184,6 +187,11 @@ typedef struct aicp_ledger aicp_ledger;
  * Opens the ledger in the store at URL (data, len): `sqlite:///absolute/path`, `sqlite::memory:`
  * (this ledger only) or `postgresql://...`. Creates or upgrades its tables. Blocks. Errors:
  * ERR_INVALID (URL, options), ERR_STORE, ERR_STORE_BUSY, ERR_NOMEM.
+ *
+ * With `http://...` or `https://...`, the base URL of a server that has the store, the ledger POSTs
+ * messages to `<URL>/api/v1/gate/leases`, with `service_key` in the header X-Service-Key, and the
+ * server hands them to aicp_ledger_serve(). All promises stay. Opening works while the server is
+ * away; reserving then needs it. Lists and recent spend are not asked for in this way.
  */
 AICP_API AICP_MUST_CHECK aicp_status aicp_ledger_open(
     const char *data,
@@ -521,6 +529,18 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_ledger_account_spend(
     int64_t since_ns,
     int64_t *nano,
     aicp_error *err);
+
+/**
+ * Does what a ledger that was opened with a URL http(s):// asks for: (data, len) is the body of its
+ * request, of which this reads the part "ledger"; `out` gets the JSON value of the same part of the
+ * answer, `{"format":"aicp-leases/1","ledger":<out>}`. The same pass of the same node again gets
+ * the first answer and does nothing, also in another process on the same store. Check the service
+ * key before. Blocks up to 4 s. A failure of the store is told inside of `out`. Errors: ERR_PARSE
+ * and ERR_LIMIT (the message; nothing was done), ERR_UNSUPPORTED (`ledger` has no store of its
+ * own), ERR_INVALID, ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_ledger_serve(
+    aicp_ledger *ledger, const char *data, size_t len, aicp_buf *out, aicp_error *err);
 
 /** Sends everything unsent, expires what is due, renews this process' holds, gives idle ones back
  * and takes over those of dead processes. Blocks until `deadline_ns` (0 = 5 s). Errors: ERR_STORE,

@@ -1,5 +1,5 @@
 /* Accounts: putting, reading, correcting. */
-#include "lib/budget/budget_internal.h"
+#include "lib/budget/remote.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
@@ -318,7 +318,10 @@ aicp_status aicp_ledger_account_put(
     s = check_account(c, &a, p, err);
     if (s == AICP_OK) {
         pthread_mutex_lock(&c->lock);
-        s = aicpi_budget_transact(c, deadline_or_default(c, deadline_ns), put, p, err);
+        uint64_t deadline = deadline_or_default(c, deadline_ns);
+        p->changed = true;
+        s = c->remote ? aicpi_budget_remote_put(c, deadline, p->id, &a, err)
+                      : aicpi_budget_transact(c, deadline, put, p, err);
         if (s == AICP_OK) {
             after_put(c, p);
         }
@@ -331,17 +334,8 @@ aicp_status aicp_ledger_account_put(
 
 /* ---- reading ---- */
 
-typedef struct reading {
-    aicpi_budget_core *core;
-    aicpi_slice id;
-    bool found;
-    aicpi_budget_rule rule;
-    aicpi_budget_window_row row;
-    int64_t limit;
-} reading;
-
-static aicp_status read_account(aicpi_sql *db, void *user, aicp_error *err) {
-    reading *r = user;
+aicp_status aicpi_budget_read_account(aicpi_sql *db, void *reading, aicp_error *err) {
+    aicpi_budget_reading *r = reading;
     aicp_budget_window *window = NULL;
     int64_t now_ns = 0;
     aicp_status s = aicpi_sql_now(db, &now_ns, err);
@@ -357,7 +351,8 @@ static aicp_status read_account(aicpi_sql *db, void *user, aicp_error *err) {
 }
 
 /* Own holds of the window: what they add to the store's view. */
-static void fill_status(aicp_ledger_status *out, const aicpi_budget_account *a, const reading *r) {
+static void
+fill_status(aicp_ledger_status *out, const aicpi_budget_account *a, const aicpi_budget_reading *r) {
     const aicpi_budget_hold *h = a ? a->holds : NULL;
     while (h && h->seq != r->row.seq) {
         h = h->next;
@@ -374,7 +369,7 @@ static void fill_status(aicp_ledger_status *out, const aicpi_budget_account *a, 
     out->remaining_nano = r->limit == AICP_LEDGER_UNLIMITED ? INT64_MAX : left > 0 ? left : 0;
 }
 
-static void reading_from_memory(reading *r, const aicpi_budget_account *a) {
+static void reading_from_memory(aicpi_budget_reading *r, const aicpi_budget_account *a) {
     r->rule = a->rule;
     r->limit = a->limit;
     r->row = (aicpi_budget_window_row){
@@ -387,11 +382,16 @@ static void reading_from_memory(reading *r, const aicpi_budget_account *a) {
 }
 
 static aicp_status read_status(
-    aicpi_budget_core *c, reading *r, uint64_t deadline, aicp_ledger_status *out, aicp_error *err) {
+    aicpi_budget_core *c,
+    aicpi_budget_reading *r,
+    uint64_t deadline,
+    aicp_ledger_status *out,
+    aicp_error *err) {
     (void)aicpi_budget_expire(c, aicpi_budget_mono(c));
     aicp_status s = AICP_ERR_WOULD_BLOCK;
     if (deadline != 0) {
-        s = aicpi_budget_transact(c, deadline, read_account, r, err);
+        s = c->remote ? aicpi_budget_remote_status(c, deadline, r, err)
+                      : aicpi_budget_transact(c, deadline, aicpi_budget_read_account, r, err);
     }
     const aicpi_budget_account *a = aicpi_budget_account_get(c, r->id, false);
     if (s == AICP_OK && !r->found) {
@@ -424,7 +424,7 @@ aicp_status aicp_ledger_account_status(
     if (!c) {
         return s == AICP_OK ? AICP_ERR_STORE : s;
     }
-    reading r = {.core = c, .id = aicpi_slice_of(data, len)};
+    aicpi_budget_reading r = {.core = c, .id = aicpi_slice_of(data, len)};
     aicp_ledger_status own = AICP_LEDGER_STATUS_INIT;
     pthread_mutex_lock(&c->lock);
     s = read_status(c, &r, deadline_ns, &own, err);
@@ -489,7 +489,7 @@ write_adjustment(aicpi_sql *db, const correcting *k, int64_t seq, int64_t at_ns,
 
 static aicp_status correct(aicpi_sql *db, void *user, aicp_error *err) {
     correcting *k = user;
-    reading r = {.core = k->core, .id = k->id};
+    aicpi_budget_reading r = {.core = k->core, .id = k->id};
     bool known = false;
     int64_t seq = 0;
     int64_t now_ns = 0;
@@ -499,7 +499,7 @@ static aicp_status correct(aicpi_sql *db, void *user, aicp_error *err) {
         return s;
     }
     s = aicpi_sql_now(db, &now_ns, err);
-    s = s == AICP_OK ? read_account(db, &r, err) : s;
+    s = s == AICP_OK ? aicpi_budget_read_account(db, &r, err) : s;
     if (s == AICP_OK && !r.found) {
         k->outcome = AICP_ERR_NOT_FOUND;
         return s;
@@ -539,7 +539,9 @@ aicp_status aicp_ledger_adjust(
     }
     correcting k = {c, aicpi_slice_of(data, len), &a, AICP_OK};
     pthread_mutex_lock(&c->lock);
-    s = aicpi_budget_transact(c, deadline_or_default(c, a.deadline_ns), correct, &k, err);
+    uint64_t deadline = deadline_or_default(c, a.deadline_ns);
+    s = c->remote ? aicpi_budget_remote_adjust(c, deadline, k.id, &a, err)
+                  : aicpi_budget_transact(c, deadline, correct, &k, err);
     aicpi_budget_account *memory = aicpi_budget_account_get(c, k.id, false);
     if (s == AICP_OK && memory) {
         memory->stale = true;

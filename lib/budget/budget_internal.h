@@ -282,6 +282,7 @@ typedef struct aicpi_budget_pass {
 } aicpi_budget_pass;
 
 typedef struct aicpi_budget_core aicpi_budget_core;
+typedef struct aicpi_budget_remote aicpi_budget_remote;
 struct aicpi_budget_core {
     aicp_allocator allocator;
     aicp_clock clock;
@@ -302,8 +303,11 @@ struct aicpi_budget_core {
     uint64_t flush_at; /* when it is to send what is dirty; real time */
     bool flusher_runs;
     pthread_t flusher;
-    aicpi_sql *db;      /* the leader's */
+    aicpi_sql *db;               /* the leader's */
+    aicpi_budget_remote *remote; /* instead of db; the leader's */
+    char *service_key;
     aicpi_sql *journal; /* the leader's; NULL without */
+    bool replay_due;    /* the journal of before could not be told yet */
     char *journal_path;
     size_t journal_path_len;
     size_t journaled;  /* records with FLAG_JOURNALED */
@@ -411,6 +415,8 @@ aicp_status aicpi_budget_transact(
     aicpi_budget_core *c, uint64_t deadline, aicpi_sql_fn fn, void *user, aicp_error *err);
 
 /* collect.c */
+/* Puts the accounts of the pass in the order in which all nodes lock them. */
+aicp_status aicpi_budget_order(aicpi_budget_core *c);
 aicp_status aicpi_budget_collect(aicpi_budget_core *c, bool maintain, aicp_error *err);
 void aicpi_budget_apply(
     aicpi_budget_core *c, bool committed, aicp_status why, const aicp_error *err);
@@ -431,6 +437,18 @@ typedef struct aicpi_budget_window_row {
     int64_t carried;
     int64_t recall_ns;
 } aicpi_budget_window_row;
+/* account.c: an account as the store has it. */
+typedef struct aicpi_budget_reading {
+    aicpi_budget_core *core;
+    aicpi_slice id;
+    bool found;
+    aicpi_budget_rule rule;
+    aicpi_budget_window_row row;
+    int64_t limit;
+} aicpi_budget_reading;
+aicp_status aicpi_budget_read_account(aicpi_sql *db, void *reading, aicp_error *err);
+/* reap.c: a node without holds need not be remembered until it expires. */
+aicp_status aicpi_budget_leave(aicpi_sql *db, aicpi_slice node, aicp_error *err);
 /* Locks and reads the account's row; *found false when there is none. `window` (may be NULL) gets a
  * new handle when the stored rev differs from `have_rev`. */
 aicp_status aicpi_budget_load(
@@ -549,6 +567,8 @@ aicp_status aicpi_budget_recover(aicpi_sql *db, aicpi_budget_recovery *r, aicp_e
 /* Opens the journal, if there is to be one, and tells the store what it holds. */
 aicp_status aicpi_budget_journal_open(aicpi_budget_core *c, aicp_error *err);
 /* Keeps the unsent settlements. Needs the lead and the lock; gives the lock up meanwhile. */
+/* Tells it what could not be told at the opening. Needs the lead, not the lock. */
+void aicpi_budget_journal_replay(aicpi_budget_core *c);
 void aicpi_budget_journal_write(aicpi_budget_core *c);
 /* Empties it once all that it holds has been sent. Needs the lead and the lock, as above. */
 void aicpi_budget_journal_clear(aicpi_budget_core *c);

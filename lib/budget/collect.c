@@ -228,7 +228,7 @@ static int by_id(const void *x, const void *y, void *user) {
 }
 
 /* All nodes lock accounts in the same order. */
-static aicp_status order_accounts(aicpi_budget_core *c) {
+aicp_status aicpi_budget_order(aicpi_budget_core *c) {
     aicpi_budget_pass *p = &c->pass;
     for (size_t i = 0; i < p->accounts_count; i++) {
         if (!aicpi_grow(&c->allocator, (void **)&p->order, &p->order_capacity, i, sizeof(size_t))) {
@@ -256,7 +256,7 @@ aicp_status aicpi_budget_collect(aicpi_budget_core *c, bool maintain, aicp_error
     aicp_status s = add_wants(c);
     s = s == AICP_OK ? add_rows(c) : s;
     s = s == AICP_OK ? add_rest(c, maintain, now) : s;
-    s = s == AICP_OK ? order_accounts(c) : s;
+    s = s == AICP_OK ? aicpi_budget_order(c) : s;
     if (s != AICP_OK) {
         aicp_error nomem = {0};
         s = aicpi_nomem(&nomem);

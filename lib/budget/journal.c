@@ -1,6 +1,6 @@
 /* Settlements that the store could not be told, kept in a SQLite file of their own until it can. A
  * row says what a settlement by id and accounts says, so that telling it twice does no harm. */
-#include "lib/budget/budget_internal.h"
+#include "lib/budget/remote.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
@@ -243,7 +243,9 @@ static aicp_status tell_store(aicpi_sql *db, void *user, aicp_error *err) {
             .reserved_at_ns = e->reserved_ns,
             .flags = (int32_t)(e->flags & FLAG_ESTIMATED),
         };
-        s = aicpi_budget_recover(db, &v, err);
+        s = r->core->remote ? aicpi_budget_remote_recover(
+                                  r->core, aicpi_monotonic_ns(&r->core->clock) + WAIT_NS, &v, err)
+                            : aicpi_budget_recover(db, &v, err);
         r->booked += s == AICP_OK && v.outcome == AICP_OK;
     }
     return s;
@@ -274,7 +276,7 @@ static aicp_status replay(aicpi_budget_core *c, aicp_error *err) {
     r->core = c;
     aicp_status s = read_entries(r, err);
     while (s == AICP_OK && r->count > 0) {
-        s = aicpi_sql_transact(c->db, 0, tell_store, r, err);
+        s = c->remote ? tell_store(NULL, r, err) : aicpi_sql_transact(c->db, 0, tell_store, r, err);
         booked += s == AICP_OK ? r->booked : 0;
         s = s == AICP_OK ? aicpi_sql_transact(c->journal, 0, forget_entries, r, err) : s;
         s = s == AICP_OK ? read_entries(r, err) : s;
@@ -286,6 +288,15 @@ static aicp_status replay(aicpi_budget_core *c, aicp_error *err) {
     }
     aicpi_free(&c->allocator, r);
     return s;
+}
+
+void aicpi_budget_journal_replay(aicpi_budget_core *c) {
+    aicp_error err = {0};
+    c->replay_due = replay(c, &err) != AICP_OK;
+    if (c->replay_due) {
+        aicpi_log_write(
+            &c->log, AICP_LOG_WARN, "the journal of settlements waits: %s", err.message);
+    }
 }
 
 aicp_status aicpi_budget_journal_open(aicpi_budget_core *c, aicp_error *err) {
@@ -309,6 +320,10 @@ aicp_status aicpi_budget_journal_open(aicpi_budget_core *c, aicp_error *err) {
     if (s == AICP_OK) {
         s = aicpi_sql_migrate(
             c->journal, "budget_journal", schema, sizeof schema / sizeof *schema, err);
+    }
+    if (s == AICP_OK && c->remote) { /* whose server may be away for now */
+        aicpi_budget_journal_replay(c);
+        return AICP_OK;
     }
     s = s == AICP_OK ? replay(c, err) : s;
     return s == AICP_OK ? s : aicpi_error_prefix(err, s, "journal of settlements");

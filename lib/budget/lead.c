@@ -1,6 +1,6 @@
 /* One thread at a time leads: it alone uses the connection. The others put what they want in a
  * queue and wait; the leader serves all of them in one transaction. */
-#include "lib/budget/budget_internal.h"
+#include "lib/budget/remote.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
@@ -80,6 +80,12 @@ static aicp_status read_batch(aicpi_sql *db, void *user, aicp_error *err) {
 static aicp_status resolve_doubt(aicpi_budget_core *c, uint64_t deadline, aicp_error *err) {
     int64_t wanted = c->pass.batch;
     int64_t before = c->batch;
+    if (c->remote) { /* the same message again: it is done now, or was done before */
+        aicp_status again = aicpi_budget_remote_pass(c, deadline, err);
+        c->pass.doubt = aicpi_budget_remote_unanswered(c);
+        c->batch = again == AICP_OK ? wanted : before;
+        return c->pass.doubt || again == AICP_OK ? again : AICP_ERR_STORE_BUSY;
+    }
     aicp_status s = aicpi_sql_transact(c->db, deadline, read_batch, c, err);
     if (s != AICP_OK) {
         c->pass.doubt = true;
@@ -110,6 +116,7 @@ static aicp_status settle_doubt(aicpi_budget_core *c, uint64_t deadline, aicp_er
     pthread_mutex_unlock(&c->lock);
     aicp_status s = resolve_doubt(c, deadline, err);
     pthread_mutex_lock(&c->lock);
+    c->fenced = aicpi_budget_remote_fenced(c) || c->fenced;
     if (c->pass.doubt) {
         note_outcome(c, s);
         return s;
@@ -139,8 +146,10 @@ pass_once(aicpi_budget_core *c, uint64_t deadline, bool maintain, aicp_error *er
     c->pass.batch = c->batch + 1;
     c->pass.began = aicpi_budget_mono(c);
     pthread_mutex_unlock(&c->lock);
-    s = aicpi_sql_transact(c->db, deadline, aicpi_budget_run, c, err);
-    bool doubt = s != AICP_OK && aicpi_sql_commit_unknown(c->db);
+    s = c->remote ? aicpi_budget_remote_pass(c, deadline, err)
+                  : aicpi_sql_transact(c->db, deadline, aicpi_budget_run, c, err);
+    bool doubt = s != AICP_OK &&
+                 (c->remote ? aicpi_budget_remote_unanswered(c) : aicpi_sql_commit_unknown(c->db));
     if (doubt) {
         c->pass.doubt = true;
         s = resolve_doubt(c, deadline, err);
@@ -151,7 +160,7 @@ pass_once(aicpi_budget_core *c, uint64_t deadline, bool maintain, aicp_error *er
     if (s == AICP_OK) {
         c->batch = c->pass.batch;
     }
-    c->fenced = c->fenced || s == AICP_ERR_STATE;
+    c->fenced = aicpi_budget_remote_fenced(c) || c->fenced || s == AICP_ERR_STATE;
     aicpi_budget_apply(c, s == AICP_OK, s, err);
     return s;
 }
@@ -161,6 +170,11 @@ static aicp_status pass(aicpi_budget_core *c, uint64_t deadline, bool maintain, 
     aicp_status s = pass_once(c, deadline, maintain, err);
     if (s == AICP_OK) {
         aicpi_budget_journal_clear(c);
+        if (c->replay_due) {
+            pthread_mutex_unlock(&c->lock);
+            aicpi_budget_journal_replay(c);
+            pthread_mutex_lock(&c->lock);
+        }
     } else if (c->store_down) {
         aicpi_budget_journal_write(c);
     }
@@ -378,7 +392,8 @@ aicpi_budget_refresh(aicpi_budget_core *c, uint64_t deadline, bool always, aicp_
     int64_t rev = c->top_rev;
     int64_t recalls = c->recalls;
     pthread_mutex_unlock(&c->lock);
-    s = read_news(c, &rev, &recalls, err);
+    s = c->remote ? aicpi_budget_remote_news(c, deadline, &rev, &recalls, err)
+                  : read_news(c, &rev, &recalls, err);
     pthread_mutex_lock(&c->lock);
     uint64_t now = aicpi_budget_mono(c);
     c->refresh_at = now + c->options.refresh_ns;

@@ -1,5 +1,5 @@
 /* The ledger's life: opening, forking, the flusher thread, closing; counters and events. */
-#include "lib/budget/budget_internal.h"
+#include "lib/budget/remote.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/crypto.h"
@@ -190,6 +190,10 @@ static aicp_status check_options(const aicp_ledger_options *o, aicp_error *err) 
         (!o->journal_path || o->journal_path[0] != '/' || o->journal_path_len > PATH_MOST)) {
         return aicpi_fail(err, AICP_ERR_INVALID, "journal_path must be an absolute path");
     }
+    if (o->service_key_len > 0 &&
+        (!o->service_key || memchr(o->service_key, '\0', o->service_key_len))) {
+        return aicpi_fail(err, AICP_ERR_INVALID, "service_key must be text without NUL");
+    }
     if (o->node_len > 0 && (!o->node || o->node_len > 40)) {
         return aicpi_fail(err, AICP_ERR_INVALID, "node must have at most 40 bytes");
     }
@@ -226,6 +230,8 @@ static void core_free(aicpi_budget_core *c) {
     }
     aicp_allocator a = c->allocator;
     aicpi_sql_free(c->db);
+    aicpi_budget_remote_free(c);
+    aicpi_free(&a, c->service_key);
     aicpi_sql_free(c->journal);
     aicpi_free(&a, c->journal_path);
     aicpi_budget_pass_deinit(c);
@@ -240,6 +246,9 @@ static void core_free(aicpi_budget_core *c) {
 }
 
 static aicp_status open_store(aicpi_budget_core *c, aicp_error *err) {
+    if (aicpi_budget_is_remote(aicpi_slice_of(c->url, c->url_len))) {
+        return aicpi_budget_remote_open(c, err);
+    }
     aicpi_sql_options o = {.allocator = &c->allocator, .clock = c->clock_given ? &c->clock : NULL};
     int64_t now = 0;
     aicp_status s = aicpi_sql_open(c->url, c->url_len, &o, &c->db, err);
@@ -290,7 +299,12 @@ static aicp_status core_new(
         c->journal_path_len = options->journal_path_len;
     }
     c->options.journal_path = c->journal_path; /* for the child of a fork */
-    bool kept = c->url && c->events && (c->journal_path || c->journal_path_len == 0);
+    if (options->service_key_len > 0) {
+        c->service_key = aicpi_strndup(&a, options->service_key, options->service_key_len);
+    }
+    c->options.service_key = c->service_key;
+    bool kept = c->url && c->events && (c->journal_path || c->journal_path_len == 0) &&
+                (c->service_key || options->service_key_len == 0);
     aicp_status s = kept ? open_store(c, err) : aicpi_nomem(err);
     s = s == AICP_OK ? aicpi_budget_journal_open(c, err) : s;
     s = s == AICP_OK ? start_flusher(c, err) : s;
@@ -434,22 +448,9 @@ aicp_status aicp_ledger_close(aicp_ledger *ledger, uint64_t deadline_ns, aicp_er
     return s;
 }
 
-/* A node without holds need not be remembered until it expires. */
 static aicp_status leave(aicpi_sql *db, void *user, aicp_error *err) {
-    aicpi_budget_core *c = user;
-    aicpi_sql_stmt *q = NULL;
-    aicp_status s = aicpi_sql_prepare(
-        db,
-        "DELETE FROM aicp_budget_node WHERE id = ? AND NOT EXISTS"
-        " (SELECT 1 FROM aicp_budget_hold WHERE node = ? AND amount > 0)",
-        &q,
-        err);
-    if (s == AICP_OK) {
-        aicpi_sql_bind_text(q, 1, c->node, strlen(c->node));
-        aicpi_sql_bind_text(q, 2, c->node, strlen(c->node));
-        s = aicpi_sql_run(q, err);
-    }
-    return s;
+    const aicpi_budget_core *c = user;
+    return aicpi_budget_leave(db, aicpi_slice_cstr(c->node), err);
 }
 
 void aicp_ledger_free(aicp_ledger *ledger) {
@@ -465,7 +466,8 @@ void aicp_ledger_free(aicp_ledger *ledger) {
         uint64_t deadline = aicpi_budget_mono(c) + CLOSE_NS;
         aicp_status s = c->registered || c->dirty.count ? close_core(c, deadline, &err) : AICP_OK;
         if (s == AICP_OK && c->registered) {
-            s = aicpi_budget_transact(c, deadline, leave, c, &err);
+            s = c->remote ? aicpi_budget_remote_leave(c, deadline, &err)
+                          : aicpi_budget_transact(c, deadline, leave, c, &err);
         }
         if (s != AICP_OK) {
             aicpi_log_write(

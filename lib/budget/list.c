@@ -253,6 +253,9 @@ run(aicp_ledger *ledger,
     if (!c) {
         return s == AICP_OK ? AICP_ERR_STORE : s;
     }
+    if (c->remote) {
+        return aicpi_fail(err, AICP_ERR_UNSUPPORTED, "lists are for who has the store");
+    }
     l->query = &own;
     l->limit = own.limit ? own.limit : ROWS_DEFAULT;
     l->page = new_page(&c->allocator);
@@ -346,6 +349,9 @@ aicp_status aicp_ledger_account_spend(
     aicpi_budget_core *c = s == AICP_OK ? aicpi_budget_enter(ledger, err) : NULL;
     if (!c) {
         return s == AICP_OK ? AICP_ERR_STORE : s;
+    }
+    if (c->remote) {
+        return aicpi_fail(err, AICP_ERR_UNSUPPORTED, "recent spend is for who has the store");
     }
     summing k = {.account = aicpi_slice_of(data, len), .since_ns = since_ns > 0 ? since_ns : 0};
     pthread_mutex_lock(&c->lock);

@@ -68,7 +68,7 @@ aicpi_budget_prune(aicpi_budget_core *c, uint64_t now, uint64_t deadline, aicp_e
     if (c->prune_at == 0) { /* not for processes that live only shortly */
         c->prune_at = now + EVERY_NS;
     }
-    if (now < c->prune_at) {
+    if (c->remote || now < c->prune_at) { /* behind a server that is its business */
         return AICP_OK;
     }
     c->prune_at = now + EVERY_NS;

@@ -1,6 +1,6 @@
 /* Taking over the holds of nodes that have been silent for longer than hold_ttl_ns: what was
  * dispatched is posted with its estimate, the rest goes back. */
-#include "lib/budget/budget_internal.h"
+#include "lib/budget/remote.h"
 
 #include "lib/base/error.h"
 
@@ -73,6 +73,7 @@ static aicp_status reap_node(aicpi_sql *db, aicpi_slice node, int64_t now_ns, ai
         " WHERE EXISTS (SELECT 1 FROM aicp_budget_hold h WHERE h.node = ?"
         "  AND h.account = aicp_budget_window.account AND h.seq = aicp_budget_window.seq)",
         "DELETE FROM aicp_budget_hold WHERE node = ?",
+        "DELETE FROM aicp_budget_answer WHERE node = ?",
     };
     aicp_status s = lock_accounts(db, node, err);
     s = s == AICP_OK ? note_estimates(db, node, now_ns, err) : s;
@@ -80,6 +81,22 @@ static aicp_status reap_node(aicpi_sql *db, aicpi_slice node, int64_t now_ns, ai
         s = run_for_node(db, steps[i], node, err);
     }
     return s;
+}
+
+aicp_status aicpi_budget_leave(aicpi_sql *db, aicpi_slice node, aicp_error *err) {
+    aicp_status s = run_for_node(
+        db,
+        "DELETE FROM aicp_budget_node WHERE id = ? AND NOT EXISTS"
+        " (SELECT 1 FROM aicp_budget_hold WHERE node = ? AND amount > 0)",
+        node,
+        err);
+    return s == AICP_OK ? run_for_node(
+                              db,
+                              "DELETE FROM aicp_budget_answer WHERE node = ? AND NOT EXISTS"
+                              " (SELECT 1 FROM aicp_budget_node WHERE id = ?)",
+                              node,
+                              err)
+                        : s;
 }
 
 /* Only one of several nodes that notice gets the row deleted. */
@@ -142,7 +159,10 @@ static aicp_status reap(aicpi_sql *db, void *user, aicp_error *err) {
 aicp_status
 aicpi_budget_reap(aicpi_budget_core *c, uint64_t deadline, size_t *reaped, aicp_error *err) {
     reaping r = {0};
-    aicp_status s = aicpi_budget_transact(c, deadline, reap, &r, err);
+    int64_t told = 0;
+    aicp_status s = c->remote ? aicpi_budget_remote_reap(c, deadline, &told, err)
+                              : aicpi_budget_transact(c, deadline, reap, &r, err);
+    r.reaped += (size_t)told;
     *reaped = s == AICP_OK ? r.reaped : 0;
     if (s == AICP_OK && r.reaped > 0) {
         aicpi_log_write(

@@ -1,5 +1,5 @@
 /* What becomes of a reservation: dispatched, renewed, settled, released. */
-#include "lib/budget/budget_internal.h"
+#include "lib/budget/remote.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
@@ -187,7 +187,8 @@ settle_unknown(aicpi_budget_core *c, aicpi_budget_recovery *v, uint64_t deadline
     aicp_status s = AICP_ERR_STORE;
     v->reserved_at_ns = v->reserved_at_ns ? v->reserved_at_ns : aicpi_budget_wall(c);
     if (deadline != 0) {
-        s = aicpi_budget_transact(c, deadline, recover_now, v, err);
+        s = c->remote ? aicpi_budget_remote_settle(c, deadline, v, err)
+                      : aicpi_budget_transact(c, deadline, recover_now, v, err);
     }
     if (s == AICP_OK) {
         c->metrics.recovered += v->outcome == AICP_OK;

@@ -51,6 +51,8 @@ const char *const aicpi_budget_schema[] = {
     "CREATE TABLE aicp_budget_minute ("
     " minute BIGINT NOT NULL, account TEXT NOT NULL, spent BIGINT NOT NULL,"
     " PRIMARY KEY (minute, account))",
+    "CREATE TABLE aicp_budget_answer ("
+    " node TEXT PRIMARY KEY, batch BIGINT NOT NULL, answer AICPI_BLOB NOT NULL)",
 };
 const size_t aicpi_budget_schema_count = sizeof aicpi_budget_schema / sizeof *aicpi_budget_schema;
 

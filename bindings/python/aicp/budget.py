@@ -158,6 +158,7 @@ class Ledger(Handle):
         slice_divisor: Optional[int] = None,
         journal: Optional[str] = None,
         keep: Optional[float] = None,
+        service_key: Optional[str] = None,
     ) -> None:
         options = given(
             node=node,
@@ -174,6 +175,7 @@ class Ledger(Handle):
             slice_divisor=slice_divisor,
             journal_path=journal,
             keep_ns=_ns(keep),
+            service_key=service_key,
         )
         self._h = _c.aicp_ledger_open(url, options)
 
@@ -279,6 +281,12 @@ class Ledger(Handle):
         for name in ("admitted", "replayed", "degraded"):
             fields[name] = bool(fields[name])
         return Reservation(**fields)
+
+    def serve(self, body: bytes) -> bytes:
+        """Does what a ledger opened with an http(s) URL asks for; gives the part "ledger" of the
+        answer, as JSON."""
+        answer: bytes = _c.aicp_ledger_serve(self._h, body)
+        return answer
 
     def mark_dispatched(self, id: str, estimate_nano: int = -1) -> None:
         """Notes that the request went out: its reservation no longer goes back by itself."""

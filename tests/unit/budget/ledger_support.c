@@ -1,15 +1,98 @@
 #include "unit/budget/ledger_support.h"
 
 #include "lib/sql/sql.h"
+#include "unit/net/http_server.h"
 
 #include <criterion/criterion.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+/* ---- a store behind a server ---- */
+
+struct http_store {
+    aicp_ledger *ledger;
+    http_server *server;
+    char url[64];
+    atomic_int lost;
+    atomic_bool away;
+};
+
+static http_store *running; /* of this test */
+
+static void serve_one(void *user, const http_request *q, http_connection *connection) {
+    http_store *h = user;
+    aicp_buf out = AICP_BUF_INIT;
+    if (strcmp(q->method, "POST") != 0 || strcmp(q->target, "/api/v1/gate/leases") != 0 ||
+        !strstr(q->head, HTTP_STORE_KEY)) {
+        http_reply(connection, 401, "", "{}");
+        return;
+    }
+    if (atomic_load(&h->away)) {
+        http_reply(connection, 503, "", "{}");
+        return;
+    }
+    aicp_status s = aicp_ledger_serve(h->ledger, q->body, q->body_len, &out, NULL);
+    if (s != AICP_OK) {
+        http_reply(connection, 400, "", aicp_status_name(s));
+        return;
+    }
+    if (atomic_fetch_sub(&h->lost, 1) > 0) {
+        http_reset(connection);
+    } else {
+        char *body = malloc(out.len + 64);
+        (void)snprintf(
+            body,
+            out.len + 64,
+            "{\"format\":\"aicp-leases/1\",\"ledger\":%.*s}",
+            (int)out.len,
+            out.data);
+        http_reply(connection, 200, "Content-Type: application/json\r\n", body);
+        free(body);
+    }
+    aicp_buf_free(&out);
+}
+
+http_store *http_store_start(const test_store *store) {
+    http_store *h = calloc(1, sizeof *h);
+    cr_assert_not_null(h);
+    h->ledger = open_ledger(store, NULL);
+    h->server = http_server_start(serve_one, h);
+    (void)snprintf(h->url, sizeof h->url, "http://127.0.0.1:%d", http_server_port(h->server));
+    running = h;
+    return h;
+}
+
+void http_store_stop(http_store *h) {
+    running = NULL;
+    http_server_stop(h->server);
+    aicp_ledger_free(h->ledger);
+    free(h);
+}
+
+void http_store_lose_answers(http_store *h, int count) {
+    atomic_store(&h->lost, count);
+}
+
+void http_store_set_away(http_store *h, bool away) {
+    atomic_store(&h->away, away);
+}
+
+const char *ledger_url(const test_store *store) {
+    return running ? running->url : store->url;
+}
 
 aicp_ledger *open_ledger(const test_store *store, const aicp_ledger_options *options) {
     aicp_ledger *l = NULL;
     aicp_error err = {0};
-    aicp_status s = aicp_ledger_open(store->url, strlen(store->url), options, &l, &err);
+    aicp_ledger_options o = AICP_LEDGER_OPTIONS_INIT;
+    const char *url = ledger_url(store);
+    o = options ? *options : o;
+    o.service_key = HTTP_STORE_KEY;
+    o.service_key_len = strlen(HTTP_STORE_KEY);
+    aicp_status s = aicp_ledger_open(url, strlen(url), &o, &l, &err);
     cr_assert_eq(s, AICP_OK, "%s", err.message);
     return l;
 }

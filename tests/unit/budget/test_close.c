@@ -18,7 +18,7 @@ static aicp_ledger *hungry_ledger(const test_store *store) {
     return l;
 }
 
-TEST_BOTH_STORES(closing, takes_no_slice_along_for_who_could_not_wait) {
+TEST_ALL_STORES(closing, takes_no_slice_along_for_who_could_not_wait) {
     aicp_ledger *l = hungry_ledger(store);
     aicp_ledger_free(l);
     cr_assert_eq(query_i64(store, HELD), 0);
@@ -26,7 +26,7 @@ TEST_BOTH_STORES(closing, takes_no_slice_along_for_who_could_not_wait) {
     check_books(store);
 }
 
-TEST_BOTH_STORES(closing, without_freeing_holds_nothing_and_goes_on) {
+TEST_ALL_STORES(closing, without_freeing_holds_nothing_and_goes_on) {
     aicp_ledger *l = hungry_ledger(store);
     aicp_error err = {0};
     cr_assert_eq(aicp_ledger_close(l, soon(), &err), AICP_OK, "%s", err.message);
@@ -38,7 +38,7 @@ TEST_BOTH_STORES(closing, without_freeing_holds_nothing_and_goes_on) {
     cr_assert_eq(query_i64(store, HELD), 0);
 }
 
-TEST_BOTH_STORES(closing, leaves_what_is_reserved) {
+TEST_ALL_STORES(closing, leaves_what_is_reserved) {
     aicp_ledger *l = hungry_ledger(store);
     cr_assert_eq(reserve(l, "open", "a", 7 * USD), AICP_OK);
     aicp_ledger_free(l);
@@ -46,7 +46,7 @@ TEST_BOTH_STORES(closing, leaves_what_is_reserved) {
     check_books(store);
 }
 
-TEST_BOTH_STORES(closing, does_not_end_the_thread_of_a_ledger_that_goes_on) {
+TEST_ALL_STORES(closing, does_not_end_the_thread_of_a_ledger_that_goes_on) {
     aicp_ledger_options o = AICP_LEDGER_OPTIONS_INIT;
     o.background = 1;
     aicp_ledger *l = open_ledger(store, &o);

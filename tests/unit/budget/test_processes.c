@@ -33,11 +33,11 @@ static void spend_in_processes(test_store *store, int processes, int units, int 
     check_books(store);
 }
 
-TEST_BOTH_STORES(processes, two_admit_exactly_what_the_budget_has) {
+TEST_ALL_STORES(processes, two_admit_exactly_what_the_budget_has) {
     spend_in_processes(store, 2, 200, 200);
 }
 
-TEST_BOTH_STORES(processes, four_with_few_tries_to_spare_strand_nothing) {
+TEST_ALL_STORES(processes, four_with_few_tries_to_spare_strand_nothing) {
     spend_in_processes(store, 4, 400, 105);
 }
 
@@ -59,7 +59,7 @@ static int spend_until(aicp_ledger *l, const char *prefix, int wanted) {
     return admitted;
 }
 
-TEST_BOTH_STORES(processes, what_a_killed_one_held_counts_until_its_ttl_and_then_goes_back) {
+TEST_ALL_STORES(processes, what_a_killed_one_held_counts_until_its_ttl_and_then_goes_back) {
     enum { UNITS = 100, HELD = 30, TTL_MS = 4000 };
     aicp_ledger_options o = AICP_LEDGER_OPTIONS_INIT;
     o.hold_ttl_ns = TTL_MS * UINT64_C(1000000);
@@ -119,7 +119,7 @@ TEST_BOTH_STORES(processes, what_a_killed_one_held_counts_until_its_ttl_and_then
     cr_assert_eq(query_i64(store, "SELECT held FROM aicp_budget_window"), 0);
 }
 
-TEST_BOTH_STORES(processes, processes_go_on_exactly_while_one_is_killed) {
+TEST_ALL_STORES(processes, processes_go_on_exactly_while_one_is_killed) {
     enum { UNITS = 300, TTL_MS = 3000 };
     aicp_ledger_options o = AICP_LEDGER_OPTIONS_INIT;
     o.hold_ttl_ns = TTL_MS * UINT64_C(1000000);
@@ -147,7 +147,7 @@ TEST_BOTH_STORES(processes, processes_go_on_exactly_while_one_is_killed) {
 
 /* ---- restart and fork ---- */
 
-TEST_BOTH_STORES(processes, settling_after_a_restart_books_on_the_named_accounts) {
+TEST_ALL_STORES(processes, settling_after_a_restart_books_on_the_named_accounts) {
     aicp_ledger *l = open_ledger(store, NULL);
     put_account(l, "a", 100 * USD, NULL);
     put_account(l, "b", 100 * USD, NULL);
@@ -185,7 +185,7 @@ TEST_BOTH_STORES(processes, settling_after_a_restart_books_on_the_named_accounts
 #define MAY_FORK_WITH_THREADS 1
 #endif
 
-TEST_BOTH_STORES(processes, the_child_of_a_fork_is_a_node_of_its_own) {
+TEST_ALL_STORES(processes, the_child_of_a_fork_is_a_node_of_its_own) {
     aicp_ledger_options o = AICP_LEDGER_OPTIONS_INIT;
     o.background = MAY_FORK_WITH_THREADS;
     aicp_ledger *l = open_ledger(store, &o);

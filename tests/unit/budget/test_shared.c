@@ -82,15 +82,15 @@ static void run_crowd(test_store *store, int nodes, int32_t mode, int64_t amount
     pthread_barrier_destroy(&start);
 }
 
-TEST_BOTH_STORES(shared, threads_of_one_node_are_admitted_exactly) {
+TEST_ALL_STORES(shared, threads_of_one_node_are_admitted_exactly) {
     run_crowd(store, 1, AICP_LEDGER_HOLD, USD);
 }
 
-TEST_BOTH_STORES(shared, eight_nodes_starting_cold_are_admitted_exactly) {
+TEST_ALL_STORES(shared, eight_nodes_starting_cold_are_admitted_exactly) {
     run_crowd(store, 8, AICP_LEDGER_HOLD, USD);
 }
 
-TEST_BOTH_STORES(shared, synchronous_reservations_are_admitted_exactly) {
+TEST_ALL_STORES(shared, synchronous_reservations_are_admitted_exactly) {
     run_crowd(store, 2, AICP_LEDGER_SYNC, USD);
 }
 
@@ -125,7 +125,7 @@ static void *random_life(void *user) {
     return NULL;
 }
 
-TEST_BOTH_STORES(shared, after_random_ends_nothing_stays_reserved_and_the_books_agree) {
+TEST_ALL_STORES(shared, after_random_ends_nothing_stays_reserved_and_the_books_agree) {
     aicp_ledger *ledgers[2];
     crowd crowds[8];
     pthread_t threads[8];

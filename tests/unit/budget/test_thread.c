@@ -16,7 +16,7 @@ static bool sent_within(aicp_ledger *l, uint64_t seconds) {
 }
 
 /* Looking often must not put off what is sent seldom. */
-TEST_BOTH_STORES(thread, sends_settlements_also_when_it_looks_more_often_than_it_sends) {
+TEST_ALL_STORES(thread, sends_settlements_also_when_it_looks_more_often_than_it_sends) {
     aicp_ledger_options o = AICP_LEDGER_OPTIONS_INIT;
     o.background = 1;
     o.refresh_ns = SECOND_NS / 200;
@@ -33,7 +33,7 @@ TEST_BOTH_STORES(thread, sends_settlements_also_when_it_looks_more_often_than_it
     check_books(store);
 }
 
-TEST_BOTH_STORES(thread, a_full_batch_does_not_wait_for_its_time) {
+TEST_ALL_STORES(thread, a_full_batch_does_not_wait_for_its_time) {
     aicp_ledger_options o = AICP_LEDGER_OPTIONS_INIT;
     o.background = 1;
     o.refresh_ns = 3600 * SECOND_NS;

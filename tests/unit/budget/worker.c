@@ -26,6 +26,8 @@ static aicp_ledger *open_as_worker(const char *url, uint64_t hold_ttl_ns) {
     aicp_ledger_options o = AICP_LEDGER_OPTIONS_INIT;
     o.background = 1;
     o.hold_ttl_ns = hold_ttl_ns;
+    o.service_key = HTTP_STORE_KEY;
+    o.service_key_len = strlen(HTTP_STORE_KEY);
     o.journal_path = getenv("AICP_TEST_WORKER_JOURNAL");
     o.journal_path_len = o.journal_path ? strlen(o.journal_path) : 0;
     if (aicp_ledger_open(url, strlen(url), &o, &l, &err) != AICP_OK) {
@@ -146,7 +148,7 @@ void worker_start(
         (void)snprintf(number, sizeof number, "%d", count);
         (void)snprintf(ttl, sizeof ttl, "%d", hold_ttl_ms);
         (void)setenv("AICP_TEST_WORKER", what, 1);
-        (void)setenv("AICP_TEST_WORKER_URL", store->url, 1);
+        (void)setenv("AICP_TEST_WORKER_URL", ledger_url(store), 1);
         (void)setenv("AICP_TEST_WORKER_COUNT", number, 1);
         (void)setenv("AICP_TEST_WORKER_TTL_MS", ttl, 1);
         (void)dup2(out[1], STDOUT_FILENO);
