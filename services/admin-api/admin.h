@@ -27,6 +27,7 @@ enum { AICPA_TOPIC_BUNDLE = 0 };
 typedef struct aicpa_settings {
     const char *environment; /* "development" | "production" */
     const char *database_url;
+    const char *store_url; /* of the ledger and shared limits; NULL = database_url */
     const char *litellm_url;
     const char *master_key;
     const char *jwt_secret;
