@@ -7,6 +7,7 @@
 """
 
 import dataclasses
+import datetime
 import json
 import os
 import pathlib
@@ -88,6 +89,60 @@ def run_dev(*arguments: str, state: pathlib.Path | None = None, **settings: str)
     )
 
 
+class Admin:
+    """admin-api, logged in with an API key."""
+
+    def __init__(self, url: str, api_key: str) -> None:
+        self.url = url
+        answer = call("POST", f"{url}/auth/login", {"api_key": api_key})
+        if answer.status != 200:
+            raise AdminError(answer.status, answer.text[:500])
+        self.token = answer.body["access_token"]
+
+    def call(self, method: str, path: str, body=None, headers=None) -> Answer:
+        """PATH is below /api/v1/."""
+        return call(method, f"{self.url}/api/v1/{path}", body, self.token, headers=headers)
+
+    def ok(self, method: str, path: str, body=None):
+        answer = self.call(method, path, body)
+        if answer.status >= 300:
+            raise AdminError(answer.status, f"{method} {path}: {answer.text[:500]}")
+        return answer.body
+
+    def get(self, path: str):
+        return self.ok("GET", path)
+
+    def post(self, path: str, body=None):
+        return self.ok("POST", path, body)
+
+    def put(self, path: str, body):
+        return self.ok("PUT", path, body)
+
+    def delete(self, path: str):
+        return self.ok("DELETE", path)
+
+    def named(self, path: str, name: str) -> dict:
+        """The object of a list that has this name."""
+        return next(item for item in self.get(f"{path}?limit=1000") if item["name"] == name)
+
+    def gates_follow(self, seconds: float = 15) -> str:
+        """Waits until every gate seen lately goes by the newest rules; their version."""
+        newest = str(self.get("gates/bundle")["revision"])
+
+        def all_have_it() -> bool:
+            gates = self.get("gates?last_seen_at.gte=" + ago(40))
+            return bool(gates) and all(int(gate["bundle_version"] or 0) >= int(newest) for gate in gates)
+
+        wait_for(all_have_it, seconds, 0.1)
+        return newest
+
+
+def ago(seconds: float) -> str:
+    """A time in the past, as admin-api reads it."""
+    moment = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=seconds)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 @dataclasses.dataclass
 class Environment:
     url: str
@@ -97,6 +152,7 @@ class Environment:
     bundle: pathlib.Path | None  # the bundle that the gate watches
     store: str | None
     state: pathlib.Path
+    admin_url: str | None  # admin-api, when the gate takes its rules from there
 
     @classmethod
     def load(cls, state: pathlib.Path | None = None) -> "Environment":
@@ -116,7 +172,12 @@ class Environment:
             bundle=bundle,
             store=status["store"],
             state=pathlib.Path(status["state"]),
+            admin_url=status["admin_api"] if not status["bundle"] else None,
         )
+
+    def control(self) -> Admin:
+        """admin-api, logged in with the master key."""
+        return Admin(self.admin_url, self.master_key)
 
     def admin(self, method: str, path: str, body=None):
         """An administrative call of the proxy; the parsed answer."""
@@ -168,7 +229,12 @@ class Environment:
     # ---- the gate's events ----
 
     def events(self, name: str = "") -> list[dict]:
-        """What the gate has written down, oldest first; a line that is half written is left out."""
+        """What the gate has told, oldest first: to admin-api, or into its file (a line that is half written is left
+        out)."""
+        if self.admin_url:
+            query = f"type={name}&" if name else ""
+            rows = self.control().get(f"gate-events?{query}sort=-created_at&limit=1000")
+            return [row["details"] for row in reversed(rows)]
         path = self.state / "aicp" / "events.jsonl"
         lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
         return [event for event in map(json.loads, lines) if name in ("", event["event"])]
@@ -179,6 +245,9 @@ class Environment:
 
     def settled(self, decision: str, seconds: float = 20) -> dict:
         """The settlement of a call; DECISION is what its header x-aicp-decision-id told."""
+        if self.admin_url:
+            admin, query = self.control(), f"gate-events?type=settled&call_id={decision}"
+            return wait_for(lambda: admin.get(query), seconds)[0]["details"]
         return self.event("settled", lambda event: event["decision"] == decision, seconds)
 
     # ---- the bundle ----

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -108,6 +109,8 @@ class Demo:
         self.table = Table()
         self.row = self.table.row
         self.clients: dict[str, openai.OpenAI] = {}
+        self.ours = bool(env.admin_url or env.bundle)
+        self.admin = env.control() if env.admin_url else None
 
     # ---- asking ----
 
@@ -138,7 +141,7 @@ class Demo:
 
     def settled(self, outcome: Outcome) -> dict:
         """The settlement of an allowed call."""
-        return self.env.settled(outcome.decision) if outcome.status == 200 and self.env.bundle else {}
+        return self.env.settled(outcome.decision) if outcome.status == 200 and self.ours else {}
 
     def models_that_saw(self, marker: str) -> list[str]:
         return [seen["body"]["model"] for seen in self.env.seen(marker)] if self.env.echo else []
@@ -209,12 +212,20 @@ class Demo:
                 break
         ok = out.status == 422 and out.error.get("type") == "budget_exceeded"
         self.row("   … and then spent", out, out.message.split(";")[0], ok)
-        self.env.change_bundle(accounts=lambda text: text.replace('"0.002"', '"5"', 1))
+        self.limit_poor("0.002", "5")
         try:
             out = self.ask(team, "gpt-4o", RIVERS)
-            self.row("   … and then raised", out, "the bundle says $5 now; no restart", out.status == 200)
+            self.row("   … and then raised", out, "the rules say $5 now; no restart", out.status == 200)
         finally:
-            self.env.change_bundle(accounts=lambda text: text.replace('"hard": "5"', '"hard": "0.002"', 1))
+            self.limit_poor("5", "0.002")
+
+    def limit_poor(self, old: str, new: str) -> None:
+        if not self.admin:
+            self.env.change_bundle(accounts=lambda text: text.replace(f'"hard": "{old}"', f'"hard": "{new}"', 1))
+            return
+        rule = self.admin.named("ledger/rules", "demo-poor")
+        self.admin.put(f"ledger/rules/{rule['id']}", {"hard_limit": new})
+        self.admin.gates_follow()
 
     def streamed(self) -> None:
         fields = {"stream": True, "stream_options": {"include_usage": True}}
@@ -225,6 +236,58 @@ class Demo:
         why = f"settled with its real usage: {tokens[0]} tokens in, {tokens[1]} out, {usd(settled.get('cost'))}"
         why = why if settled else f"{len(out.text)} characters; its settlement is not visible from here"
         self.row("7  a streamed answer", out, why, ok)
+
+    def broken_rules(self) -> None:
+        """A policy that does not read is refused when it is saved, with its place."""
+        policy = self.admin.named("policies", "red-without-frontier-models")
+        broken = policy["text"] + "\npermit (principal, action resource);\n"
+        refused = self.admin.call("PUT", f"policies/{policy['id']}", {"text": broken})
+        out = self.ask("demo-red", "gpt-5", "Are the rules still there?")
+        said = refused.body["errors"][0]["message"] if refused.status == 422 else refused.text
+        place = f"line {broken.count(chr(10))}, column {broken.splitlines()[-1].index('resource') + 1}"
+        ok = refused.status == 422 and said.startswith(place) and out.status == 403
+        self.row("8  rules that are broken", out, f"{said.split(' (')[0]}; the old rules stay", ok)
+
+    def without_control_plane(self) -> None:
+        """Gates go on by the rules that they have, and what they did meanwhile is told afterwards."""
+        pid = int((self.env.state / "admin-api.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGTERM)
+        aicp_dev.wait_for(lambda: not pathlib.Path(f"/proc/{pid}/cmdline").exists())
+        try:
+            allowed = self.ask("demo-blue", "gpt-4o-mini", "Is anybody there?")
+            refused = self.ask("demo-red", "gpt-5", "Hello")
+        finally:
+            back = aicp_dev.run_dev("up")
+        ok = allowed.status == 200 and refused.status == 403
+        self.row("9  admin-api is stopped", refused, "the gate goes on by the rules it has; others are served", ok)
+        self.admin = self.env.control()
+        cost = self.settled(allowed).get("cost")
+        ok = back.returncode == 0 and cost is not None
+        self.row("   … and is back", allowed, f"and has been told what it missed: {usd(cost)} settled", ok)
+
+    def two_hosts(self) -> None:
+        """Two processes with two data folders share one budget through PostgreSQL: not a cent more."""
+        team = aicp_dev.unique("demo-hosts")
+        name = f"hosts {team}"
+        self.admin.post("ledger/rules", {"name": name, "scope": "team", "scope_value": team, "hard_limit": "0.001"})
+        self.admin.gates_follow()
+        hosts = [self.host(f"host-{letter}", team) for letter in "ab"]
+        told = [json.loads(host.communicate(timeout=60)[0] or "{}") for host in hosts]
+        self.admin.delete(f"ledger/rules/{self.admin.named('ledger/rules', name)['id']}")
+        admitted, spent = (sum(host.get(key, 0) for host in told) for key in ("admitted", "spent_nano"))
+        each = spent // admitted if admitted else 0
+        ok = admitted > 0 and spent <= 1_000_000 < spent + each
+        split = " + ".join(str(host.get("admitted", "?")) for host in told)
+        why = f"{split} requests of {usd(str(each / 1e9))} each were admitted: {usd(str(spent / 1e9))} of $0.001"
+        self.row("10 two hosts share $0.001", Outcome(200, {}), why, ok)
+
+    def host(self, node: str, team: str) -> subprocess.Popen:
+        folder = self.env.state / "demo" / node
+        folder.mkdir(parents=True, exist_ok=True)
+        key = (self.env.state / "admin" / "service_key").read_text()
+        script = pathlib.Path(__file__).with_name("demo_host.py")
+        command = [sys.executable, "-P", script, self.env.admin_url, self.env.database, folder, node, team, "40"]
+        return subprocess.Popen(command, env={**os.environ, "AICP_SERVICE_KEY": key}, stdout=subprocess.PIPE, text=True)
 
     def broken_bundle(self) -> None:
         section, manifest = self.env.bundle / SECTION, self.env.bundle / "manifest.json"
@@ -259,7 +322,10 @@ def main() -> int:
     demo = Demo(env)
     print(f"Asking {env.url} with the openai client …\n")
     steps = [demo.allowed, demo.forbidden_model, demo.sixth_request, demo.masked, demo.injection]
-    steps += [demo.budget, demo.streamed, demo.broken_bundle] if env.bundle else [demo.streamed]
+    if demo.admin:
+        steps += [demo.budget, demo.streamed, demo.broken_rules, demo.without_control_plane, demo.two_hosts]
+    else:
+        steps += [demo.budget, demo.streamed, demo.broken_bundle] if demo.ours else [demo.streamed]
     for team in ("demo-blue", "demo-red", "demo-restore"):
         demo.ask(team, "gpt-4o-mini", "Hello")  # a team's first request opens its accounts in the store
     demo.table.head()
@@ -268,7 +334,7 @@ def main() -> int:
             step()
         except (openai.OpenAIError, aicp_dev.AdminError, TimeoutError, LookupError, StopIteration) as error:
             demo.row(step.__name__.replace("_", " "), Outcome(0, {}), f"{type(error).__name__}: {error}", False)
-    if not env.bundle:
+    if not demo.ours:
         print("(the rows that change the bundle are left out: this proxy is not ours)")
     table = demo.table
     print(f"\n{table.rows - table.wrong} of {table.rows} as expected")

@@ -7,9 +7,10 @@ main() {
   local stopped='' name
   instance_load
   if process_stop litellm TERM 20; then stopped+=' litellm'; fi
+  if process_stop admin-api TERM 35; then stopped+=' admin-api'; fi
   if process_stop echo TERM 5; then stopped+=' echo'; fi
   if process_stop postgres INT 30; then stopped+=' postgres'; fi
-  for name in litellm echo postgres; do
+  for name in litellm admin-api echo postgres; do
     process_sweep $name
   done
   if [ -n "$EXTERNAL_URL" ]; then

@@ -1,4 +1,4 @@
-# ./dev logs [litellm|echo|postgres] [-f]
+# ./dev logs [litellm|admin-api|echo|postgres] [-f]
 # shellcheck shell=bash
 
 main() {
@@ -7,11 +7,11 @@ main() {
   for argument in "$@"; do
     case $argument in
       -f | --follow) follow=(-F) ;;
-      litellm | echo | postgres) name=$argument ;;
-      *) die_usage "./dev logs [litellm|echo|postgres] [-f]: what is '$argument'?" ;;
+      litellm | admin-api | echo | postgres) name=$argument ;;
+      *) die_usage "./dev logs [litellm|admin-api|echo|postgres] [-f]: what is '$argument'?" ;;
     esac
   done
-  for argument in ${name:-litellm echo postgres}; do
+  for argument in ${name:-litellm admin-api echo postgres}; do
     [ ! -e "$STATE/$argument.log" ] || files+=("$STATE/$argument.log")
   done
   [ ${#files[@]} -gt 0 ] || die "no log of ${name:-anything} yet below $STATE"

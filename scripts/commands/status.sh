@@ -1,9 +1,9 @@
 # ./dev status [--json]: what runs, and where. Exit 0 when the proxy answers, 1 when not.
 # shellcheck shell=bash
-need_library process postgres instance
+need_library process postgres instance admin
 
 main() {
-  local url='' echo='' database='' external key ready=false
+  local url='' admin='' echo='' database='' external key ready=false
   [ $# -eq 0 ] || [ "$*" = --json ] || die_usage "./dev status takes --json or nothing"
   instance_load
   external=$(external_url)
@@ -11,6 +11,7 @@ main() {
     url=$external
   else
     if process_pid litellm >/dev/null; then url=http://127.0.0.1:$LITELLM_PORT; fi
+    if process_pid admin-api >/dev/null; then admin=$(admin_url); fi
     if process_pid echo >/dev/null; then echo=http://127.0.0.1:$ECHO_PORT/v1; fi
     if process_pid postgres >/dev/null; then database=$(postgres_url "$DATABASE_PORT" litellm); fi
   fi
@@ -22,10 +23,11 @@ main() {
 
 print_json() {
   local bundle=$STATE/bundle store outside=false
+  [ "$RULES" != admin ] || bundle=''
   store=$(store_url)
   if [ -n "$external" ]; then bundle='' store='' outside=true; fi
-  printf '{"litellm": %s, "master_key": %s, "admin_api": null, "echo": %s, "database": %s, ' \
-    "$(json_or_null "$url")" "$(json_or_null "$key")" "$(json_or_null "$echo")" "$(json_or_null "$database")"
+  printf '{"litellm": %s, "master_key": %s, "admin_api": %s, "echo": %s, "database": %s, ' \
+    "$(json_or_null "$url")" "$(json_or_null "$key")" "$(json_or_null "$admin")" "$(json_or_null "$echo")" "$(json_or_null "$database")"
   printf '"ready": %s, "external": %s, "bundle": %s, "store": %s, "state": %s, "python": %s}\n' \
     "$ready" "$outside" "$(json_or_null "$bundle")" "$(json_or_null "$store")" "$(json_string "$STATE")" \
     "$(json_string "$ROOT/.dev/venv/bin/python")"
@@ -37,6 +39,7 @@ print_table() {
   printf 'litellm    %s\n' "${url:-not running}$note"
   [ -z "$key" ] || printf 'master key %s\n' "$key"
   if [ -z "$external" ]; then
+    printf 'admin api  %s\n' "${admin:-not running}"
     printf 'echo       %s\ndatabase   %s\nstate      %s\n' "${echo:-not running}" "${database:-not running}" "$STATE"
   else
     printf 'This proxy was not started here.\n'

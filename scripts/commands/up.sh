@@ -1,6 +1,6 @@
 # ./dev up: installs what is missing, builds, and starts a governed LiteLLM with everything it needs.
 # shellcheck shell=bash
-need_library packages process build postgres litellm instance
+need_library packages process build postgres litellm instance admin
 
 main() {
   [ $# -eq 0 ] || die_usage "./dev up takes no arguments; settings are environment variables, see ./dev help"
@@ -38,7 +38,7 @@ use_external() {
 
 any_running() {
   local name
-  for name in litellm echo postgres; do
+  for name in litellm admin-api echo postgres; do
     ! process_pid $name >/dev/null || return 0
   done
   return 1
@@ -64,6 +64,8 @@ start_all() {
     wait_for_url echo "http://127.0.0.1:$ECHO_PORT/health" 30 || die "the echo server did not start"
     started+=" echo"
   fi
+  RULES=$(rules_source)
+  start_admin
   start_litellm "$base"
   if [ -n "$started" ]; then say "running:$started"; else say "already running"; fi
   first_steps "http://127.0.0.1:$LITELLM_PORT"
@@ -72,7 +74,7 @@ start_all() {
 # The ports of what does not run yet, before any work is done.
 choose_ports() {
   local name taken=''
-  for name in litellm echo postgres; do
+  for name in litellm admin-api echo postgres; do
     process_pid $name >/dev/null || process_sweep $name
   done
   if ! process_pid litellm >/dev/null; then
@@ -87,9 +89,28 @@ choose_ports() {
     DATABASE_PORT=$(port_setting AICP_DEV_DATABASE_PORT 54329)
     taken+=$(port_problem "$DATABASE_PORT" AICP_DEV_DATABASE_PORT)
   fi
+  if ! process_pid admin-api >/dev/null; then
+    ADMIN_PORT=$(port_setting AICP_DEV_ADMIN_PORT 8086)
+    taken+=$(port_problem "$ADMIN_PORT" AICP_DEV_ADMIN_PORT)
+  fi
   [ -z "$taken" ] || die "ports are not free:$taken
   End what holds them, or choose others, by number or with auto for any free one."
   instance_save
+}
+
+# Runs before the proxy, whose gate asks it for its rules. A new build takes the place of the old one.
+start_admin() { # adds to started
+  local mark
+  mark=$(sha256sum <build/release/services/admin-api/admin-api)
+  if process_pid admin-api >/dev/null && [ "$mark" != "$(cat "$STATE/admin/mark" 2>/dev/null)" ]; then
+    process_stop admin-api TERM 35
+  fi
+  if ! process_pid admin-api >/dev/null; then
+    admin_start "$ADMIN_PORT" "http://127.0.0.1:$LITELLM_PORT"
+    echo "$mark" >"$STATE/admin/mark"
+    admin_seed
+    started+=" admin-api"
+  fi
 }
 
 start_litellm() { # BASE; adds to started
@@ -132,9 +153,10 @@ first_steps() { # URL
   echo "LiteLLM     $1    (master key: $(master_key))"
   if [ -z "$EXTERNAL_URL" ]; then
     cat <<TEXT
+Admin API   $(admin_url)    (log in with the master key; its description: $(admin_url)/openapi.json)
 Echo        http://127.0.0.1:$ECHO_PORT/v1
 Database    127.0.0.1:$DATABASE_PORT, database litellm (./dev status tells the password)
-Bundle      $STATE/bundle
+Rules       $(if [ "$RULES" = admin ]; then admin_url; else echo "$STATE/bundle"; fi)
 TEXT
   fi
   cat <<TEXT

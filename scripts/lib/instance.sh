@@ -3,7 +3,7 @@
 
 # Where the running instance listens, as it was started.
 instance_load() {
-  LITELLM_PORT='' ECHO_PORT='' DATABASE_PORT='' EXTERNAL_URL='' LITELLM_MARK='' WORKERS=''
+  LITELLM_PORT='' ECHO_PORT='' DATABASE_PORT='' EXTERNAL_URL='' LITELLM_MARK='' WORKERS='' ADMIN_PORT='' RULES=''
   # shellcheck source=/dev/null
   [ ! -e "$STATE/instance.env" ] || source "$STATE/instance.env"
 }
@@ -11,7 +11,8 @@ instance_load() {
 instance_save() {
   mkdir -p "$STATE"
   (umask 077 && printf '%s=%q\n' LITELLM_PORT "$LITELLM_PORT" ECHO_PORT "$ECHO_PORT" DATABASE_PORT "$DATABASE_PORT" \
-    EXTERNAL_URL "$EXTERNAL_URL" LITELLM_MARK "$LITELLM_MARK" WORKERS "$WORKERS" >"$STATE/instance.env")
+    EXTERNAL_URL "$EXTERNAL_URL" LITELLM_MARK "$LITELLM_MARK" WORKERS "$WORKERS" ADMIN_PORT "$ADMIN_PORT" RULES "$RULES" \
+    >"$STATE/instance.env")
 }
 
 # A proxy of somebody else, named by the environment, or by the environment of the last `./dev up`.

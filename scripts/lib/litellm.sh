@@ -93,7 +93,7 @@ litellm_configure() { # ECHO_URL
 
 # Tells one way of running from another: our package and the configuration.
 litellm_mark() {
-  { cat "$VENV/.aicp" 2>/dev/null || echo none; cat "$STATE/litellm/config.yaml"; } | sha256sum | cut -c1-16
+  { cat "$VENV/.aicp" 2>/dev/null || echo none; cat "$STATE/litellm/config.yaml"; echo "$RULES"; } | sha256sum | cut -c1-16
 }
 
 litellm_start() { # BASE PORT ECHO_URL DATABASE_URL WORKERS
@@ -103,8 +103,14 @@ litellm_start() { # BASE PORT ECHO_URL DATABASE_URL WORKERS
     "DATABASE_URL=$4" DISABLE_SCHEMA_UPDATE=true STORE_MODEL_IN_DB=True PROXY_BATCH_WRITE_AT=2
     "PRISMA_QUERY_ENGINE_BINARY=${AICP_DEV_QUERY_ENGINE:-$base/engine/query-engine}"
     LITELLM_LOCAL_MODEL_COST_MAP=True "LITELLM_MASTER_KEY=$(cat "$STATE/master_key")" PYTHONUNBUFFERED=1
-    "AICP_ECHO_URL=$3" "AICP_BUNDLE=$STATE/bundle" "AICP_STORE=$(store_url)" "AICP_EVENTS=$STATE/aicp/events.jsonl"
+    "AICP_ECHO_URL=$3" "AICP_STORE=$(store_url)"
   )
+  if [ "$RULES" = admin ]; then
+    settings+=("AICP_BUNDLE=$(admin_url)" "AICP_SERVICE_KEY=$(admin_secret service_key)"
+      "AICP_BUNDLE_CACHE=$STATE/aicp/rules")
+  else
+    settings+=("AICP_BUNDLE=$STATE/bundle" "AICP_EVENTS=$STATE/aicp/events.jsonl")
+  fi
   mkdir -p "$STATE/aicp"
   (cd "$folder" && process_spawn litellm env "${settings[@]}" "$VENV/bin/python" -P -c \
     'import sys; from litellm import run_server; sys.exit(run_server())' \

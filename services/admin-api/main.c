@@ -41,6 +41,17 @@ static const aicps_setting settings[] = {
         0,
         "sqlite:///absolute/path or postgresql://user@host/name"),
     SETTING(
+        "store.url",
+        "AICP_STORE",
+        AICPS_SETTING_TEXT,
+        0,
+        AT(store_url),
+        NULL,
+        0,
+        0,
+        "where budgets and shared limits are kept: the same as that of the gates; without it "
+        "database.url"),
+    SETTING(
         "litellm.url",
         "LITELLM_URL",
         AICPS_SETTING_URL,
@@ -241,7 +252,8 @@ static aicp_status open_litellm(aicpa_admin *a, aicp_error *err) {
 }
 
 static aicp_status open_ledger(aicpa_admin *a, aicp_error *err) {
-    const char *url = a->settings->database_url;
+    const aicpa_settings *s = a->settings;
+    const char *url = s->store_url ? s->store_url : s->database_url;
     aicp_ledger_options options;
     aicp_ledger_options_init(&options, sizeof options);
     options.node = "admin-api";

@@ -187,6 +187,36 @@ static void get_section(aicps_call *call) {
 
 /* ---- for people ---- */
 
+#define STATE                                                                                      \
+    "SELECT (SELECT revision FROM rules_revision WHERE id = 1), b.revision, b.created_at, b.etag," \
+    " e.message FROM (SELECT 1) AS one LEFT JOIN (SELECT revision, created_at, etag FROM"          \
+    " admin_bundle ORDER BY revision DESC LIMIT 1) b ON 1 = 1 LEFT JOIN admin_bundle_error e ON"   \
+    " e.revision > COALESCE(b.revision, -1)"
+
+/* The newest bundle, and why there is none of the newest rules. */
+static void get_state(aicps_call *call) {
+    aicpi_sql_stmt *q = NULL;
+    aicp_error err = {0};
+    bool row = false;
+    aicp_status status = aicpi_sql_prepare(call->db, STATE, &q, &err);
+    status = status ? status : aicpi_sql_step(q, &row, &err);
+    if (status != AICP_OK || !row) {
+        aicps_send_status(call, status ? status : AICP_ERR_STORE, &err);
+        return;
+    }
+    struct json_object *o = json_object_new_object();
+    bool made = !aicpi_sql_is_null(q, 1);
+    char version[32];
+    snprintf(version, sizeof version, "%lld", (long long)aicpi_sql_i64(q, 1));
+    aicps_set(o, "revision", json_object_new_int64(aicpi_sql_i64(q, 0)));
+    aicps_set(o, "version", made ? json_object_new_string(version) : NULL);
+    aicps_set(o, "created_at", made ? aicps_json_time(aicpi_sql_i64(q, 2)) : NULL);
+    aicps_set(o, "etag", made ? aicps_json_slice(aicpi_sql_text(q, 3)) : NULL);
+    aicps_set(o, "error", aicpi_sql_is_null(q, 4) ? NULL : aicps_json_slice(aicpi_sql_text(q, 4)));
+    aicpi_sql_reset(q);
+    aicps_send_json(call, 200, o);
+}
+
 #define SEEN_FIELD(field, kind, more)                                                              \
     { .name = field, .type = kind, .flags = AICPS_READ_ONLY | (more) }
 
@@ -233,6 +263,13 @@ static const aicps_route routes[] = {
      .handler = get_section,
      .flags = AICPS_SERVICE,
      .summary = "A section of a bundle by its hash"},
+    {.method = "GET",
+     .pattern = "/api/v1/gates/bundle",
+     .handler = get_state,
+     .action = "status",
+     .resource_type = "gate",
+     .summary = "Which rules are out, and why newer ones are not",
+     .response_schema = "{\"type\":\"object\",\"required\":[\"revision\",\"version\",\"error\"]}"},
 };
 
 aicp_status aicpa_gates_register(aicps_api *api, aicp_error *err) {
