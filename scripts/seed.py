@@ -23,7 +23,7 @@ def wanted() -> dict[str, list[dict]]:
 
 
 def assign(admin: aicp_dev.Admin, assignments: dict[str, list[str]]) -> None:
-    ids = {profile["name"]: profile["id"] for profile in admin.get("guardrails")}
+    ids = {profile["name"]: profile["id"] for profile in admin.get("guardrails")} if assignments else {}
     for name, teams in assignments.items():
         for team in teams:
             admin.post(f"guardrails/{ids[name]}/assign/{team}?priority=10")

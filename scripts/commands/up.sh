@@ -108,9 +108,9 @@ start_admin() { # adds to started
   if ! process_pid admin-api >/dev/null; then
     admin_start "$ADMIN_PORT" "http://127.0.0.1:$LITELLM_PORT"
     echo "$mark" >"$STATE/admin/mark"
-    admin_seed
     started+=" admin-api"
   fi
+  admin_seed
 }
 
 start_litellm() { # BASE; adds to started
