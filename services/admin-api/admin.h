@@ -40,6 +40,7 @@ typedef struct aicpa_settings {
     const char *price_map; /* LiteLLM's price map, a section of the bundle */
     const char *const *cors_origins;
     int64_t requests_per_minute; /* of one caller; 0 = no limit */
+    int64_t events_kept_ms;
 } aicpa_settings;
 
 typedef struct aicpa_sessions aicpa_sessions;
@@ -58,6 +59,7 @@ typedef struct aicpa_admin {
     aicp_buf price_map;        /* LiteLLM's, as text and read */
     aicp_price_table *prices;
     _Atomic uint64_t prices_due_ns; /* when LiteLLM is asked for its prices again */
+    aicpi_sql *ready_db;            /* of the readiness check */
     aicpa_sessions *sessions;
     aicpa_access *access;
     aicpa_throttle *throttle;

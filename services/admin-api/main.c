@@ -5,6 +5,7 @@
 #include "services/admin-api/rules/rules.h"
 #include "services/admin-api/worker.h"
 
+#include "lib/base/crypto.h"
 #include "lib/base/error.h"
 
 #include <stddef.h>
@@ -132,6 +133,16 @@ static const aicps_setting settings[] = {
         1000000,
         "calls of one caller; 0 = no limit"),
     SETTING(
+        "events.kept",
+        "ADMIN_EVENTS_KEPT",
+        AICPS_SETTING_DURATION,
+        0,
+        AT(events_kept_ms),
+        "720h",
+        60000,
+        INT64_C(315360000000),
+        "how long what gates told is kept"),
+    SETTING(
         "secrets.key",
         "AICP_SECRET_KEY|SSO_ENCRYPTION_KEY",
         AICPS_SETTING_TEXT,
@@ -239,6 +250,7 @@ static void close_admin(void *user) {
     aicpa_access_free(a->access);
     aicpa_throttle_free(a->throttle);
     aicpa_sessions_free(a->sessions);
+    aicpi_sql_free(a->ready_db);
     aicpi_free(NULL, a);
 }
 
@@ -248,7 +260,10 @@ static aicp_status open_litellm(aicpa_admin *a, aicp_error *err) {
     if (!url) {
         return AICP_OK;
     }
-    return aicp_litellm_open(url, strlen(url), key, strlen(key), NULL, &a->litellm, err);
+    aicp_litellm_options options = AICP_LITELLM_OPTIONS_INIT;
+    aicp_litellm_trace trace = aicps_litellm_trace(a->process);
+    options.trace = &trace;
+    return aicp_litellm_open(url, strlen(url), key, strlen(key), &options, &a->litellm, err);
 }
 
 static aicp_status open_ledger(aicpa_admin *a, aicp_error *err) {
@@ -284,12 +299,28 @@ static aicp_status register_all(aicpa_admin *a, aicp_error *err) {
 
 static aicp_status open_parts(aicpa_admin *a, aicp_error *err) {
     const aicpa_settings *s = a->settings;
+    static const char *const ui_origins[] = {
+        "http://localhost:5173",
+        "http://127.0.0.1:5173",
+        "http://localhost:3000",
+        "http://127.0.0.1:3000",
+        NULL,
+    };
+    bool production = strcmp(s->environment, "production") == 0;
+    unsigned char secret_key[AICPI_KEY_SIZE] = {0};
+    if (s->secret_key) {
+        aicpi_sha256(s->secret_key, strlen(s->secret_key), secret_key);
+    }
     void *log_user = NULL;
     aicp_log_fn log = aicps_process_log_fn(a->process, &log_user);
     aicps_api_options options = {
         .app = a,
         .store_url = s->database_url,
         .title = "libaicp admin API",
+        .secret_key = s->secret_key ? secret_key : NULL,
+        .cors_origins = s->cors_origins ? s->cors_origins
+                        : production    ? NULL
+                                        : ui_origins,
         .version = aicp_version(),
         .authenticate = aicpa_authenticate,
         .authorise = aicpa_authorise,
@@ -310,6 +341,33 @@ static aicp_status open_parts(aicpa_admin *a, aicp_error *err) {
     return status ? status : aicpa_worker_new(a, &a->worker, err);
 }
 
+/* ---- readiness ---- */
+
+static aicp_status store_answers(void *user, aicp_error *err) {
+    aicpa_admin *a = user;
+    const char *url = a->settings->database_url;
+    int64_t revision = 0;
+    aicp_status status =
+        a->ready_db ? AICP_OK : aicpi_sql_open(url, strlen(url), NULL, &a->ready_db, err);
+    return status ? status : aicps_rules_revision(a->ready_db, &revision, err);
+}
+
+static aicp_status litellm_answers(void *user, aicp_error *err) {
+    aicpa_admin *a = user;
+    aicp_litellm_reply *reply = NULL;
+    aicp_status status = aicp_litellm_reply_new(NULL, &reply, err);
+    status = status ? status : aicp_litellm_health(a->litellm, reply, err);
+    aicp_litellm_reply_free(reply);
+    return status;
+}
+
+static void add_ready_checks(aicpa_admin *a) {
+    aicps_ready_check(a->process, "store", store_answers, a);
+    if (a->litellm) {
+        aicps_ready_check(a->process, "litellm", litellm_answers, a);
+    }
+}
+
 static aicp_status open_admin(
     aicps_process *process,
     const void *user,
@@ -327,6 +385,7 @@ static aicp_status open_admin(
         close_admin(a);
         return status;
     }
+    add_ready_checks(a);
     http->handler = aicps_api_handle;
     http->is_inline = aicps_api_is_inline;
     http->body_max_for = aicps_api_body_max;

@@ -1,4 +1,5 @@
-/* The one background thread: makes bundles, seals the audit chain, learns revocations, prunes. */
+/* Background work in two threads: one for what must be quick (bundles, revocations, the audit
+ * chain), one for what may wait for others (LiteLLM) or takes long (pruning). */
 #ifndef AICPA_WORKER_H
 #define AICPA_WORKER_H
 
@@ -14,8 +15,9 @@ void aicpa_worker_wake(aicpa_worker *worker);
 /* A chore: runs every `every_ms`, and at once when woken if `on_wake`. List in worker.c. */
 typedef struct aicpa_chore {
     const char *name;
-    uint32_t every_ms;
+    bool slow; /* runs in the thread that may wait */
     bool on_wake;
+    uint32_t every_ms;
     aicp_status (*run)(aicpa_admin *admin, aicpi_sql *db, aicp_error *err);
 } aicpa_chore;
 

@@ -17,4 +17,8 @@ typedef struct aicpa_gate_sight {
 /* Remembers that the gate was here. */
 aicp_status aicpa_gate_seen(aicps_call *call, const aicpa_gate_sight *sight, aicp_error *err);
 
+/* Chore: takes away events and gates that are older than they are kept, revocations of sessions
+ * that have expired anyway, and old idempotency keys. */
+aicp_status aicpa_prune(aicpa_admin *admin, aicpi_sql *db, aicp_error *err);
+
 #endif

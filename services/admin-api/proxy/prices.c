@@ -7,6 +7,7 @@
 #include "lib/base/error.h"
 
 #define EVERY_NS (UINT64_C(30) * AICPI_SECOND_NS)
+#define RETRY_NS (UINT64_C(2) * AICPI_SECOND_NS)
 
 void aicpa_prices_stale(aicpa_admin *admin) {
     atomic_store(&admin->prices_due_ns, 0);
@@ -103,7 +104,7 @@ aicp_status aicpa_prices_follow(aicpa_admin *admin, aicpi_sql *db, aicp_error *e
     if (!admin->litellm || now < atomic_load(&admin->prices_due_ns)) {
         return AICP_OK;
     }
-    atomic_store(&admin->prices_due_ns, now + EVERY_NS);
+    atomic_store(&admin->prices_due_ns, now + RETRY_NS);
     struct json_object *map = NULL;
     aicp_status status = fetch(admin, &map, err);
     if (status == AICP_OK) {
@@ -113,5 +114,9 @@ aicp_status aicpa_prices_follow(aicpa_admin *admin, aicpi_sql *db, aicp_error *e
         status = status ? status : aicpi_sql_transact(db, 0, store, (void *)(uintptr_t)text, err);
     }
     json_object_put(map);
+    uint64_t retry = now + RETRY_NS; /* unless it was made stale meanwhile */
+    if (status == AICP_OK) {
+        (void)atomic_compare_exchange_strong(&admin->prices_due_ns, &retry, now + EVERY_NS);
+    }
     return status;
 }
