@@ -23,11 +23,14 @@ main() {
   # The tests have a state of their own, so that a development environment that runs here is left alone.
   STATE=$ROOT/.dev/test
   unset LITELLM_URL LITELLM_MASTER_KEY OPENAI_API_KEY ANTHROPIC_API_KEY GEMINI_API_KEY AICP_STORE AICP_RATES
+  unset AICP_DATABASE_URL AICP_BUNDLE
   export AICP_DEV_STATE=$STATE AICP_DEV_LITELLM_PORT=auto AICP_DEV_ECHO_PORT=auto AICP_DEV_DATABASE_PORT=auto
+  # What is not about admin-api takes its rules from the folder.
+  export AICP_DEV_ADMIN_PORT=auto AICP_DEV_RULES=folder
   mkdir -p "$STATE/logs"
   trap end_services EXIT
   end_services
-  rm -rf "$STATE/postgres" "$STATE/bundle" "$STATE/aicp" "$STATE/instance.env"
+  rm -rf "$STATE/postgres" "$STATE/bundle" "$STATE/aicp" "$STATE/admin" "$STATE/instance.env"
   packages_need build proxy test lint
   for stage in "${stages[@]}"; do
     results_run "$stage"

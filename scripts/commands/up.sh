@@ -90,6 +90,8 @@ choose_ports() {
     taken+=$(port_problem "$DATABASE_PORT" AICP_DEV_DATABASE_PORT)
   fi
   if ! process_pid admin-api >/dev/null; then
+    # the port that it had before, where the proxy's gate looks for it
+    case ${AICP_DEV_ADMIN_PORT:-auto} in auto) AICP_DEV_ADMIN_PORT=${ADMIN_PORT:-${AICP_DEV_ADMIN_PORT:-8086}} ;; esac
     ADMIN_PORT=$(port_setting AICP_DEV_ADMIN_PORT 8086)
     taken+=$(port_problem "$ADMIN_PORT" AICP_DEV_ADMIN_PORT)
   fi

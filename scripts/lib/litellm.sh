@@ -93,7 +93,7 @@ litellm_configure() { # ECHO_URL
 
 # Tells one way of running from another: our package and the configuration.
 litellm_mark() {
-  { cat "$VENV/.aicp" 2>/dev/null || echo none; cat "$STATE/litellm/config.yaml"; echo "$RULES"; } | sha256sum | cut -c1-16
+  { cat "$VENV/.aicp" 2>/dev/null || echo none; cat "$STATE/litellm/config.yaml"; echo "$RULES $ADMIN_PORT"; } | sha256sum | cut -c1-16
 }
 
 litellm_start() { # BASE PORT ECHO_URL DATABASE_URL WORKERS

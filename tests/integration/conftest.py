@@ -24,7 +24,7 @@ def proxy() -> aicp_dev.Environment:
 def two_workers(tmp_path_factory):
     """A second proxy, with two worker processes and a state of its own: what workers must share is tested on it."""
     state = tmp_path_factory.mktemp("two-workers")
-    ports = {f"AICP_DEV_{name}_PORT": "auto" for name in ("LITELLM", "ECHO", "DATABASE")}
+    ports = {f"AICP_DEV_{name}_PORT": "auto" for name in ("LITELLM", "ADMIN", "ECHO", "DATABASE")}
     try:
         started = aicp_dev.run_dev("up", state=state, AICP_DEV_WORKERS="2", **ports)
         assert started.returncode == 0, started.stderr
