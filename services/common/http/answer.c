@@ -79,6 +79,13 @@ struct MHD_Response *aicps_http_answer_stream(aicps_http_exchange *ex) {
         ex, MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_stream, ex, NULL));
 }
 
+void aicps_http_answer_drop(aicps_http_exchange *ex) {
+    if (ex->stream_response) {
+        MHD_destroy_response(ex->stream_response);
+        ex->stream_response = NULL;
+    }
+}
+
 static bool clean(const char *text) {
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;

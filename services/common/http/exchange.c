@@ -92,6 +92,7 @@ void aicps_http_exchange_put(aicps_http_exchange *ex) {
     }
     bool counted = ex->counted;
     report(ex);
+    aicps_http_answer_drop(ex);
     trim_arena(&ex->head_arena);
     trim_arena(&ex->arena);
     trim_buf(&ex->body);

@@ -166,6 +166,8 @@ void aicps_http_answer_reset(aicps_http_exchange *ex);
 /* Turns the answer into MHD's; NULL for want of memory. */
 struct MHD_Response *aicps_http_answer_build(aicps_http_exchange *ex);
 struct MHD_Response *aicps_http_answer_stream(aicps_http_exchange *ex);
+/* Of a stream whose connection ended before its answer was queued. */
+void aicps_http_answer_drop(aicps_http_exchange *ex);
 /* The error body without a request; returns its length, at most size - 1. */
 size_t
 aicps_http_problem_text(char *out, size_t size, int32_t status, const char *type, const char *text);

@@ -36,9 +36,9 @@ static void peer_of(aicps_http_connection *c, struct MHD_Connection *mhd) {
 static void connection_opened(aicps_http_server *server, struct MHD_Connection *mhd, void **slot) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-    aicps_http_connection *c = aicpi_calloc(&server->allocator, 1, sizeof *c);
+    aicps_http_connection *c = info ? aicpi_calloc(&server->allocator, 1, sizeof *c) : NULL;
     *slot = c;
-    if (!c || !info) {
+    if (!c) {
         return; /* its first request is dropped for want of a record */
     }
     c->server = server;

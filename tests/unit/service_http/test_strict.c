@@ -159,6 +159,22 @@ Test(http_strict, refuses_bad_request_lines_and_names) {
     ALL(forms);
 }
 
+Test(http_strict, cuts_off_what_is_no_request_line) {
+    static const form forms[] = {
+        RAW(0, "GARBAGE\r\n\r\n" END),
+        RAW(0, " / HTTP/1.1\r\nHost: x\r\n\r\n" END),
+        RAW(0, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\n" END),
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        int fd = client_open(&h);
+        client_send_bytes(fd, forms[i].text, forms[i].len);
+        cr_expect_not(client_read(fd, &a), "form %zu", i);
+        cr_expect(client_closed(fd), "form %zu", i);
+        close(fd);
+    }
+    cr_expect_eq(atomic_load(&h.entered), 0);
+}
+
 Test(http_strict, refuses_bad_targets) {
     static const form forms[] = {
         RAW(400, "GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n" END),
