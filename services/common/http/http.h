@@ -151,7 +151,8 @@ void aicps_http_abort(aicps_http_response *response);
 /* Long poll: after the handler returns, nothing is sent; it runs again (request->resumed) when
  * aicps_http_notify(topic) is called or at `until_ns` (monotonic). Takes no worker meanwhile. A
  * notification between the handler's look and its return is not lost: pass the topic's `ticket`
- * read before looking. */
+ * read before looking. When the client closes its side meanwhile, the request is given up: on_done
+ * gets status 499 and the handler does not run again. */
 uint64_t aicps_http_ticket(aicps_http_server *server, uint32_t topic); /* topics 0..15 */
 void aicps_http_wait(
     aicps_http_response *response, uint32_t topic, uint64_t ticket, uint64_t until_ns);

@@ -21,6 +21,7 @@ struct MHD_Daemon;
 struct MHD_Response;
 
 #define AICPS_HTTP_TOPICS 16
+#define AICPS_HTTP_CLIENT_LEFT 499 /* as nginx logs it; nobody reads it */
 #define AICPS_HTTP_STREAM_BUFFER ((size_t)64 << 10)
 #define AICPS_HTTP_KEEP_MEMORY ((size_t)64 << 10) /* an idle exchange holds no more of a kind */
 
@@ -135,7 +136,6 @@ struct aicps_http_server {
     pthread_mutex_t wait_lock;
     pthread_cond_t wait_more; /* the watchdog's bed */
     aicps_http_exchange *waiters;
-    size_t waiter_count;
     uint64_t wake_at;                   /* when the watchdog wakes by itself; under wait_lock */
     uint64_t topics[AICPS_HTTP_TOPICS]; /* under wait_lock */
     bool watchdog_stop;
@@ -209,6 +209,8 @@ void aicps_http_live_wait(aicps_http_server *server, uint64_t until_ns);
 void aicps_http_wait_park(aicps_http_exchange *ex);
 /* Has those run again whose time is over. */
 void aicps_http_wait_expire(aicps_http_server *server, uint64_t now);
+/* Gives up those whose client has closed its side. */
+void aicps_http_wait_sweep(aicps_http_server *server);
 /* Runs all waiting requests again (drain). */
 void aicps_http_wait_flush(aicps_http_server *server);
 

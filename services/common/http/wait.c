@@ -1,6 +1,8 @@
 /* Long poll: requests that wait for a topic, without a worker. */
 #include "services/common/http/http_internal.h"
 
+#include <poll.h>
+
 uint64_t aicps_http_ticket(aicps_http_server *server, uint32_t topic) {
     pthread_mutex_lock(&server->wait_lock);
     uint64_t ticket = server->topics[topic % AICPS_HTTP_TOPICS];
@@ -26,7 +28,6 @@ void aicps_http_wait_park(aicps_http_exchange *ex) {
     if (parked) {
         ex->next = server->waiters;
         server->waiters = ex;
-        server->waiter_count++;
         if (ex->wait_until < server->wake_at) {
             pthread_cond_signal(&server->wait_more);
         }
@@ -47,7 +48,6 @@ static aicps_http_exchange *take(aicps_http_server *server, uint32_t topic, uint
             *at = ex->next;
             ex->next = taken;
             taken = ex;
-            server->waiter_count--;
         } else {
             at = &ex->next;
         }
@@ -84,4 +84,33 @@ void aicps_http_wait_expire(aicps_http_server *server, uint64_t now) {
     aicps_http_exchange *list = take(server, AICPS_HTTP_TOPICS + 1, now);
     pthread_mutex_unlock(&server->wait_lock);
     run_again(server, list);
+}
+
+static bool left(const aicps_http_exchange *ex) {
+    struct pollfd p = {ex->connection->fd, POLLRDHUP, 0};
+    return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+void aicps_http_wait_sweep(aicps_http_server *server) {
+    aicps_http_exchange *list = NULL;
+    pthread_mutex_lock(&server->wait_lock);
+    for (aicps_http_exchange **at = &server->waiters; *at;) {
+        aicps_http_exchange *ex = *at;
+        if (left(ex)) { /* MHD keeps the socket of a suspended connection open */
+            *at = ex->next;
+            ex->next = list;
+            list = ex;
+        } else {
+            at = &ex->next;
+        }
+    }
+    pthread_mutex_unlock(&server->wait_lock);
+    while (list) {
+        aicps_http_exchange *ex = list;
+        list = ex->next;
+        aicps_http_answer_reset(ex);
+        ex->response.status = AICPS_HTTP_CLIENT_LEFT;
+        ex->close = true;
+        aicps_http_hand_back(ex);
+    }
 }

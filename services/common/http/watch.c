@@ -102,6 +102,7 @@ static void *watch_main(void *user) {
                 look_at(c, now);
             }
             pthread_mutex_unlock(&server->connections_lock);
+            aicps_http_wait_sweep(server);
             next_tick = now + tick;
         }
         pthread_mutex_lock(&server->wait_lock);

@@ -184,6 +184,25 @@ Test(http_stream, client_leaves_while_it_polls) {
     still_serves();
 }
 
+Test(http_stream, a_poll_whose_client_has_left_is_given_up) {
+    h.options.idle_timeout_ms = 80; /* and so the watchdog's pace */
+    harness_start(&h);
+    int fds[2] = {client_open(&h), client_open(&h)};
+    for (int i = 0; i < 2; i++) {
+        client_send(fds[i], "GET /poll HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    cr_assert(harness_until(&h.polls, 2));
+    close(fds[0]);
+    cr_expect(harness_until(&h.done, 1));
+    cr_expect_eq(atomic_load(&h.last_status), 499);
+    cr_expect_eq(atomic_load(&h.polls), 2);
+    atomic_store(&h.ticket, 1);
+    aicps_http_notify(h.server, 3);
+    cr_assert(client_read(fds[1], &a));
+    cr_expect_str_eq(a.body, "resumed=1 seen=1");
+    close(fds[1]);
+}
+
 Test(http_stream, notifications_race_with_waits) {
     harness_start(&h);
     atomic_store(&h.ticket, 0);
