@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#define STORE_PAUSE_NS (uint64_t) AICPI_SECOND_NS
+
 /* ---- the api ---- */
 
 aicp_status aicps_api_new(const aicps_api_options *options, aicps_api **out, aicp_error *err) {
@@ -267,9 +269,15 @@ static bool step_store(aicps_call *call) {
         return true;
     }
     aicp_error err = {0};
+    bool needed = !(call->route->flags & AICPS_NO_STORE);
+    uint64_t now = aicpi_monotonic_ns(&call->api->clock);
+    if (!needed && !w->db && w->failed_ns && now - w->failed_ns < STORE_PAUSE_NS) {
+        return true; /* it can do without, and shall not wait for a store that is away */
+    }
     aicp_status s = open_store(w, &err);
+    w->failed_ns = s == AICP_OK ? 0 : now;
     call->db = w->db;
-    if (s != AICP_OK && !(call->route->flags & AICPS_NO_STORE)) {
+    if (s != AICP_OK && needed) {
         aicps_send_status(call, s, &err);
         return false;
     }

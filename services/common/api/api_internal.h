@@ -112,6 +112,7 @@ typedef struct aicps_worker {
     aicpi_sql *db;
     aicpi_arena texts; /* of SQL made for filters; lives as long as `db` */
     aicpi_map interned;
+    uint64_t failed_ns; /* when the store could not be opened, monotonic; 0 = it could */
 } aicps_worker;
 
 typedef struct aicps_call_own {

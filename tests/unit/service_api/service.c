@@ -186,8 +186,8 @@ write_key(aicps_change *change, aicpi_slice id, struct json_object **answer, aic
     }
     json_object_object_foreach(change->given, key, value) {
         (void)value;
-        strcat(given, key);
-        strcat(given, " ");
+        size_t n = strlen(given);
+        (void)snprintf(given + n, sizeof given - n, "%s ", key);
     }
     *answer = json_object_new_object();
     aicps_set(*answer, "token", aicps_json_text(change->before ? "t1" : "t9"));

@@ -13,8 +13,9 @@ static const char *names(service *s, const char *who, const char *query) {
     cr_assert_eq(r.status, 200, "%s: %d %s", query, r.status, r.body);
     text[0] = '\0';
     for (size_t i = 0; i < json_object_array_length(r.json); i++) {
-        strcat(text, i ? " " : "");
-        strcat(text, aicps_text(json_object_array_get_idx(r.json, i), "name").data);
+        const char *name = aicps_text(json_object_array_get_idx(r.json, i), "name").data;
+        size_t n = strlen(text);
+        (void)snprintf(text + n, sizeof text - n, "%s%s", i ? " " : "", name);
     }
     reply_free(&r);
     return text;
@@ -150,7 +151,9 @@ static const char *walk(service *s, const char *query) {
         reply r = get(s, path);
         cr_assert_eq(r.status, 200, "%s: %s", path, r.body);
         for (size_t k = 0; k < json_object_array_length(r.json); k++) {
-            strcat(text, aicps_text(json_object_array_get_idx(r.json, k), "name").data);
+            const char *name = aicps_text(json_object_array_get_idx(r.json, k), "name").data;
+            size_t n = strlen(text);
+            (void)snprintf(text + n, sizeof text - n, "%s", name);
         }
         cr_expect_str_eq(header_of(&r, "X-Total-Count"), "7");
         const char *link = header_of(&r, "Link");
