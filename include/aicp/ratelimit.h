@@ -199,7 +199,7 @@ typedef struct aicp_lease_source {
 /* ---- shared limits in Redis ----------------------------------------------------------------- */
 
 #ifndef SWIG
-/** A lease source over one Redis server (5 or newer; not a cluster). *synchronised* */
+/** A lease source over one Redis server (6 or newer; not a cluster). *synchronised* */
 typedef struct aicp_redis_leases aicp_redis_leases;
 
 /** Options of aicp_redis_leases_open(). Zero fields mean the default. */

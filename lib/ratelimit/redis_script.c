@@ -1,6 +1,7 @@
 /* The scripts of the Redis lease source. One string holds all about a rate key: what is used, as of
- * when, under which limit and window, and the unspent slice of each node. So a lease is one GET and
- * one SET. Slots are a sorted set by deadline. Every key expires when it tells nothing any more.
+ * when, under which limit and window, until when the key lives at least, and the unspent slice of
+ * each node. So a lease is one GET and one SET. Slots are a sorted set by deadline. Every key
+ * expires when it tells nothing any more.
  *
  * Lua knows only doubles. Used tokens are kept with a fraction, and each rounding is made towards
  * "more used" (UP, DOWN), so that it can only refuse, by at most one part in 10^15. */
@@ -42,12 +43,13 @@ const char aicpi_redis_lease_script[] =
     "local function rate(key, fixed, limit, burst, window, need, extra, held, returned, debt, "
     "ttl)\n"
     "  local raw = redis.call('GET', key)\n"
-    "  local used, at, limit0, window0, others, slices = 0, now, limit, window, 0, ''\n"
+    "  local used, at, limit0, window0, ends = 0, now, limit, window, 0\n"
+    "  local others, slices = 0, ''\n"
     /* A node that never holds anything needs no slice. */
-    "  local note, own, kept = extra > 0 or held > 0 or returned > 0, 0, now\n"
-    "  if raw and #raw >= 32 then\n"
-    "    used, at, limit0, window0 = unpack('<dddd', raw)\n"
-    "    for from = 33, #raw - 23, 24 do\n"
+    "  local note, kept = extra > 0 or held > 0 or returned > 0, now\n"
+    "  if raw and #raw >= 40 then\n"
+    "    used, at, limit0, window0, ends = unpack('<ddddd', raw)\n"
+    "    for from = 41, #raw - 23, 24 do\n"
     "      local id, units, till = unpack('<c8dd', raw, from)\n"
     "      if till > now and id ~= node then\n"
     "        others = others + units\n"
@@ -93,8 +95,15 @@ const char aicpi_redis_lease_script[] =
     "  if granted > 0 or debt > 0 or note then\n"
     "    if used > 0 or slices ~= '' then\n"
     "      local us = reset < 0 and 86400000000 or max(reset, kept - now)\n"
-    "      redis.call('SET', key, pack('<dddd', used, at, limit, window) .. slices, 'PX', "
-    "life(us))\n"
+    /* Long enough for many more: to set a time to live costs nearly as much as the value. */
+    "      local last = ends >= now + us\n"
+    "      if not last then ends = now + us + window end\n"
+    "      local value = pack('<ddddd', used, at, limit, window, ends) .. slices\n"
+    "      if last then\n"
+    "        redis.call('SET', key, value, 'KEEPTTL')\n"
+    "      else\n"
+    "        redis.call('SET', key, value, 'PX', life(ends - now))\n"
+    "      end\n"
     "    elseif raw then\n"
     "      redis.call('DEL', key)\n"
     "    end\n"
