@@ -47,6 +47,7 @@ typedef struct aicpa_sessions aicpa_sessions;
 typedef struct aicpa_access aicpa_access;
 typedef struct aicpa_throttle aicpa_throttle;
 typedef struct aicpa_worker aicpa_worker;
+typedef struct aicpa_governed aicpa_governed;
 
 typedef struct aicpa_admin {
     const aicpa_settings *settings;
@@ -63,7 +64,9 @@ typedef struct aicpa_admin {
     aicpa_sessions *sessions;
     aicpa_access *access;
     aicpa_throttle *throttle;
-    aicpa_worker *worker; /* the one background thread */
+    aicpa_governed *governed;  /* a gate of our own, for proxies that cannot load one */
+    int64_t governed_revision; /* of its rules; -1 = none. Of the thread that makes bundles */
+    aicpa_worker *worker;      /* the one background thread */
 } aicpa_admin;
 
 static inline aicpa_admin *aicpa_of(const aicps_call *call) {

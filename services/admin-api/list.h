@@ -20,6 +20,8 @@
     X(aicpa_teams_register)                                                                        \
     X(aicpa_budgets_register)                                                                      \
     X(aicpa_ledger_register)                                                                       \
+    X(aicpa_guardrail_api_register)                                                                \
+    X(aicpa_callback_register)                                                                     \
     X(aicpa_audit_logs_register)
 
 #define AICPA_DECLARE(name) aicp_status name(aicps_api *api, aicp_error *err);

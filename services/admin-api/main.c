@@ -2,6 +2,7 @@
 #include "services/admin-api/admin.h"
 #include "services/admin-api/auth/auth.h"
 #include "services/admin-api/embedded.h"
+#include "services/admin-api/proxy/governed.h"
 #include "services/admin-api/rules/rules.h"
 #include "services/admin-api/worker.h"
 
@@ -242,6 +243,7 @@ static void close_admin(void *user) {
     }
     aicpa_worker_free(a->worker);
     aicps_api_free(a->api);
+    aicpa_governed_free(a->governed);
     aicp_ledger_free(a->ledger);
     aicp_rate_store_free(a->rates);
     aicp_price_table_free(a->prices);
@@ -336,6 +338,7 @@ static aicp_status open_parts(aicpa_admin *a, aicp_error *err) {
     status = status ? status : migrate(a, err);
     status = status ? status : aicpa_prices_load(a, err);
     status = status ? status : open_ledger(a, err);
+    status = status ? status : aicpa_governed_new(a, &a->governed, err);
     status = status ? status : aicps_api_new(&options, &a->api, err);
     status = status ? status : register_all(a, err);
     return status ? status : aicpa_worker_new(a, &a->worker, err);
@@ -380,6 +383,7 @@ static aicp_status open_admin(
     }
     a->process = process;
     a->settings = user;
+    a->governed_revision = -1;
     aicp_status status = open_parts(a, err);
     if (status != AICP_OK) {
         close_admin(a);

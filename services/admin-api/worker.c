@@ -2,6 +2,7 @@
 
 #include "services/admin-api/auth/auth.h"
 #include "services/admin-api/gates/gates.h"
+#include "services/admin-api/proxy/governed.h"
 #include "services/admin-api/proxy/prices.h"
 #include "services/admin-api/rules/rules.h"
 
@@ -66,6 +67,7 @@ static const aicpa_chore chores[] = {
     {"audit chain", false, false, 500, seal_audit},
     {"audit recovery", true, false, 30000, recover_audit},
     {"prices", true, true, 1000, aicpa_prices_follow},
+    {"own gate", true, false, 1000, aicpa_governed_tend},
     {"pruning", true, false, 60000, aicpa_prune},
 };
 #define CHORES (sizeof chores / sizeof *chores)

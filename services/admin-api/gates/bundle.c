@@ -32,10 +32,10 @@ static void bind_known(aicpi_sql_stmt *q, int32_t at, aicpi_slice text) {
     }
 }
 
-aicp_status aicpa_gate_seen(aicps_call *call, const aicpa_gate_sight *g, aicp_error *err) {
+aicp_status aicpa_gate_seen(aicpi_sql *db, const aicpa_gate_sight *g, aicp_error *err) {
     aicpi_sql_stmt *q = NULL;
     int64_t now = aicpa_wall_ns();
-    aicp_status status = aicpi_sql_prepare(call->db, SEEN, &q, err);
+    aicp_status status = aicpi_sql_prepare(db, SEEN, &q, err);
     if (status != AICP_OK) {
         return status;
     }
@@ -47,7 +47,7 @@ aicp_status aicpa_gate_seen(aicps_call *call, const aicpa_gate_sight *g, aicp_er
     aicpi_sql_bind_text(q, 3, g->boot.data, g->boot.len);
     bind_known(q, 4, g->version);
     bind_known(q, 5, g->error);
-    aicpi_sql_bind_text(q, 6, call->req->client_ip, strlen(call->req->client_ip));
+    aicpi_sql_bind_text(q, 6, g->address, strlen(g->address));
     aicpi_sql_bind_i64(q, 7, now);
     aicpi_sql_bind_i64(q, 8, now);
     aicpi_sql_bind_i64(q, 9, now - SEEN_EVERY_NS);
@@ -66,6 +66,7 @@ static bool read_sight(aicps_call *call, aicpa_gate_sight *g) {
         .boot = aicps_http_query(call->req, "boot"),
         .version = aicps_http_query(call->req, "version"),
         .error = aicps_http_query(call->req, "error"),
+        .address = call->req->client_ip,
     };
     if (g->node.len == 0 || !text_ok(g->node, AICPA_NODE_MAX)) {
         aicps_field_error(call, "node", "1 to %d bytes of text", AICPA_NODE_MAX);
@@ -151,7 +152,7 @@ static void get_bundle(aicps_call *call) {
     uint64_t until = call->req->started_ns + wait * UINT64_C(1000000000);
     uint64_t ticket = aicps_http_ticket(server, AICPA_TOPIC_BUNDLE);
     aicp_error err = {0};
-    aicp_status status = call->req->resumed ? AICP_OK : aicpa_gate_seen(call, &sight, &err);
+    aicp_status status = call->req->resumed ? AICP_OK : aicpa_gate_seen(call->db, &sight, &err);
     if (status != AICP_OK) {
         aicps_send_status(call, status, &err);
         return;

@@ -15,7 +15,7 @@
 #define EVENTS_MAX 5000
 
 typedef struct batch {
-    aicps_call *call;
+    aicpi_sql *db;
     aicpa_gate_sight sight;
     struct json_object *events;
     int64_t dropped;
@@ -88,7 +88,7 @@ static void bind_subject(aicpi_sql_stmt *q, struct json_object *event) {
 
 static aicp_status insert(batch *b, int64_t sequence, struct json_object *event, aicp_error *err) {
     aicpi_sql_stmt *q = NULL;
-    aicp_status status = aicpi_sql_prepare(b->call->db, INSERT, &q, err);
+    aicp_status status = aicpi_sql_prepare(b->db, INSERT, &q, err);
     if (status != AICP_OK) {
         return status;
     }
@@ -122,7 +122,7 @@ static aicp_status insert(batch *b, int64_t sequence, struct json_object *event,
     bind_int(q, 19, event, "gate_ns", 1000);
     aicpi_sql_bind_text(q, 20, details, len);
     status = aicpi_sql_run(q, err);
-    b->accepted += status == AICP_OK && aicpi_sql_changes(b->call->db) > 0;
+    b->accepted += status == AICP_OK && aicpi_sql_changes(b->db) > 0;
     return status;
 }
 
@@ -143,8 +143,8 @@ static int64_t sequence_of(const batch *b, size_t i) {
 
 static aicp_status remember(batch *b, aicp_error *err) {
     aicpi_sql_stmt *q = NULL;
-    aicp_status status = aicpa_gate_seen(b->call, &b->sight, err);
-    status = status ? status : aicpi_sql_prepare(b->call->db, REMEMBER, &q, err);
+    aicp_status status = aicpa_gate_seen(b->db, &b->sight, err);
+    status = status ? status : aicpi_sql_prepare(b->db, REMEMBER, &q, err);
     if (status == AICP_OK) {
         aicpi_sql_bind_i64(q, 1, b->next);
         aicpi_sql_bind_i64(q, 2, b->next);
@@ -196,7 +196,8 @@ static bool read_events(aicps_call *call, batch *b) {
 
 static bool read_batch(aicps_call *call, batch *b) {
     struct json_object *v = NULL;
-    *b = (batch){.call = call};
+    *b = (batch){.db = call->db};
+    b->sight.address = call->req->client_ip;
     b->sight.node = text_of(call->body, "node");
     b->sight.boot = text_of(call->body, "boot");
     if (!name_ok(b->sight.node)) {
@@ -230,6 +231,36 @@ static void post_events(aicps_call *call) {
     json_object_object_add(answer, "duplicates", json_object_new_int64(count - accepted));
     json_object_object_add(answer, "next", json_object_new_int64(b.next));
     aicps_send_json(call, 200, answer);
+}
+
+/* ---- of this process' own gate ---- */
+
+static void read_line(batch *b, const char *data, size_t len) {
+    struct json_tokener *tokener = json_tokener_new();
+    struct json_object *event = tokener ? json_tokener_parse_ex(tokener, data, (int)len) : NULL;
+    json_tokener_free(tokener);
+    if (event) {
+        json_object_array_add(b->events, event);
+        b->sight.node = text_of(event, "node");
+        b->sight.boot = text_of(event, "boot");
+    }
+}
+
+aicp_status aicpa_events_store(aicpi_sql *db, const char *data, size_t len, aicp_error *err) {
+    batch b = {.db = db, .events = json_object_new_array()};
+    b.sight.address = "127.0.0.1";
+    for (const char *end = data + len, *stop = NULL; data < end; data = stop + 1) {
+        stop = memchr(data, '\n', (size_t)(end - data));
+        stop = stop ? stop : end;
+        if (stop > data) {
+            read_line(&b, data, (size_t)(stop - data));
+        }
+    }
+    aicp_status status = json_object_array_length(b.events) > 0
+                             ? aicpi_sql_transact(db, 0, store, &b, err)
+                             : AICP_OK;
+    json_object_put(b.events);
+    return status;
 }
 
 /* ---- for people ---- */

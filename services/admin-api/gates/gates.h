@@ -12,10 +12,13 @@ typedef struct aicpa_gate_sight {
     aicpi_slice boot;
     aicpi_slice version; /* bundle in force; no data: not told */
     aicpi_slice error;   /* why it refused a newer one */
+    const char *address;
 } aicpa_gate_sight;
 
 /* Remembers that the gate was here. */
-aicp_status aicpa_gate_seen(aicps_call *call, const aicpa_gate_sight *sight, aicp_error *err);
+aicp_status aicpa_gate_seen(aicpi_sql *db, const aicpa_gate_sight *sight, aicp_error *err);
+/* Stores events of this process' own gate: JSON Lines as aicp_gate_events() gives them. */
+aicp_status aicpa_events_store(aicpi_sql *db, const char *data, size_t len, aicp_error *err);
 
 /* Chore: takes away events and gates that are older than they are kept, revocations of sessions
  * that have expired anyway, and old idempotency keys. */

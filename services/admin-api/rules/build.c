@@ -1,4 +1,5 @@
 /* Makes the bundle of a revision and puts it into the store. */
+#include "services/admin-api/proxy/governed.h"
 #include "services/admin-api/rules/rules.h"
 
 #include "lib/base/clock.h"
@@ -85,19 +86,6 @@ static aicp_status draft_write(aicpa_build *b, draft *d, aicp_error *err) {
 }
 
 /* ---- the store ---- */
-
-static aicp_status number(aicpi_sql *db, const char *sql, int64_t *out, aicp_error *err) {
-    aicpi_sql_stmt *q = NULL;
-    bool row = false;
-    *out = 0;
-    aicp_status status = aicpi_sql_prepare(db, sql, &q, err);
-    status = status ? status : aicpi_sql_step(q, &row, err);
-    if (status == AICP_OK && row) {
-        *out = aicpi_sql_i64(q, 0);
-        aicpi_sql_reset(q);
-    }
-    return status;
-}
 
 static aicp_status
 store_section(aicpi_sql *db, const draft *d, const aicpa_section *section, aicp_error *err) {
@@ -217,7 +205,9 @@ build(aicpa_admin *admin, aicpi_sql *db, int64_t revision, bool *made, aicp_erro
     status = status ? status : aicps_rules_revision(db, &now, err);
     if (status == AICP_OK && now == revision) {
         status = aicpi_sql_transact(db, 0, store, &d, err);
+        status = status ? status : aicpa_governed_load(admin->governed, d.folder, err);
         *made = status == AICP_OK;
+        admin->governed_revision = status == AICP_OK ? revision : admin->governed_revision;
     }
     draft_close(&d);
     return status;
@@ -225,13 +215,9 @@ build(aicpa_admin *admin, aicpi_sql *db, int64_t revision, bool *made, aicp_erro
 
 aicp_status aicpa_rules_build(aicpa_admin *admin, aicpi_sql *db, bool *made, aicp_error *err) {
     int64_t revision = 0;
-    int64_t newest = 0;
     *made = false;
     aicp_status status = aicps_rules_revision(db, &revision, err);
-    status = status
-                 ? status
-                 : number(db, "SELECT COALESCE(MAX(revision), -1) FROM admin_bundle", &newest, err);
-    if (status == AICP_OK && newest < revision) {
+    if (status == AICP_OK && admin->governed_revision < revision) {
         status = build(admin, db, revision, made, err);
     }
     return status;

@@ -24,8 +24,8 @@ typedef struct aicpa_section {
 extern const aicpa_section aicpa_sections[];
 extern const size_t aicpa_section_count;
 
-/* Builds when the revision is newer than the newest bundle. `*made`: there is a new one, made here
- * or by another replica. */
+/* Builds when the revision is newer than that of this process' own gate; of several replicas the
+ * first one's bundle is kept. `*made`: there is a new one. */
 aicp_status aicpa_rules_build(aicpa_admin *admin, aicpi_sql *db, bool *made, aicp_error *err);
 
 /* Reads LiteLLM's price map once, at start. */
