@@ -1,4 +1,5 @@
-/* One message a lease: takes of different threads go out side by side on pooled connections. */
+/* One message for the leases of a take; takes of different threads go out side by side on pooled
+ * connections. */
 #include "lib/gate/rate_store_http.h"
 
 #include "lib/gate/lease_json.h"
@@ -46,64 +47,90 @@ void aicpi_rate_http_free(aicpi_rate_http *store) {
     }
 }
 
-/* "rates" of the answer must hold one item. */
+/* A call of the limiter: one message, one answer. */
+typedef struct leases {
+    const aicp_lease_request *requests;
+    aicp_lease_grant *grants;
+    size_t count;
+    size_t answered;
+    size_t failed;
+    aicp_status status; /* of the first that failed ... */
+    aicp_error error;   /* ... and why */
+} leases;
+
+static void read_grants(aicpi_json *r, leases *x) {
+    if (!aicpi_json_array(r)) {
+        return;
+    }
+    while (aicpi_json_element(r)) {
+        if (x->answered == x->count) {
+            aicpi_json_fail(r, AICP_ERR_PARSE, aicpi_json_offset(r), "more grants than leases");
+            return;
+        }
+        aicp_lease_grant own;
+        aicp_status status = AICP_OK;
+        aicp_error why = {0};
+        const aicp_lease_request *q = &x->requests[x->answered];
+        aicp_lease_grant *grant = &x->grants[x->answered];
+        if (!aicpi_lease_grant_read(r, q, &own, &status, &why)) {
+            return;
+        }
+        x->answered++;
+        size_t size = grant->size < sizeof own ? grant->size : sizeof own;
+        own.size = grant->size;
+        memcpy(grant, &own, size);
+        if (status != AICP_OK && x->failed++ == 0) {
+            x->status = status;
+            x->error = why;
+        }
+    }
+}
+
 static aicp_status read_answer(
-    const aicpi_rate_http *store,
-    const aicpi_net_response *response,
-    const aicp_lease_request *q,
-    aicp_lease_grant *grant,
-    aicp_error *err) {
+    const aicpi_rate_http *store, const aicpi_net_response *response, leases *x, aicp_error *err) {
     aicpi_arena arena;
     aicpi_json r;
     aicpi_slice key;
-    aicp_status lease = AICP_OK;
     aicp_error why = {0};
-    size_t items = 0;
     aicpi_arena_init(&arena, &store->allocator, 0, 0);
     aicpi_json_init(&r, &arena, response->body.data, response->body.len, 0);
     if (aicpi_json_object(&r)) {
         while (aicpi_json_member(&r, &key)) {
-            if (!aicpi_slice_is(key, "rates")) {
+            if (aicpi_slice_is(key, "rates")) {
+                read_grants(&r, x);
+            } else {
                 aicpi_json_skip(&r);
-            } else if (aicpi_json_array(&r)) {
-                while (aicpi_json_element(&r)) {
-                    items++;
-                    aicpi_lease_grant_read(&r, q, grant, &lease, &why);
-                }
             }
         }
     }
     aicp_status status = aicpi_json_finish(&r, &why);
     aicpi_arena_deinit(&arena);
-    if (status != AICP_OK || items != 1) {
+    if (status != AICP_OK || x->answered != x->count) {
         return aicpi_fail(
             err,
             AICP_ERR_TIMEOUT, /* it may have granted something */
             "the server's answer to a lease is not usable: %s",
-            status != AICP_OK ? why.message : "it has not one grant");
+            status != AICP_OK ? why.message : "it has too few grants");
     }
-    if (lease != AICP_OK && err) {
-        *err = why;
+    if (x->failed == 0) {
+        return AICP_OK;
     }
-    return lease;
+    /* Some may have been granted while others failed. */
+    return aicpi_fail(
+        err, x->failed == x->count ? x->status : AICP_ERR_TIMEOUT, "%s", x->error.message);
 }
 
 /* Whether the server has surely not granted anything; else it is not known. */
 static bool nothing_done(aicp_status status, int32_t http) {
     return status == AICP_ERR_NET_CONNECT || status == AICP_ERR_NET_TLS ||
-           status == AICP_ERR_INVALID || status == AICP_ERR_NOMEM ||
-           (status == AICP_ERR_NET_HTTP && http < 500);
+           status == AICP_ERR_INVALID || (status == AICP_ERR_NET_HTTP && http < 500);
 }
 
-static aicp_status send(
-    aicpi_rate_http *store,
-    aicpi_strbuf *body,
-    const aicp_lease_request *q,
-    aicp_lease_grant *grant,
-    aicp_error *err) {
+static aicp_status
+send(aicpi_rate_http *store, const aicpi_strbuf *body, leases *x, aicp_error *err) {
     aicpi_net_response response;
     aicp_error own = {0};
-    uint64_t timeout = q->timeout_ns / NS_PER_MS;
+    uint64_t timeout = x->requests[0].timeout_ns / NS_PER_MS;
     aicpi_remote_call call = {
         .method = "POST",
         .path = "leases",
@@ -115,7 +142,7 @@ static aicp_status send(
     aicpi_net_response_init(&response, &store->allocator);
     aicp_status status = aicpi_remote_send(store->remote, &call, &response, &own);
     if (status == AICP_OK) {
-        status = read_answer(store, &response, q, grant, err);
+        status = read_answer(store, &response, x, err);
     } else {
         status = aicpi_fail(
             err,
@@ -127,30 +154,41 @@ static aicp_status send(
     return status;
 }
 
-static aicp_status
-lease_call(void *user, const aicp_lease_request *q, aicp_lease_grant *grant, aicp_error *err) {
+static aicp_status lease_many(
+    void *user,
+    const aicp_lease_request *requests,
+    aicp_lease_grant *grants,
+    size_t count,
+    aicp_error *err) {
     aicpi_rate_http *store = user;
-    if (q->key_len > AICPI_LEASE_KEY_MAX) {
-        return aicpi_fail(err, AICP_ERR_STORE, "the key of a limit is too long for the server");
-    }
+    leases x = {.requests = requests, .grants = grants, .count = count};
     aicpi_strbuf body;
     aicpi_strbuf_init(&body, &store->allocator, AICPI_LEASE_BODY_MAX);
     aicpi_strbuf_puts(&body, "{\"format\":\"" AICPI_LEASES_FORMAT "\",\"node\":");
     aicpi_strbuf_json(&body, store->node, strlen(store->node));
     aicpi_strbuf_printf(&body, ",\"boot\":\"%s\",\"rates\":[", aicpi_remote_boot(store->remote));
-    aicpi_lease_request_write(&body, q);
-    aicpi_strbuf_puts(&body, "]}");
-    aicp_lease_grant own = {.size = sizeof own};
-    aicp_status status = body.failed ? aicpi_nomem(err) : send(store, &body, q, &own, err);
-    aicpi_strbuf_deinit(&body);
-    if (status == AICP_OK) {
-        size_t size = grant->size < sizeof own ? grant->size : sizeof own;
-        own.size = grant->size;
-        memcpy(grant, &own, size);
+    bool fits = true;
+    for (size_t i = 0; i < count; i++) {
+        fits = fits && requests[i].key_len <= AICPI_LEASE_KEY_MAX;
+        aicpi_strbuf_puts(&body, i ? "," : "");
+        aicpi_lease_request_write(&body, &requests[i]);
     }
+    aicpi_strbuf_puts(&body, "]}");
+    aicp_status status = AICP_OK;
+    if (!fits || body.full) {
+        status = aicpi_fail(err, AICP_ERR_STORE, "the key of a limit is too long for the server");
+    } else {
+        status = body.failed ? aicpi_nomem(err) : send(store, &body, &x, err);
+    }
+    aicpi_strbuf_deinit(&body);
     return status;
 }
 
+static aicp_status
+lease_one(void *user, const aicp_lease_request *q, aicp_lease_grant *grant, aicp_error *err) {
+    return lease_many(user, q, grant, 1, err);
+}
+
 aicp_lease_source aicpi_rate_http_source(aicpi_rate_http *store) {
-    return (aicp_lease_source){.user = store, .lease = lease_call};
+    return (aicp_lease_source){store, lease_one, lease_many};
 }

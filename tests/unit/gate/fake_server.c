@@ -104,6 +104,9 @@ static void answer_section(fake_server *s, const char *wanted, http_connection *
 static void answer_leases(fake_server *s, const http_request *q, http_connection *c) {
     aicp_buf out = AICP_BUF_INIT;
     aicp_error err = {0};
+    pthread_mutex_lock(&s->lock);
+    s->leases++;
+    pthread_mutex_unlock(&s->lock);
     if (aicp_rate_store_serve(s->rates, q->body, q->body_len, &out, &err) != AICP_OK) {
         http_reply(c, 400, "", err.message);
         return;

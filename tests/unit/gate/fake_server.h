@@ -33,6 +33,7 @@ typedef struct fake_server {
     int waiting; /* long polls that have no answer yet */
     int unchanged;
     int sections;
+    int leases;   /* messages of leases */
     int messages; /* of events */
     int accepted;
     int duplicates;

@@ -450,6 +450,7 @@ Test(server, gates_share_limits_through_the_server) {
     for (int i = 0; i < 3; i++) {
         cr_assert_eq(aicp_gate_check(gates[i % 2], request, 3000000000, &held[i], NULL), AICP_OK);
         allowed += aicp_gate_decision_verdict(held[i]) == AICP_GATE_ALLOW;
+        cr_assert_eq(fake_count(&server, &server.leases), i + 1, "one message for both rules");
     }
     cr_assert_eq(allowed, 2, "two at the same time in both gates");
     cr_assert_str_eq(aicp_gate_decision_rule(held[2]), "c");
