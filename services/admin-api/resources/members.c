@@ -278,6 +278,9 @@ static bool find_membership(aicps_call *call, aicpi_slice *id) {
 
 static aicp_status set_role(aicps_change *change, void *user, aicp_error *err) {
     struct json_object *role = user;
+    if (json_object_deep_copy(change->before, &change->after, NULL) != 0) {
+        return aicpi_nomem(err);
+    }
     aicps_set(change->after, "role", json_object_get(role));
     aicp_status status = check_member(change, err);
     status = status ? status : aicps_resource_store(change, err);

@@ -215,6 +215,9 @@ static aicp_status bring_back(aicps_change *change, void *user, aicp_error *err)
     const aicpi_slice *version = user;
     aicpi_sql_stmt *q = NULL;
     bool row = false;
+    if (json_object_deep_copy(change->before, &change->after, NULL) != 0) {
+        return aicpi_nomem(err);
+    }
     aicp_status status = aicpi_sql_prepare(
         change->call->db,
         "SELECT text FROM admin_policy_version WHERE policy_id = ? AND CAST(text_version AS TEXT) "
