@@ -321,10 +321,15 @@ static void put_member(aicps_call *call) {
 
 static aicp_status take_away(aicps_change *change, void *user, aicp_error *err) {
     (void)user;
-    json_object_put(change->after);
-    change->after = NULL;
+    aicpi_sql_stmt *q = NULL;
     aicp_status status = check_member(change, err);
-    status = status ? status : aicps_resource_store(change, err);
+    status = status ? status
+                    : aicpi_sql_prepare(
+                          change->call->db, "DELETE FROM admin_membership WHERE id = ?", &q, err);
+    if (status == AICP_OK) {
+        aicpi_sql_bind_text(q, 1, change->id.data, change->id.len);
+        status = aicpi_sql_run(q, err);
+    }
     return status ? status : member_changed(change, err);
 }
 
