@@ -103,7 +103,8 @@ typedef struct aicp_gate_options {
 #ifndef SWIG
     const char
         *bundle_path;      /**< folder of the bundle, NUL-terminated; NULL: see aicp_gate_load() */
-    const char *store_url; /**< "sqlite:///absolute/path" or "postgresql://…": budgets, shared
+    const char *store_url; /**< "sqlite:///absolute/path" or "postgresql://…", or the base URL
+                              "http(s)://…" of a server that has the store: budgets, shared
                               limits; NULL: in memory, for one process */
     const char *node; /**< name of this host or process group in the store; NULL: the host's name */
     const char

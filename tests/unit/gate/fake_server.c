@@ -31,7 +31,7 @@ static void reply_bytes(http_connection *c, const char *headers, const char *dat
 /* ---- bundle --------------------------------------------------------------------------------- */
 
 /* Waits with the lock held until the version is another one, or for `seconds`. */
-static void wait_for_news(fake_server *s, unsigned known, int seconds) {
+static void wait_for_news(fake_server *s, unsigned known, long seconds) {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += seconds;
@@ -57,8 +57,9 @@ static void answer_bundle(fake_server *s, const http_request *q, http_connection
     if (mark) {
         known = (unsigned)strtoul(mark + strlen("if-none-match: \"v"), NULL, 10);
     }
-    if (known == s->version && wait && atoi(wait + 5) > 0) {
-        wait_for_news(s, known, atoi(wait + 5));
+    long seconds = wait ? strtol(wait + 5, NULL, 10) : 0;
+    if (known == s->version && seconds > 0) {
+        wait_for_news(s, known, seconds);
     }
     bool same = known == s->version;
     s->unchanged += same;

@@ -16,8 +16,8 @@ class Settings:
     ================== =============================================================== =========
     ``AICP_BUNDLE``    folder of the bundle, or ``http(s)://…`` of the server that     needed
                        has it; followed for new versions
-    ``AICP_STORE``     ``sqlite:///path`` or ``postgresql://…`` for budgets, shared    in memory
-                       limits
+    ``AICP_STORE``     ``sqlite:///path``, ``postgresql://…`` or ``http(s)://…`` of a  in memory
+                       server that has the store: budgets, shared limits
     ``AICP_RATES``     ``redis://…``: where shared limits are counted instead          the store
     ``AICP_NODE``      name of this process group in the store                         host name
     ``AICP_EVENTS``    file to which events are appended as JSON Lines, or             the server
