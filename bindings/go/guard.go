@@ -32,6 +32,7 @@ const (
 	GuardSecret    GuardCategory = capi.AICP_GUARD_SECRET
 	GuardInjection GuardCategory = capi.AICP_GUARD_INJECTION
 	GuardInvisible GuardCategory = capi.AICP_GUARD_INVISIBLE
+	GuardCustom    GuardCategory = capi.AICP_GUARD_CUSTOM
 )
 
 func (c GuardCategory) String() string { return capi.Text(capi.Aicp_guard_category_name(int(c))) }

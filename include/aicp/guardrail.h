@@ -58,11 +58,13 @@ enum {
     AICP_GUARD_SECRET = 1,
     AICP_GUARD_INJECTION = 2,
     AICP_GUARD_INVISIBLE = 3,
-    AICP_GUARD_CATEGORY_COUNT = 4
+    /** What the profile's own detectors and banned topics find. */
+    AICP_GUARD_CUSTOM = 4,
+    AICP_GUARD_CATEGORY_COUNT = 5
 };
 
-/** Name of a category: "pii", "secrets", "prompt_injection", "invisible_text"; "unknown" otherwise.
- * Static. */
+/** Name of a category: "pii", "secrets", "prompt_injection", "invisible_text", "custom"; "unknown"
+ * otherwise. Static. */
 AICP_API const char *aicp_guard_category_name(int32_t category);
 
 /** Which way the text goes. */
@@ -134,7 +136,12 @@ AICP_API void aicp_guard_options_init(aicp_guard_options *options, size_t size);
  *                  "disabled_rules": ["jwt"]},
  *      "prompt_injection": {"enabled": true, "threshold": 0.9, "action": "block",
  *                           "by_source": {"retrieved": 0.8}, "disabled_rules": []},
- *      "invisible_text": {"enabled": true, "action": "mask", "threshold": 0.5}}
+ *      "invisible_text": {"enabled": true, "action": "mask", "threshold": 0.5},
+ *      "banned_topics": ["gambling"],
+ *      "detectors": [{"name": "employee ids", "type": "regex", "patterns": ["EMP-[0-9]{6}"],
+ *                     "label": "EMPLOYEE_ID", "action": "mask", "score": 1.0},
+ *                    {"name": "code names", "type": "keyword", "keywords": ["Blue Heron"],
+ *                     "label": "CODE_NAME", "action": "block", "whole_words": true}]}
  *
  * Actions are "block", "mask", "anonymize", "hash", "flag" and "log" ("detect" is read as "log");
  * injection knows "block", "flag" and "log". Defaults: the values above where one stands, "pii"
@@ -143,13 +150,29 @@ AICP_API void aicp_guard_options_init(aicp_guard_options *options, size_t size);
  * In mode "monitor" every finding keeps its own action but the text's action is at most LOG and no
  * text is rewritten. "allow" holds values that are never personal data (case of ASCII letters does
  * not matter); "allow_regex" patterns are searched in the value. Members of scanners that this
- * version does not have ("toxicity", "malicious_urls", "banned_topics", "detectors") are refused
- * unless they are disabled or empty, so that no one believes himself protected.
+ * version does not have ("toxicity", "malicious_urls") are refused unless they are disabled, so
+ * that no one believes himself protected.
+ *
+ * "detectors" are the profile's own; each has "name" (1 to 31 bytes, the rule of its findings),
+ * "type" and a list; "label" (default "CUSTOM", the type of its findings: A-Z, 0-9 and _, at most
+ * 31), "action" (default "mask") and "score" (default 1) may be left out. They look at the text in
+ * every direction and from every source that the profile looks at, not into encoded payloads.
+ * - "regex": PCRE2 patterns over UTF-8, case-sensitive unless they say "(?i)". `^` and `$` are the
+ *   ends of the text. A match of up to 4,096 bytes is found wherever it stands, a longer one up to
+ *   8,192 bytes depending on its place. A pattern that passes its match limit ends in `on_error`.
+ * - "keyword": words and phrases, compared without case, accents, look-alike letters and invisible
+ *   characters, any run of blanks being one blank; keywords may overlap. With "whole_words"
+ *   (default) no letter, digit or _ may be glued to them, in scripts that part words by blanks.
+ * "banned_topics" is a keyword detector with the label "BANNED_TOPIC" and the action "block".
+ * Overlapping findings: of the engine's own the best one counts; a detector's finding counts
+ * always and replaces what is not replaced yet.
  *
  * Errors, with line and column where the text is at fault: ERR_PARSE (malformed, unknown member,
  * wrong type or name), ERR_RANGE (threshold not in 0..1), ERR_GUARD_PATTERN (pattern does not
- * compile, matches the empty string or is longer than 1,000 bytes), ERR_LIMIT (more than 200
- * patterns, 10,000 allowed values), ERR_UNSUPPORTED, ERR_NOMEM. `options` may be NULL.
+ * compile, matches the empty string, looks back over more than 64 characters or is longer than
+ * 1,000 bytes; keyword longer than 100 bytes or without a visible character), ERR_LIMIT (more than
+ * 200 patterns in "allow_regex" or in detectors, 200 detectors, 2,000 keywords or 50,000 bytes of
+ * them, 10,000 allowed values), ERR_UNSUPPORTED, ERR_NOMEM. `options` may be NULL.
  */
 AICP_API AICP_MUST_CHECK aicp_status aicp_guard_profile_parse(
     const char *data,
@@ -336,7 +359,8 @@ AICP_API const char *aicp_guard_result_reason(const aicp_guard_result *result);
  * the same as for the whole text in direction and source of `options` (texts of at most
  * `max_bytes`; a stream is scanned to its end without that limit). Bytes are held back only while
  * something that touches them can still begin or grow: the current word, up to 256 bytes behind a
- * candidate, up to 8 KiB in a private key or an encoded payload. Keeps a reference to `profile`.
+ * candidate, up to 8 KiB in a private key, an encoded payload or the beginning of what may become a
+ * match of a profile's own pattern. Keeps a reference to `profile`.
  * The time budget holds for each feed. Errors: ERR_NOMEM, ERR_INVALID (options).
  */
 AICP_API AICP_MUST_CHECK aicp_status aicp_guard_stream_open(

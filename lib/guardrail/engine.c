@@ -31,6 +31,7 @@ void aicpi_guard_begin(
     r->reported = false;
     aicpi_guard_norm_begin(&r->norm);
     r->decoded_bytes = 0;
+    aicpi_guard_custom_begin(r, 0);
     r->tally = (aicpi_guard_tally){0};
     r->cell_count = 0;
     r->pending_count = 0;
@@ -338,6 +339,9 @@ static uint64_t safe_offset(const aicp_guard_result *r) {
     if (r->run_pos < safe) {
         safe = r->run_pos;
     }
+    if (r->custom_hold < safe) {
+        safe = r->custom_hold;
+    }
     while (safe > r->base && safe < r->base + r->len &&
            ((unsigned char)r->data[safe - r->base] & 0xc0) == 0x80) {
         safe--;
@@ -356,13 +360,16 @@ void aicpi_guard_advance(
         if (r->enabled) {
             aicpi_guard_encoded_pass(r);
             aicpi_guard_norm_pass(r);
+            aicpi_guard_custom_pass(r);
         } else {
             r->run_pos = base + len;
             r->norm_pos = base + len;
+            r->custom_hold = r->custom_needed = base + len;
         }
     }
     if (aicpi_guard_stopped(r)) {
         r->pos = r->run_pos = r->norm_pos = base + len;
+        r->custom_hold = r->custom_needed = base + len;
     }
     uint64_t safe = safe_offset(r);
     aicpi_guard_resolve(r, safe);
@@ -391,6 +398,7 @@ void aicpi_guard_skip_to(aicp_guard_result *r, uint64_t offset) {
     aicpi_guard_norm_begin(&r->norm);
     uint64_t chars = aicpi_guard_count_chars(r->data, (size_t)(offset - r->base));
     r->norm.origin = (aicpi_guard_place){offset, r->base_chars + chars};
+    aicpi_guard_custom_begin(r, offset);
     r->pending_count = 0;
     r->covered = offset;
 }
@@ -401,6 +409,10 @@ uint64_t aicpi_guard_needed(const aicp_guard_result *r) {
                          : 0;
     least = r->run_pos < least ? r->run_pos : least;
     least = r->norm_pos < least ? r->norm_pos : least;
+    least = r->custom_needed < least ? r->custom_needed : least;
+    if (r->pending_count > 0 && r->pending[0].start < least) {
+        least = r->pending[0].start;
+    }
     least = r->emitted < least ? r->emitted : least;
     return r->counted < least ? r->counted : least;
 }

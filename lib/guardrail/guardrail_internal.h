@@ -50,6 +50,11 @@
 #define AICPI_GUARD_NORM_BLOCK 4096
 /* Injection rules add up within two neighbouring cells of this many bytes of the text. */
 #define AICPI_GUARD_CELL 2048
+/* Rules of a profile's own detectors: numbered behind the engine's. */
+#define AICPI_GUARD_MAX_CUSTOM 200
+/* Patterns of users see the text in cells: matches that begin in one see what stands in it, in the
+ * cell behind it, and AICPI_GUARD_BACK bytes before it. */
+#define AICPI_GUARD_USER_CELL 4096
 
 typedef struct aicpi_guard_probe aicpi_guard_probe;
 
@@ -149,6 +154,13 @@ typedef struct aicpi_guard_groups {
     size_t end[3];
 } aicpi_guard_groups;
 
+typedef struct aicpi_guard_search { /* of a user's pattern in a part of a text */
+    size_t from;
+    size_t limit; /* matches begin before it */
+    bool inner;   /* the text goes on behind the part: its end is no end of a line */
+    bool partial; /* more bytes will come: a match that reaches the end is not decided yet */
+} aicpi_guard_search;
+
 /* Bytes, not characters. `user`: refuses patterns that match the empty string; UTF-8. */
 aicp_status aicpi_guard_pattern_compile(
     const aicp_allocator *a,
@@ -169,6 +181,24 @@ int aicpi_guard_pattern_match(
     size_t from,
     aicpi_guard_groups *groups);
 
+/* Compiles a pattern to be searched: as `user`, and never empty wherever it matches, with at most
+ * 64 characters of look-behind. */
+aicp_status aicpi_guard_pattern_compile_search(
+    const aicp_allocator *a,
+    const char *data,
+    size_t len,
+    aicpi_guard_pattern **out,
+    aicp_error *err);
+/* 2: may match from *start on, when more bytes are there; 1 match, 0 none, -1 a limit was passed.
+ */
+int aicpi_guard_pattern_search(
+    const aicpi_guard_pattern *pattern,
+    aicpi_guard_matcher *matcher,
+    aicpi_slice text,
+    const aicpi_guard_search *how,
+    size_t *start,
+    size_t *end);
+
 /* ---- normalise.c ----------------------------------------------------------------------------- */
 
 /* Where a byte of the normalised view comes from: byte and code point offset in the text. */
@@ -187,6 +217,7 @@ typedef uint64_t aicpi_guard_step;
 typedef struct aicpi_guard_folder {
     char pending; /* blank or newline to be written before the next character, 0 */
     bool letter;  /* the last character written was a letter: digits that follow are read so */
+    bool plain;   /* digits stay digits, and newlines are blanks */
     aicpi_guard_step at; /* of the next character to be read */
     aicpi_guard_step pending_at;
 } aicpi_guard_folder;
@@ -211,6 +242,11 @@ typedef struct aicpi_guard_setting { /* one per rule */
     int32_t action;
     double threshold;
 } aicpi_guard_setting;
+
+typedef struct aicpi_guard_user_pattern {
+    aicpi_guard_pattern *pattern;
+    uint16_t rule; /* index in `custom` */
+} aicpi_guard_user_pattern;
 
 struct aicp_guard_profile {
     aicpi_ref ref;
@@ -240,7 +276,26 @@ struct aicp_guard_profile {
     size_t number_count;
     aicpi_guard_automaton raw;
     aicpi_guard_automaton norm;
+
+    /* detectors of the profile's own */
+    aicp_guard_rule *custom; /* in the arena */
+    size_t custom_count;
+    aicpi_guard_user_pattern *user_patterns; /* in the arena */
+    size_t user_pattern_count;
+    aicpi_guard_word *words; /* folded keywords, in the arena; detector: whole words only */
+    size_t word_count;
+    size_t word_bytes;
+    aicpi_guard_automaton keywords;
 };
+
+/* The engine's rule or the profile's own. */
+const aicp_guard_rule *aicpi_guard_rule_of(const aicp_guard_profile *profile, uint16_t rule);
+bool aicpi_guard_is_custom(uint16_t rule);
+
+/* profile_detectors.c: members "detectors" and "banned_topics". */
+typedef struct aicpi_json aicpi_json;
+bool aicpi_guard_read_detectors(aicpi_json *json, aicp_guard_profile *profile);
+bool aicpi_guard_read_topics(aicpi_json *json, aicp_guard_profile *profile);
 
 /* profile_json.c: reads the members over the defaults. */
 aicp_status aicpi_guard_profile_read(
@@ -384,6 +439,16 @@ struct aicp_guard_result {
     aicpi_guard_norm inner[AICPI_GUARD_DEPTH]; /* of decoded payloads */
     char *decoded[AICPI_GUARD_DEPTH];
     size_t decoded_bytes;
+
+    /* detectors of the profile's own (custom.c) */
+    uint64_t user_pos[AICPI_GUARD_MAX_CUSTOM]; /* of each pattern: where its next match may begin */
+    uint64_t custom_origin;                    /* where the text begins */
+    uint64_t custom_hold;                      /* nothing begins before */
+    uint64_t custom_needed;                    /* bytes from here on are still looked at */
+    aicpi_guard_norm words;
+    uint64_t word_pos; /* folding */
+    uint32_t word_state;
+
     aicpi_guard_tally tally;
     aicpi_guard_cell *cells; /* those with signals, by number */
     size_t cell_count;
@@ -467,10 +532,21 @@ void aicpi_guard_norm_inner(
     aicpi_guard_place start,
     aicpi_guard_place end,
     uint8_t depth);
+bool aicpi_guard_norm_reserve(const aicp_allocator *a, aicpi_guard_norm *norm, size_t more);
+/* Keeps the places of a very long stream within their halves. */
+void aicpi_guard_norm_move_origin(aicpi_guard_norm *norm);
 void aicpi_guard_norm_deinit(const aicp_allocator *a, aicpi_guard_norm *norm);
 /* Injection score of the text so far. */
 double aicpi_guard_injection_score(const aicp_guard_result *result);
 bool aicpi_guard_looks_for_injection(const aicp_guard_result *result);
+
+/* custom.c: detectors of the profile's own, as far as the bytes at hand decide. */
+void aicpi_guard_custom_begin(aicp_guard_result *result, uint64_t offset);
+void aicpi_guard_custom_pass(aicp_guard_result *result);
+/* keyword.c: returns the offset before which no keyword begins any more. */
+uint64_t aicpi_guard_keyword_pass(aicp_guard_result *result);
+void aicpi_guard_custom_found(
+    aicp_guard_result *result, uint16_t custom, uint64_t start, uint64_t end);
 
 /* resolve.c */
 void aicpi_guard_add(aicp_guard_result *result, const aicpi_guard_candidate *candidate);
@@ -480,7 +556,7 @@ void aicpi_guard_resolve(aicp_guard_result *result, uint64_t safe);
 void aicpi_guard_emit(aicp_guard_result *result, uint64_t offset);
 /* Counts a finding, applies its action to the text's and lists it. */
 void aicpi_guard_note_finding(aicp_guard_result *result, const aicp_guard_finding *finding);
-/* The place of a byte offset at or behind the last one asked for. */
+/* The place of a byte offset at hand; cheapest in rising order. */
 aicpi_guard_place aicpi_guard_place_of(aicp_guard_result *result, uint64_t offset);
 uint64_t aicpi_guard_count_chars(const char *data, size_t len);
 

@@ -20,7 +20,7 @@ void aicpi_guard_norm_deinit(const aicp_allocator *a, aicpi_guard_norm *norm) {
     *norm = (aicpi_guard_norm){0};
 }
 
-static bool reserve(const aicp_allocator *a, aicpi_guard_norm *norm, size_t more) {
+bool aicpi_guard_norm_reserve(const aicp_allocator *a, aicpi_guard_norm *norm, size_t more) {
     size_t need = norm->len + more;
     if (need <= norm->capacity) {
         return true;
@@ -272,8 +272,8 @@ visit_hits(aicp_guard_result *r, aicpi_guard_probe *probe, aicpi_guard_norm *nor
 }
 
 /* Keeps the places of a very long stream within their halves. */
-static void move_origin(aicpi_guard_norm *norm) {
-    if (norm->len == 0) {
+void aicpi_guard_norm_move_origin(aicpi_guard_norm *norm) {
+    if (norm->len == 0 || (uint32_t)norm->folder.at <= UINT32_MAX / 2) {
         return;
     }
     aicpi_guard_step first = norm->places[0];
@@ -302,9 +302,7 @@ static void forget(aicpi_guard_norm *norm) {
     memmove(norm->text, norm->text + drop, norm->len);
     memmove(norm->places, norm->places + drop, norm->len * sizeof *norm->places);
     norm->base = keep;
-    if ((uint32_t)norm->folder.at > UINT32_MAX / 2) {
-        move_origin(norm);
-    }
+    aicpi_guard_norm_move_origin(norm);
 }
 
 void aicpi_guard_norm_pass(aicp_guard_result *r) {
@@ -320,7 +318,7 @@ void aicpi_guard_norm_pass(aicp_guard_result *r) {
         size_t left = (size_t)(end - r->norm_pos);
         size_t size = left > AICPI_GUARD_NORM_BLOCK ? AICPI_GUARD_NORM_BLOCK : left;
         last = size == left;
-        if (!reserve(&r->allocator, norm, AICPI_GUARD_FOLD_ROOM(size))) {
+        if (!aicpi_guard_norm_reserve(&r->allocator, norm, AICPI_GUARD_FOLD_ROOM(size))) {
             aicpi_guard_note_error(r, AICP_ERR_NOMEM);
             return;
         }
@@ -352,7 +350,7 @@ void aicpi_guard_norm_inner(
     }
     aicpi_guard_norm *norm = &r->inner[depth];
     aicpi_guard_norm_begin(norm);
-    if (!reserve(&r->allocator, norm, AICPI_GUARD_FOLD_ROOM(text.len))) {
+    if (!aicpi_guard_norm_reserve(&r->allocator, norm, AICPI_GUARD_FOLD_ROOM(text.len))) {
         aicpi_guard_note_error(r, AICP_ERR_NOMEM);
         return;
     }

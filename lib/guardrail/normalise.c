@@ -133,7 +133,7 @@ static uint32_t fold_ascii(aicpi_guard_folder *f, aicpi_slice text, size_t i) {
         note_blank(f, c == '\n' || c == '\r');
         return DROP;
     }
-    if (aicpi_is_digit(c) && (f->letter || aicpi_is_alpha(behind_digits(text, i)))) {
+    if (aicpi_is_digit(c) && !f->plain && (f->letter || aicpi_is_alpha(behind_digits(text, i)))) {
         c = fold_digit(c);
     }
     return (unsigned char)c;
@@ -146,7 +146,8 @@ fold_next(aicpi_guard_folder *f, aicpi_slice text, size_t i, bool final, size_t 
     size_t left = text.len - i;
     *width = 1;
     if ((unsigned char)*p < 0x80) {
-        if (!final && left <= DIGITS_AHEAD && aicpi_is_digit(*p) && behind_digits(text, i) == 0) {
+        if (!final && !f->plain && left <= DIGITS_AHEAD && aicpi_is_digit(*p) &&
+            behind_digits(text, i) == 0) {
             *width = 0;
             return DROP;
         }
@@ -171,7 +172,7 @@ static size_t
 write_char(aicpi_guard_folder *f, uint32_t c, char *out, aicpi_guard_step *places, size_t n) {
     if (f->pending) {
         places[n] = f->pending_at;
-        out[n++] = f->pending;
+        out[n++] = f->plain ? ' ' : f->pending;
         f->pending = 0;
     }
     size_t bytes = 1;

@@ -161,6 +161,10 @@ static aicp_status build_automata(aicp_guard_profile *p, aicp_error *err) {
     if (status == AICP_OK) {
         status = aicpi_guard_automaton_build(&p->norm, &p->allocator, norm.list, norm.count, err);
     }
+    if (status == AICP_OK && p->word_count > 0) {
+        status =
+            aicpi_guard_automaton_build(&p->keywords, &p->allocator, p->words, p->word_count, err);
+    }
     aicpi_arena_deinit(&arena);
     return status;
 }
@@ -178,6 +182,11 @@ static void default_on_error(aicp_guard_profile *p) {
         bool on =
             p->settings[i].enabled && (category != AICP_GUARD_INJECTION || p->injection_enabled);
         if (on && action >= AICP_GUARD_HASH) {
+            p->on_error = AICP_GUARD_BLOCK;
+        }
+    }
+    for (size_t i = 0; i < p->custom_count; i++) {
+        if (p->custom[i].action >= AICP_GUARD_HASH) {
             p->on_error = AICP_GUARD_BLOCK;
         }
     }
@@ -242,6 +251,12 @@ void aicp_guard_profile_free(aicp_guard_profile *profile) {
     }
     aicpi_guard_automaton_deinit(&profile->raw);
     aicpi_guard_automaton_deinit(&profile->norm);
+    if (profile->keywords.next) { /* else it was never built and has no allocator */
+        aicpi_guard_automaton_deinit(&profile->keywords);
+    }
+    for (size_t i = 0; i < profile->user_pattern_count; i++) {
+        aicpi_guard_pattern_free(&profile->allocator, profile->user_patterns[i].pattern);
+    }
     aicpi_map_deinit(&profile->allow);
     aicpi_arena_deinit(&profile->arena);
     aicpi_wipe(profile->hash_key, sizeof profile->hash_key);

@@ -419,17 +419,14 @@ static bool absent_object(reader *r, int32_t category) {
     return aicpi_json_ok(&r->json);
 }
 
-static bool absent_list(reader *r, int32_t category) {
+static bool top_topics(reader *r, int32_t category) {
     (void)category;
-    size_t at = aicpi_json_offset(&r->json);
-    if (!aicpi_json_array(&r->json)) {
-        return false;
-    }
-    if (aicpi_json_element(&r->json)) {
-        return aicpi_json_fail(
-            &r->json, AICP_ERR_UNSUPPORTED, at, "this scanner is not in this version");
-    }
-    return aicpi_json_ok(&r->json);
+    return aicpi_guard_read_topics(&r->json, r->profile);
+}
+
+static bool top_detectors(reader *r, int32_t category) {
+    (void)category;
+    return aicpi_guard_read_detectors(&r->json, r->profile);
 }
 
 /* ---- the rest of the top
@@ -526,8 +523,8 @@ static const member top_members[] = {
     {"invisible_text", top_invisible},
     {"toxicity", absent_object},
     {"malicious_urls", absent_object},
-    {"banned_topics", absent_list},
-    {"detectors", absent_list},
+    {"banned_topics", top_topics},
+    {"detectors", top_detectors},
 };
 
 /* ---- putting it together

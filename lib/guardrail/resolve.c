@@ -33,6 +33,9 @@ void aicpi_guard_add(aicp_guard_result *r, const aicpi_guard_candidate *candidat
 static int by_rank(const void *x, const void *y) {
     const aicpi_guard_candidate *a = x;
     const aicpi_guard_candidate *b = y;
+    if (aicpi_guard_is_custom(a->rule) != aicpi_guard_is_custom(b->rule)) {
+        return aicpi_guard_is_custom(a->rule) ? 1 : -1;
+    }
     if (a->score != b->score) {
         return a->score > b->score ? -1 : 1;
     }
@@ -53,17 +56,35 @@ static int by_rank(const void *x, const void *y) {
 static int by_start(const void *x, const void *y) {
     const aicpi_guard_candidate *a = x;
     const aicpi_guard_candidate *b = y;
-    return a->start < b->start ? -1 : a->start > b->start;
+    if (a->start != b->start) {
+        return a->start < b->start ? -1 : 1;
+    }
+    if (a->end != b->end) {
+        return a->end > b->end ? -1 : 1;
+    }
+    return a->rule < b->rule ? -1 : a->rule > b->rule;
 }
 
-/* Keeps the candidates that overlap no better one, at the front; returns how many. */
+/* What a profile's own detector finds is hidden by nothing but a placeholder and a finding of the
+ * same rule around it: another finding there may have a laxer action. */
+static bool hides(const aicpi_guard_candidate *kept, const aicpi_guard_candidate *c) {
+    if (c->end <= kept->start || c->start >= kept->end) {
+        return false;
+    }
+    if (!aicpi_guard_is_custom(c->rule) || kept->rule == AICPI_GUARD_PLACEHOLDER) {
+        return true;
+    }
+    return kept->rule == c->rule && kept->start <= c->start && kept->end >= c->end;
+}
+
+/* Keeps the candidates that no better one hides, at the front, by start; returns how many. */
 static size_t choose(aicpi_guard_candidate *list, size_t count) {
     qsort(list, count, sizeof *list, by_rank);
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
         bool free_place = true;
         for (size_t k = 0; k < kept && free_place; k++) {
-            free_place = list[i].end <= list[k].start || list[i].start >= list[k].end;
+            free_place = !hides(&list[k], &list[i]);
         }
         if (free_place) {
             list[kept++] = list[i];
@@ -100,7 +121,7 @@ replace(aicp_guard_result *r, uint64_t start, uint64_t end, const char *data, si
 
 static void write_replacement(
     aicp_guard_result *r, const aicpi_guard_candidate *c, const aicp_guard_finding *f) {
-    char text[AICPI_GUARD_MAX_RULES / 8];
+    char text[64];
     int n = 0;
     if (f->category == AICP_GUARD_INVISIBLE) {
         n = 0;
@@ -108,9 +129,8 @@ static void write_replacement(
         n = snprintf(text, sizeof text, "%s", f->hash);
     } else if (f->action == AICP_GUARD_ANONYMIZE) {
         const char *value = r->data + (c->start - r->base);
-        const char *type = aicp_guard_rule_at(c->rule)->type; /* static, unlike the finding's */
         uint32_t number =
-            aicpi_guard_session_number(r->session, type, value, (size_t)(c->end - c->start));
+            aicpi_guard_session_number(r->session, f->type, value, (size_t)(c->end - c->start));
         if (number == 0) {
             aicpi_guard_note_error(r, AICP_ERR_NOMEM);
             return;
@@ -138,6 +158,11 @@ aicpi_guard_place aicpi_guard_place_of(aicp_guard_result *r, uint64_t offset) {
         r->chars += aicpi_guard_count_chars(
             r->data + (r->counted - r->base), (size_t)(offset - r->counted));
         r->counted = offset;
+    }
+    if (offset < r->counted) {
+        uint64_t behind =
+            aicpi_guard_count_chars(r->data + (offset - r->base), (size_t)(r->counted - offset));
+        return (aicpi_guard_place){offset, r->chars - behind};
     }
     return (aicpi_guard_place){offset, r->chars};
 }
@@ -219,20 +244,9 @@ static bool is_rewriting(int32_t action) {
     return action == AICP_GUARD_MASK || action == AICP_GUARD_ANONYMIZE || action == AICP_GUARD_HASH;
 }
 
-static void settle(aicp_guard_result *r, aicpi_guard_candidate *c) {
-    if (c->start < r->covered) {
-        c->start = r->covered; /* what a span of the last cluster left over */
-    }
-    if (c->end <= c->start) {
-        return;
-    }
-    r->covered = c->end;
-    if (c->rule == AICPI_GUARD_PLACEHOLDER) {
-        aicpi_slice value = aicpi_guard_session_value(r->session, c->value);
-        replace(r, c->start, c->end, value.data, value.len);
-        return;
-    }
-    const aicp_guard_rule *rule = aicp_guard_rule_at(c->rule);
+/* Lists a candidate; its action says what becomes of the text. */
+static aicp_guard_finding describe(aicp_guard_result *r, const aicpi_guard_candidate *c) {
+    const aicp_guard_rule *rule = aicpi_guard_rule_of(r->profile, c->rule);
     const char *value = r->data + (c->start - r->base);
     size_t len = (size_t)(c->end - c->start);
     aicpi_guard_place start = aicpi_guard_place_of(r, c->start);
@@ -256,6 +270,40 @@ static void settle(aicp_guard_result *r, aicpi_guard_candidate *c) {
         hash_value(r->profile, value, len, f.hash);
     }
     aicpi_guard_note_finding(r, &f);
+    return f;
+}
+
+/* Spans of a profile's own detectors may overlap others: each is listed whole, and what of it is
+ * not replaced yet is replaced. */
+static void settle_custom(aicp_guard_result *r, const aicpi_guard_candidate *c) {
+    aicp_guard_finding f = describe(r, c);
+    if (!is_rewriting(f.action) || r->profile->monitor || c->end <= r->emitted) {
+        return;
+    }
+    aicpi_guard_candidate rest = *c;
+    rest.start = c->start < r->emitted ? r->emitted : c->start;
+    write_replacement(r, &rest, &f);
+    r->covered = r->covered < c->end ? c->end : r->covered;
+}
+
+static void settle(aicp_guard_result *r, aicpi_guard_candidate *c) {
+    if (aicpi_guard_is_custom(c->rule)) {
+        settle_custom(r, c);
+        return;
+    }
+    if (c->start < r->covered) {
+        c->start = r->covered; /* what a span of the last cluster left over */
+    }
+    if (c->end <= c->start) {
+        return;
+    }
+    r->covered = c->end;
+    if (c->rule == AICPI_GUARD_PLACEHOLDER) {
+        aicpi_slice value = aicpi_guard_session_value(r->session, c->value);
+        replace(r, c->start, c->end, value.data, value.len);
+        return;
+    }
+    aicp_guard_finding f = describe(r, c);
     if (is_rewriting(f.action) && !r->profile->monitor) {
         write_replacement(r, c, &f);
     }

@@ -20,7 +20,8 @@ const char *aicp_guard_action_name(int32_t action) {
 }
 
 const char *aicp_guard_category_name(int32_t category) {
-    static const char *const names[] = {"pii", "secrets", "prompt_injection", "invisible_text"};
+    static const char *const names[] = {
+        "pii", "secrets", "prompt_injection", "invisible_text", "custom"};
     return category >= 0 && category < AICP_GUARD_CATEGORY_COUNT ? names[category] : "unknown";
 }
 
@@ -54,6 +55,7 @@ void aicp_guard_result_free(aicp_guard_result *result) {
     aicp_allocator a = result->allocator;
     aicpi_guard_matcher_free(&a, result->matcher);
     aicpi_guard_norm_deinit(&a, &result->norm);
+    aicpi_guard_norm_deinit(&a, &result->words);
     for (size_t i = 0; i < AICPI_GUARD_DEPTH; i++) {
         aicpi_guard_norm_deinit(&a, &result->inner[i]);
         if (result->decoded[i]) {

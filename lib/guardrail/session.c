@@ -8,7 +8,7 @@
 #define RESTORE_MAX ((size_t)1 << 30)
 
 typedef struct entry {
-    const char *type; /* static */
+    char type[32]; /* a copy: types of a profile's own detectors go with it */
     uint32_t number;
     size_t at; /* of the value in `bytes` */
     size_t len;
@@ -224,7 +224,8 @@ uint32_t aicpi_guard_session_number(
             sizeof *s->entries)) {
         return 0;
     }
-    entry e = {type, next_number(s, type), s->used, len, hash, 0};
+    entry e = {"", next_number(s, type), s->used, len, hash, 0};
+    snprintf(e.type, sizeof e.type, "%s", type);
     char name[PLACEHOLDER_SIZE];
     e.name_hash = aicpi_hash(s->seed, name, write_name(type, e.number, name));
     memcpy(s->bytes + s->used, data, len);

@@ -8,7 +8,10 @@
 static const char json[] =
     "{\"timeout_ms\":60000,\"secrets\":{\"action\":\"mask\"},\"pii\":{\"action\":\"anonymize\","
     "\"entities\":{\"CREDIT_CARD\":{\"action\":\"mask\"}}},\"prompt_injection\":{\"action\":"
-    "\"flag\"}}";
+    "\"flag\"},\"detectors\":[{\"name\":\"r\",\"type\":\"regex\",\"patterns\":[\"(?<=b)o+b\\\\b\","
+    "\"q[^z]{2,}z\"]},"
+    "{\"name\":\"k\",\"type\":\"keyword\",\"keywords\":[\"x4\",\"mail "
+    "bob\"],\"action\":\"hash\"}]}";
 static const char known[] = "one@example.com two@example.com +44 20 7946 0958";
 
 static void require(int what) {

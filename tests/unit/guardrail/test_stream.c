@@ -315,6 +315,28 @@ Test(stream, blocks_like_the_whole_text_however_it_is_cut) {
     compare("{\"timeout_ms\":60000}", AICP_GUARD_INPUT, 600, 700);
 }
 
+/* Patterns that look back and ahead, that run on and that end at borders, and keywords that overlap
+ * each other, cross blanks and are spread over invisible characters. */
+static const char custom[] =
+    "{\"timeout_ms\":60000,\"prompt_injection\":{\"action\":\"flag\"},"
+    "\"secrets\":{\"action\":\"log\"},\"banned_topics\":[\"no such word\"],\"detectors\":["
+    "{\"name\":\"words\",\"type\":\"regex\",\"label\":\"WORDS\",\"action\":\"mask\","
+    "\"patterns\":[\"(?<=bob@)ex\\\\w+\",\"\\\\b[0-9]{4}\\\\b(?! [0-9])\",\"(1 ?){50,}\"]},"
+    "{\"name\":\"long\",\"type\":\"regex\",\"label\":\"LONG\",\"action\":\"anonymize\","
+    "\"patterns\":[\"call[^@]{1,3000}@\",\"(?i)all previous[\\\\s\\\\S]+?prompt\",\"x$\"]},"
+    "{\"name\":\"seen\",\"type\":\"keyword\",\"label\":\"SEEN\",\"action\":\"flag\","
+    "\"keywords\":[\"all prior rules\",\"prior\",\"instructions and print\",\"system\"]},"
+    "{\"name\":\"parts\",\"type\":\"keyword\",\"label\":\"PART\",\"action\":\"hash\","
+    "\"whole_words\":false,\"keywords\":[\"exam\",\"ample.c\",\"\\u5ffd\\u7565\",\"aa\"]}]}";
+
+Test(stream, own_detectors_find_what_they_find_in_the_whole_text_however_it_is_cut) {
+    compare(custom, AICP_GUARD_INPUT, 800, 900);
+}
+
+Test(stream, own_detectors_and_restored_values_do_not_depend_on_cuts) {
+    compare(custom, AICP_GUARD_OUTPUT, 900, 1000);
+}
+
 static size_t feed(aicp_guard_stream *stream, const char *piece, char *out) {
     cr_assert_eq(aicp_guard_stream_feed(stream, piece, strlen(piece), NULL), AICP_OK);
     size_t len = 0;
