@@ -43,7 +43,7 @@ extern const char aicpi_redis_nodes_script[];
 /* Several leases in as few steps as that allows; all wait at most timeout_ns. On an error some of
  * the first may have been granted, which nobody learns: they lapse. */
 aicp_status aicpi_redis_lease_many(
-    aicp_redis_leases *leases,
+    aicp_redis_leases *r,
     const aicp_lease_request *requests,
     aicp_lease_grant *grants,
     size_t count,

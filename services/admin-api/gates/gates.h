@@ -16,7 +16,7 @@ typedef struct aicpa_gate_sight {
 } aicpa_gate_sight;
 
 /* Remembers that the gate was here. */
-aicp_status aicpa_gate_seen(aicpi_sql *db, const aicpa_gate_sight *sight, aicp_error *err);
+aicp_status aicpa_gate_seen(aicpi_sql *db, const aicpa_gate_sight *g, aicp_error *err);
 /* Stores events of this process' own gate: JSON Lines as aicp_gate_events() gives them. */
 aicp_status aicpa_events_store(aicpi_sql *db, const char *data, size_t len, aicp_error *err);
 

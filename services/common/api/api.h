@@ -111,11 +111,11 @@ aicp_status
 aicps_api_add_routes(aicps_api *api, const aicps_route *routes, size_t count, aicp_error *err);
 /* Hooks for aicps_http_options: user = the api. */
 /* `request->worker` is what aicps_api_worker_open gave, or NULL on inline routes. */
-void aicps_api_handle(void *api, aicps_http_request *request, aicps_http_response *response);
+void aicps_api_handle(void *user, aicps_http_request *request, aicps_http_response *response);
 bool aicps_api_is_inline(void *api, aicpi_slice method, aicpi_slice path);
 size_t aicps_api_body_max(void *api, aicpi_slice method, aicpi_slice path);
-void *aicps_api_worker_open(void *api); /* opens the worker's store connection, lazily reopened */
-void aicps_api_worker_close(void *api, void *worker);
+void *aicps_api_worker_open(void *user); /* opens the worker's store connection, lazily reopened */
+void aicps_api_worker_close(void *user, void *worker);
 /* Pattern of the route that `request` met ("/api/v1/rate-limits/{id}"), for metrics; "" if none. */
 const char *aicps_api_route_name(aicps_api *api, const aicps_http_request *request);
 /* The OpenAPI 3.1 document of all routes and resources. */

@@ -18,8 +18,6 @@
 #define SET_MAX 64
 #define AFTER_DRAIN_MS 10000 /* for handlers that do not look at their deadline */
 
-extern char **environ;
-
 typedef struct arguments {
     const char *config;
     bool check_config;

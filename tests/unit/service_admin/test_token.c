@@ -47,7 +47,11 @@ static void forge(const char *head_and_claims) {
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     unsigned char mac[33] = {0};
     aicpi_hmac_sha256(
-        (const unsigned char *)SECRET, strlen(SECRET), head_and_claims, strlen(head_and_claims), mac);
+        (const unsigned char *)SECRET,
+        strlen(SECRET),
+        head_and_claims,
+        strlen(head_and_claims),
+        mac);
     aicpi_strbuf_clear(&token);
     aicpi_strbuf_puts(&token, head_and_claims);
     aicpi_strbuf_putc(&token, '.');
