@@ -33,7 +33,7 @@ UNUSED_BY_LAYER = {
     "aicp_status_text": "the text comes with the exception",
 }
 # Members of structures that Python neither gives nor gets.
-NOT_FOR_PYTHON = {"size", "allocator", "clock", "log", "log_user", "source", "user"}
+NOT_FOR_PYTHON = {"size", "allocator", "clock", "log", "log_user", "source", "user", "trace"}
 
 
 def without_comments(text):
