@@ -1,6 +1,8 @@
 /* Inside the gate. Files: bundle*.c (rules), gate.c (life cycle), check.c (the way of a request),
  * step_*.c (one step each), body.c (texts of a JSON body, patches), decision.c (what callers read),
- * output.c (answers), settle.c, observe.c (events and metrics), background.c. */
+ * output.c (answers), settle.c, observe.c (events and metrics), background.c. With a server:
+ * server.c, fetch.c and cache.c (rules), uplink.c (events), rate_store_http.c (slices), remote.c
+ * (the way). */
 #ifndef AICPI_GATE_INTERNAL_H
 #define AICPI_GATE_INTERNAL_H
 
