@@ -81,8 +81,8 @@ static aicp_limit_request one_of(aicp_limit_value *value, const char *key) {
 
 bool aicpa_throttle_call(aicps_call *call) {
     aicpa_throttle *t = aicpa_of(call)->throttle;
-    if (!t->calls) {
-        return true;
+    if (!t->calls || (call->route->flags & AICPS_SERVICE)) {
+        return true; /* gates share one identity, and settle what has happened */
     }
     aicp_limit_value value;
     aicp_limit_request request = one_of(&value, call->who ? call->who->id : call->req->client_ip);
