@@ -153,7 +153,8 @@ static void login_key(aicps_call *call, const char *key) {
     const char *body = status == AICP_OK ? aicp_litellm_reply_body(reply, &len) : NULL;
     struct json_object *o = len ? json_tokener_parse(body) : NULL;
     struct json_object *info = NULL;
-    if (status == AICP_ERR_LITELLM_AUTH || status == AICP_ERR_LITELLM_REQUEST) {
+    if (status == AICP_ERR_LITELLM_AUTH || status == AICP_ERR_LITELLM_REQUEST ||
+        status == AICP_ERR_NOT_FOUND) {
         refuse(call, 401, "Invalid API key");
     } else if (status == AICP_ERR_LITELLM_SERVER) {
         aicps_send_error(call, 502, "bad_gateway", "LiteLLM failed: %s", err.message);
