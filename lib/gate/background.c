@@ -20,6 +20,10 @@ aicp_status aicp_gate_flush(aicp_gate *g, aicp_error *err) {
     if (status != AICP_OK) {
         return status;
     }
+    status = aicpi_gate_put_due(g, err);
+    if (status != AICP_OK) {
+        return status;
+    }
     status = aicp_ledger_flush(g->ledger, 0, err);
     status = worse(status, aicp_limiter_flush(g->limiter, 0, FLUSH_NS, err));
     if (g->uplink) {
@@ -33,6 +37,7 @@ static void turn(aicp_gate *g) {
     if (g->bundle_path) {
         (void)!aicp_gate_reload(g, NULL, &err); /* it has told log, events and metrics itself */
     }
+    (void)!aicpi_gate_put_due(g, &err); /* said when it was put off; tried again with each turn */
     if (aicp_limiter_flush(g->limiter, 0, FLUSH_NS, &err) != AICP_OK) {
         aicpi_log_write(&g->log, AICP_LOG_WARN, "limits not flushed: %s", err.message);
     }

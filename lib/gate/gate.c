@@ -4,6 +4,7 @@
 #include "lib/base/crypto.h"
 #include "lib/base/file.h"
 #include "lib/base/text.h"
+#include "lib/gate/cache.h"
 #include "lib/gate/fetch.h"
 #include "lib/gate/rate_store.h"
 #include "lib/gate/remote.h"
@@ -29,17 +30,24 @@ void aicp_gate_options_init(aicp_gate_options *options, size_t size) {
     }
 }
 
-/* Beside the events, where the gate may write: <events_path>.ledger. */
+/* Where the gate may write: beside its events, or in the folder of its disk copy. */
 static aicp_status
 journal_path(const aicp_gate *g, char *path, size_t size, size_t *len, aicp_error *err) {
-    bool local = g->store_url && strncmp(g->store_url, "sqlite:", strlen("sqlite:")) == 0;
+    bool local = !g->store_url || strncmp(g->store_url, "sqlite:", strlen("sqlite:")) == 0;
+    bool events = g->events_path && g->events_path[0] == '/';
+    bool cache = g->cache_path && g->cache_path[0] == '/';
     *len = 0;
-    if (!g->events_path || g->events_path[0] != '/' || !g->store_url || local) {
+    if (local || (!events && !cache)) {
         return AICP_OK;
     }
-    int n = snprintf(path, size, "%s.ledger", g->events_path);
+    aicp_status status = events ? AICP_OK : aicpi_cache_make(g->cache_path, err);
+    if (status != AICP_OK) {
+        return status;
+    }
+    int n = events ? snprintf(path, size, "%s.ledger", g->events_path)
+                   : snprintf(path, size, "%s/ledger.db", g->cache_path);
     if (n < 0 || (size_t)n >= size) {
-        return aicpi_fail(err, AICP_ERR_LIMIT, "events_path is too long");
+        return aicpi_fail(err, AICP_ERR_LIMIT, "the path of the ledger's journal is too long");
     }
     *len = (size_t)n;
     return AICP_OK;
@@ -218,6 +226,8 @@ aicp_status aicpi_gate_open_store(aicp_gate *g, aicp_error *err) {
     ledger.clock = &g->clock;
     ledger.log = g->log.fn;
     ledger.log_user = g->log.user;
+    ledger.service_key = g->service_key;
+    ledger.service_key_len = g->service_key ? strlen(g->service_key) : 0;
     char journal[1024];
     ledger.journal_path = journal;
     aicp_status status = journal_path(g, journal, sizeof journal, &ledger.journal_path_len, err);
@@ -340,13 +350,45 @@ static aicp_status put_accounts(aicp_gate *g, const aicp_bundle *b, aicp_error *
     return AICP_OK;
 }
 
+/* The rules come into force while a server that has the store is away: what is known of accounts
+ * there stands until it can be told. */
+static aicp_status put_accounts_or_wait(aicp_gate *g, const aicp_bundle *b, aicp_error *err) {
+    aicp_error own = {0};
+    bool server = g->store_url && strncmp(g->store_url, "http", strlen("http")) == 0;
+    aicp_status status = put_accounts(g, b, &own);
+    bool away =
+        status == AICP_ERR_STORE || status == AICP_ERR_STORE_BUSY || status == AICP_ERR_TIMEOUT;
+    if (server && away) {
+        atomic_store(&g->accounts_due, true);
+        aicpi_log_write(&g->log, AICP_LOG_WARN, "accounts wait for the server: %s", own.message);
+        return AICP_OK;
+    }
+    if (status != AICP_OK && err) {
+        *err = own;
+    }
+    return status;
+}
+
+aicp_status aicpi_gate_put_due(aicp_gate *g, aicp_error *err) {
+    aicp_bundle *b = atomic_load(&g->accounts_due) ? aicpi_gate_bundle(g) : NULL;
+    aicp_status status = AICP_OK;
+    if (b && atomic_exchange(&g->accounts_due, false)) {
+        status = put_accounts(g, b, err);
+        if (status != AICP_OK) {
+            atomic_store(&g->accounts_due, true);
+        }
+    }
+    aicp_bundle_free(b);
+    return status;
+}
+
 aicp_status aicp_gate_load(aicp_gate *g, aicp_bundle *bundle, aicp_error *err) {
     if (!g || !bundle) {
         return aicpi_fail(err, AICP_ERR_INVALID, "gate or bundle is NULL");
     }
     aicp_status status = aicpi_gate_own_process(g, err);
     if (status == AICP_OK) {
-        status = put_accounts(g, bundle, err);
+        status = put_accounts_or_wait(g, bundle, err);
     }
     if (status != AICP_OK) {
         return status;

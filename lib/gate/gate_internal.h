@@ -345,7 +345,8 @@ struct aicp_gate {
     char *bundle_url;
     char *service_key;
     char *cache_path;
-    aicpi_owner owner; /* of store and thread */
+    aicpi_owner owner;        /* of store and thread */
+    atomic_bool accounts_due; /* the ledger's server has not been told of all of the bundle */
 
     pthread_rwlock_t rules_lock; /* guards `bundle` and `bundle_error` */
     aicp_bundle *bundle;
@@ -501,6 +502,8 @@ void aicpi_gate_close_store(aicp_gate *g);
 void aicpi_gate_note_refused(aicp_gate *g, const aicp_error *err);
 void aicpi_gate_note_accepted(aicp_gate *g);
 /* Makes the ledger know an account; may wait for the store until `deadline_ns` (0 = 5 s). */
+/* Tells the ledger's server of accounts that it could not be told of when it was away. */
+aicp_status aicpi_gate_put_due(aicp_gate *g, aicp_error *err);
 aicp_status aicpi_gate_put_account(
     aicp_gate *g,
     const aicpi_account_rule *rule,
