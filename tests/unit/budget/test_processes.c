@@ -185,7 +185,14 @@ TEST_ALL_STORES(processes, settling_after_a_restart_books_on_the_named_accounts)
 #define MAY_FORK_WITH_THREADS 1
 #endif
 
-TEST_ALL_STORES(processes, the_child_of_a_fork_is_a_node_of_its_own) {
+/* The server would be threads of the parent. */
+#if MAY_FORK_WITH_THREADS
+#define TEST_FORKING TEST_ALL_STORES
+#else
+#define TEST_FORKING TEST_BOTH_STORES
+#endif
+
+TEST_FORKING(processes, the_child_of_a_fork_is_a_node_of_its_own) {
     aicp_ledger_options o = AICP_LEDGER_OPTIONS_INIT;
     o.background = MAY_FORK_WITH_THREADS;
     aicp_ledger *l = open_ledger(store, &o);
