@@ -107,10 +107,10 @@ typedef struct aicp_gate_options {
                               "http(s)://…" of a server that has the store: budgets, shared
                               limits; NULL: in memory, for one process */
     const char *node; /**< name of this host or process group in the store; NULL: the host's name */
-    const char *events_path;         /**< JSON Lines file that events are appended to; NULL:
-                                        aicp_gate_events().         Settlements that a store other than a SQLite
-                                        file cannot be told are kept         in `<events_path>.ledger` or
-                                        `<cache_path>/ledger.db`, whichever is an         absolute path */
+    /** JSON Lines file that events are appended to; NULL: aicp_gate_events(). Settlements that a
+     * store other than a SQLite file cannot be told are kept in `<events_path>.ledger` or
+     * `<cache_path>/ledger.db`, whichever is an absolute path. */
+    const char *events_path;
     const aicp_allocator *allocator; /**< NULL: the C library's heap */
     const aicp_clock *clock;         /**< NULL: the system's clocks */
     aicp_log_fn log;                 /**< NULL: no log */
