@@ -130,8 +130,11 @@ class Admin:
         newest = str(self.get("gates/bundle")["revision"])
 
         def all_have_it() -> bool:
-            gates = self.get("gates?last_seen_at.gte=" + ago(40))
-            return bool(gates) and all(int(gate["bundle_version"] or 0) >= int(newest) for gate in gates)
+            nodes: dict[str, int] = {}  # a node that was started anew has several boots
+            for gate in self.get("gates?last_seen_at.gte=" + ago(40)):
+                if gate["bundle_version"]:
+                    nodes[gate["node"]] = max(nodes.get(gate["node"], 0), int(gate["bundle_version"]))
+            return bool(nodes) and all(version >= int(newest) for version in nodes.values())
 
         wait_for(all_have_it, seconds, 0.1)
         return newest

@@ -16,6 +16,7 @@
 
 typedef struct batch {
     aicpi_sql *db;
+    bool own; /* of this process' own gate, which is not listed among the gates */
     aicpa_gate_sight sight;
     struct json_object *events;
     int64_t dropped;
@@ -168,7 +169,7 @@ static aicp_status store(aicpi_sql *db, void *user, aicp_error *err) {
         status = insert(b, sequence, json_object_array_get_idx(b->events, i), err);
         b->next = sequence + 1 > b->next ? sequence + 1 : b->next;
     }
-    return status ? status : remember(b, err);
+    return status || b->own ? status : remember(b, err);
 }
 
 static bool name_ok(aicpi_slice text) {
@@ -247,8 +248,7 @@ static void read_line(batch *b, const char *data, size_t len) {
 }
 
 aicp_status aicpa_events_store(aicpi_sql *db, const char *data, size_t len, aicp_error *err) {
-    batch b = {.db = db, .events = json_object_new_array()};
-    b.sight.address = "127.0.0.1";
+    batch b = {.db = db, .own = true, .events = json_object_new_array()};
     for (const char *end = data + len, *stop = NULL; data < end; data = stop + 1) {
         stop = memchr(data, '\n', (size_t)(end - data));
         stop = stop ? stop : end;

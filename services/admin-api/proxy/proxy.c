@@ -75,6 +75,45 @@ struct json_object *aicpa_proxy_list(aicps_call *call, aicpa_proxy_plain_fn fn) 
 
 /* ---- changing ---- */
 
+/* Of a deployment's parameters only these are surely no credentials. */
+static bool is_public_param(const char *name) {
+    static const char *const names[] = {
+        "model",
+        "api_base",
+        "api_version",
+        "base_model",
+        "custom_llm_provider",
+        "region_name",
+        "aws_region_name",
+        "vertex_project",
+        "vertex_location",
+        "organization",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void mask_params(struct json_object *o) {
+    struct json_object *params =
+        json_object_is_type(o, json_type_object) ? aicps_member(o, "litellm_params") : NULL;
+    if (!json_object_is_type(params, json_type_object)) {
+        return;
+    }
+    struct json_object *masked = json_object_new_object();
+    json_object_object_foreach(params, name, value) {
+        bool plain = is_public_param(name) || json_object_is_type(value, json_type_int) ||
+                     json_object_is_type(value, json_type_double) ||
+                     json_object_is_type(value, json_type_boolean);
+        aicps_set(
+            masked, name, plain ? json_object_get(value) : json_object_new_string("********"));
+    }
+    aicps_set(o, "litellm_params", masked);
+}
+
 /* What the audit log keeps: no secret, keys only as their hash. */
 static struct json_object *without_secret(struct json_object *o, const char *secret) {
     struct json_object *copy = NULL;
@@ -85,6 +124,7 @@ static struct json_object *without_secret(struct json_object *o, const char *sec
         json_object_object_get_ex(copy, secret, NULL)) {
         json_object_object_add(copy, secret, json_object_new_string("********"));
     }
+    mask_params(copy);
     return copy;
 }
 
