@@ -1,8 +1,6 @@
 #include "services/admin-api/proxy/proxy.h"
 
-#include "lib/base/crypto.h"
 #include "lib/base/error.h"
-#include "lib/base/hash.h"
 
 /* ---- asking ---- */
 
@@ -75,59 +73,6 @@ struct json_object *aicpa_proxy_list(aicps_call *call, aicpa_proxy_plain_fn fn) 
 
 /* ---- changing ---- */
 
-/* Of a deployment's parameters only these are surely no credentials. */
-static bool is_public_param(const char *name) {
-    static const char *const names[] = {
-        "model",
-        "api_base",
-        "api_version",
-        "base_model",
-        "custom_llm_provider",
-        "region_name",
-        "aws_region_name",
-        "vertex_project",
-        "vertex_location",
-        "organization",
-    };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void mask_params(struct json_object *o) {
-    struct json_object *params =
-        json_object_is_type(o, json_type_object) ? aicps_member(o, "litellm_params") : NULL;
-    if (!json_object_is_type(params, json_type_object)) {
-        return;
-    }
-    struct json_object *masked = json_object_new_object();
-    json_object_object_foreach(params, name, value) {
-        bool plain = is_public_param(name) || json_object_is_type(value, json_type_int) ||
-                     json_object_is_type(value, json_type_double) ||
-                     json_object_is_type(value, json_type_boolean);
-        aicps_set(
-            masked, name, plain ? json_object_get(value) : json_object_new_string("********"));
-    }
-    aicps_set(o, "litellm_params", masked);
-}
-
-/* What the audit log keeps: no secret, keys only as their hash. */
-static struct json_object *without_secret(struct json_object *o, const char *secret) {
-    struct json_object *copy = NULL;
-    if (!o || json_object_deep_copy(o, &copy, NULL) != 0) {
-        return NULL;
-    }
-    if (secret && json_object_is_type(copy, json_type_object) &&
-        json_object_object_get_ex(copy, secret, NULL)) {
-        json_object_object_add(copy, secret, json_object_new_string("********"));
-    }
-    mask_params(copy);
-    return copy;
-}
-
 static const char *member_text(struct json_object *o, const char *name) {
     struct json_object *v =
         name && json_object_is_type(o, json_type_object) ? json_object_object_get(o, name) : NULL;
@@ -135,15 +80,6 @@ static const char *member_text(struct json_object *o, const char *name) {
         v = json_object_array_get_idx(v, 0);
     }
     return json_object_is_type(v, json_type_string) ? json_object_get_string(v) : NULL;
-}
-
-/* A virtual key is named by its hash; everything else by itself. */
-static const char *public_id(const char *id, char hash[2 * AICPI_SHA256_SIZE + 1]) {
-    if (id && strncmp(id, "sk-", 3) == 0) {
-        aicpi_sha256_hex(id, strlen(id), hash);
-        return hash;
-    }
-    return id ? id : "";
 }
 
 static struct json_object *
@@ -160,15 +96,14 @@ send_change(aicps_call *call, const aicpa_proxy_verb *verb, struct json_object *
 /* Sends the change between its intent and its entry. */
 static struct json_object *
 change(aicps_call *call, const aicpa_proxy_verb *verb, struct json_object *body) {
-    char hash[2 * AICPI_SHA256_SIZE + 1];
+    char hash[AICPA_KEY_ID_SIZE];
     aicp_error err = {0};
     int64_t intent = 0;
-    struct json_object *kept =
-        without_secret(body, verb->id && strcmp(verb->id, "key") == 0 ? "key" : NULL);
+    struct json_object *kept = aicpa_proxy_for_audit(body);
     aicps_audit_entry entry = {
         .action = call->route->action,
         .resource_type = call->route->resource_type,
-        .resource_id = public_id(member_text(body, verb->id), hash),
+        .resource_id = aicpa_proxy_public_id(member_text(body, verb->id), hash),
         .resource_name = member_text(body, verb->name),
         .after = kept,
     };
@@ -180,7 +115,7 @@ change(aicps_call *call, const aicpa_proxy_verb *verb, struct json_object *body)
     }
     struct json_object *answer = send_change(call, verb, body);
     if (answer && !*entry.resource_id) {
-        entry.resource_id = public_id(member_text(answer, verb->id), hash);
+        entry.resource_id = aicpa_proxy_public_id(member_text(answer, verb->id), hash);
     }
     entry.outcome = answer ? NULL : "failure";
     status = aicps_audit_conclude(call, intent, &entry, &err);

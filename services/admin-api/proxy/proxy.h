@@ -40,6 +40,12 @@ typedef struct aicpa_proxy_verb {
 /* Handler of routes whose data is a verb. */
 void aicpa_proxy_post(aicps_call *call);
 
+#define AICPA_KEY_ID_SIZE 65
+/* A virtual key is named by its hash; everything else by itself, NULL by "". */
+const char *aicpa_proxy_public_id(const char *id, char hash[AICPA_KEY_ID_SIZE]);
+/* A copy of a body that the audit log may keep. */
+struct json_object *aicpa_proxy_for_audit(struct json_object *body);
+
 /* Adds "org_id" to rows that have a team, so that callers see their organizations' only. */
 aicp_status aicpa_proxy_add_org(
     aicps_call *call, struct json_object *rows, const char *team_field, aicp_error *err);
