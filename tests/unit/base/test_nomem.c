@@ -101,6 +101,6 @@ static bool read_file(void *user, const aicp_allocator *a) {
 }
 
 Test(nomem, file_read_frees) {
-    char path[] = __FILE__;
+    char path[] = AICP_SOURCE_DIR "/tests/unit/base/test_nomem.c"; /* __FILE__ may be relative */
     cr_assert_gt(test_every_allocation_failing(read_file, path), 2);
 }
