@@ -3,12 +3,18 @@
 of a file, width of a line, nesting, parameters."""
 
 import re
+import unicodedata
 
 from csource import files, read, without_comments
 
 FUNCTION, FILE, WIDTH, NESTING, PARAMETERS = 70, 800, 100, 4, 6
 SIGNATURE = re.compile(r"\b(\w+)\(([^{}();]*(?:\([^()]*\)[^{}();]*)*)\)\s*(?:__attribute__\s*\(.*\)\s*)?\{$",
                        re.DOTALL)
+
+
+def columns(line):
+    """The width of a line as an editor shows it: marks above and below a letter take no room."""
+    return sum(unicodedata.category(char) not in ("Mn", "Me", "Cf") for char in line)
 
 
 def functions(lines):
@@ -57,8 +63,8 @@ def main():
         notes = []
         if len(lines) > FILE:
             notes.append((1, f"file has {len(lines)} lines (guide {FILE})"))
-        notes += [(n, f"line has {len(line)} columns (guide {WIDTH})")
-                  for n, line in enumerate(lines, 1) if len(line) > WIDTH]
+        notes += [(n, f"line has {columns(line)} columns (guide {WIDTH})")
+                  for n, line in enumerate(lines, 1) if columns(line) > WIDTH]
         for function, parameters, line, length, nesting in functions(
                 without_comments(text, False).splitlines()):
             sizes.append(length)
