@@ -64,7 +64,8 @@ aicp_status aicpi_budget_ledger_part(
                 (void)aicpi_json_string(&r, &format);
             } else if (aicpi_slice_is(key, "ledger") && aicpi_json_object(&r)) {
                 while (aicpi_json_member(&r, &key)) {
-                    (void)(aicpi_slice_is(key, "data") ? aicpi_json_string(&r, &text) : aicpi_json_skip(&r));
+                    bool data_here = aicpi_slice_is(key, "data");
+                    (void)(data_here ? aicpi_json_string(&r, &text) : aicpi_json_skip(&r));
                 }
             } else {
                 (void)aicpi_json_skip(&r);

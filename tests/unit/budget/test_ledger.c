@@ -84,45 +84,46 @@ static void bring_to(aicp_ledger *l, test_clock *clock, const char *id, reservat
     }
 }
 
+enum { AGAIN, DIFFERENT, SETTLE_SAME, SETTLE_OTHER, RELEASE, MARK, CALLS };
+
+static aicp_status do_call(aicp_ledger *l, const char *id, int call) {
+    switch (call) {
+    case AGAIN:
+        return reserve(l, id, "a", 2 * USD);
+    case DIFFERENT:
+        return reserve(l, id, "a", 3 * USD);
+    case SETTLE_SAME:
+        return settle(l, id, USD);
+    case SETTLE_OTHER:
+        return settle(l, id, 3 * USD);
+    case RELEASE:
+        return release(l, id);
+    default:
+        return aicp_ledger_mark_dispatched(l, id, strlen(id), -1, NULL);
+    }
+}
+
 TEST_BOTH_STORES(ledger, every_call_is_idempotent_in_every_state) {
     static const struct {
         reservation_state state;
-        aicp_status again;
-        aicp_status different;
-        aicp_status settle_same;
-        aicp_status settle_other;
-        aicp_status release;
-        aicp_status mark;
+        aicp_status want[CALLS];
     } table[] = {
         {UNKNOWN,
-         AICP_OK,
-         AICP_OK,
-         AICP_ERR_NOT_FOUND,
-         AICP_ERR_NOT_FOUND,
-         AICP_OK,
-         AICP_ERR_NOT_FOUND},
-        {PENDING, AICP_OK, AICP_ERR_EXISTS_DIFFERENT, AICP_OK, AICP_OK, AICP_OK, AICP_OK},
+         {[SETTLE_SAME] = AICP_ERR_NOT_FOUND,
+          [SETTLE_OTHER] = AICP_ERR_NOT_FOUND,
+          [MARK] = AICP_ERR_NOT_FOUND}},
+        {PENDING, {[DIFFERENT] = AICP_ERR_EXISTS_DIFFERENT}},
         {POSTED,
-         AICP_OK,
-         AICP_ERR_EXISTS_DIFFERENT,
-         AICP_OK,
-         AICP_ERR_ALREADY_POSTED,
-         AICP_ERR_ALREADY_POSTED,
-         AICP_ERR_ALREADY_POSTED},
+         {[DIFFERENT] = AICP_ERR_EXISTS_DIFFERENT,
+          [SETTLE_OTHER] = AICP_ERR_ALREADY_POSTED,
+          [RELEASE] = AICP_ERR_ALREADY_POSTED,
+          [MARK] = AICP_ERR_ALREADY_POSTED}},
         {VOIDED,
-         AICP_OK,
-         AICP_ERR_EXISTS_DIFFERENT,
-         AICP_ERR_ALREADY_VOIDED,
-         AICP_ERR_ALREADY_VOIDED,
-         AICP_OK,
-         AICP_ERR_ALREADY_VOIDED},
-        {EXPIRED,
-         AICP_OK,
-         AICP_ERR_EXISTS_DIFFERENT,
-         AICP_OK,
-         AICP_OK,
-         AICP_OK,
-         AICP_ERR_ALREADY_VOIDED},
+         {[DIFFERENT] = AICP_ERR_EXISTS_DIFFERENT,
+          [SETTLE_SAME] = AICP_ERR_ALREADY_VOIDED,
+          [SETTLE_OTHER] = AICP_ERR_ALREADY_VOIDED,
+          [MARK] = AICP_ERR_ALREADY_VOIDED}},
+        {EXPIRED, {[DIFFERENT] = AICP_ERR_EXISTS_DIFFERENT, [MARK] = AICP_ERR_ALREADY_VOIDED}},
     };
     test_clock clock = {SECOND_NS, NOON};
     aicp_clock hook = test_clock_hook(&clock);
@@ -132,41 +133,15 @@ TEST_BOTH_STORES(ledger, every_call_is_idempotent_in_every_state) {
     put_account(l, "a", 1000 * USD, NULL);
     char id[32];
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        for (int call = 0; call < 6; call++) {
-            aicp_status got = AICP_OK;
-            aicp_status want = AICP_OK;
+        for (int call = 0; call < CALLS; call++) {
             (void)snprintf(id, sizeof id, "%zu-%d", i, call);
             bring_to(l, &clock, id, table[i].state);
             int64_t before = status_of(l, "a").remaining_nano;
-            switch (call) {
-            case 0:
-                got = reserve(l, id, "a", 2 * USD);
-                want = table[i].again;
-                break;
-            case 1:
-                got = reserve(l, id, "a", 3 * USD);
-                want = table[i].different;
-                break;
-            case 2:
-                got = settle(l, id, USD);
-                want = table[i].settle_same;
-                break;
-            case 3:
-                got = settle(l, id, 3 * USD);
-                want = table[i].settle_other;
-                break;
-            case 4:
-                got = release(l, id);
-                want = table[i].release;
-                break;
-            default:
-                got = aicp_ledger_mark_dispatched(l, id, strlen(id), -1, NULL);
-                want = table[i].mark;
-                break;
-            }
+            aicp_status want = table[i].want[call];
+            aicp_status got = do_call(l, id, call);
             cr_expect_eq(
                 got, want, "state %d call %d: %s", table[i].state, call, aicp_status_name(got));
-            if (call == 0 && table[i].state != UNKNOWN) {
+            if (call == AGAIN && table[i].state != UNKNOWN) {
                 cr_expect_eq(status_of(l, "a").remaining_nano, before, "a replay charges nothing");
             }
         }
