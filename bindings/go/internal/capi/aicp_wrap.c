@@ -4467,6 +4467,29 @@ intgo _wrap_aicp_ledger_account_spend_capi_5cea4ae9392fa844(aicp_ledger *_swig_g
 }
 
 
+intgo _wrap_aicp_ledger_serve_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_ledger *arg1 = (aicp_ledger *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_buf *arg4 = (aicp_buf *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_ledger **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_buf **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_ledger_serve(arg1,(char const *)arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
 intgo _wrap_aicp_ledger_flush_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   uint64_t arg2 ;

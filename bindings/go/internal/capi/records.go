@@ -240,6 +240,8 @@ type LedgerOptions struct {
 	Journal_path     *int8
 	Journal_path_len uint64
 	Keep_ns          uint64
+	Service_key      *int8
+	Service_key_len  uint64
 }
 type LedgerQuery struct {
 	Size        uint64
