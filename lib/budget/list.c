@@ -266,6 +266,7 @@ run(aicp_ledger *ledger,
     uint64_t deadline = own.deadline_ns ? own.deadline_ns : aicpi_budget_mono(c) + WAIT_NS;
     s = aicpi_budget_transact(c, deadline, read, l, err);
     pthread_mutex_unlock(&c->lock);
+    l->query = NULL;
     s = s == AICP_OK && l->page->accounts ? open_windows(ledger, l, deadline, err) : s;
     if (s != AICP_OK) {
         aicp_ledger_page_free(l->page);

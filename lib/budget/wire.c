@@ -35,7 +35,8 @@ static uint64_t get_number(aicpi_wire *w) {
     return 0;
 }
 
-/* Small numbers of both signs take few bytes. */
+/* Small numbers of both signs take few bytes. What is written is not touched: other threads may
+ * read it meanwhile. */
 void aicpi_wire_i64(aicpi_wire *w, int64_t *value, int64_t least, int64_t most) {
     if (w->out) {
         uint64_t n = (uint64_t)*value;
@@ -51,19 +52,25 @@ void aicpi_wire_i64(aicpi_wire *w, int64_t *value, int64_t least, int64_t most) 
 void aicpi_wire_i32(aicpi_wire *w, int32_t *value, int32_t least, int32_t most) {
     int64_t v = *value;
     aicpi_wire_i64(w, &v, least, most);
-    *value = (int32_t)v;
+    if (!w->out) {
+        *value = (int32_t)v;
+    }
 }
 
 void aicpi_wire_u64(aicpi_wire *w, uint64_t *value, uint64_t most) {
     int64_t v = *value > INT64_MAX ? INT64_MAX : (int64_t)*value;
     aicpi_wire_i64(w, &v, 0, (int64_t)most);
-    *value = (uint64_t)v;
+    if (!w->out) {
+        *value = (uint64_t)v;
+    }
 }
 
 void aicpi_wire_bool(aicpi_wire *w, bool *value) {
     int64_t v = *value;
     aicpi_wire_i64(w, &v, 0, 1);
-    *value = v == 1;
+    if (!w->out) {
+        *value = v == 1;
+    }
 }
 
 /* ---- texts ---- */
@@ -93,7 +100,9 @@ void aicpi_wire_count(aicpi_wire *w, size_t *count, size_t most) {
     uint64_t n = *count;
     aicpi_wire_u64(w, &n, most);
     w->bad = w->bad || (!w->out && n > (size_t)(w->end - w->at));
-    *count = w->bad ? 0 : (size_t)n;
+    if (!w->out) {
+        *count = w->bad ? 0 : (size_t)n;
+    }
 }
 
 void *aicpi_wire_make(aicpi_wire *w, size_t count, size_t size) {
