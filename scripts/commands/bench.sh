@@ -12,8 +12,7 @@ main() {
   compgen -G "tests/bench/bench_$name.*" >/dev/null || die_usage "no benchmark '$name'; ./dev bench lists them"
   packages_need build test
   build_preset bench || die "the benchmarks do not build"
-  if [ -e "tests/bench/bench_$name.sh" ]; then
-    bench_python
+  if [ -e "tests/bench/bench_$name.sh" ]; then # prepares by itself what it needs
     exec bash "tests/bench/bench_$name.sh" "$@"
   elif [ -e "tests/bench/bench_$name.py" ]; then
     bench_python

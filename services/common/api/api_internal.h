@@ -154,6 +154,12 @@ const aicps_column *aicps_plan_column(const aicps_plan *plan, const char *name, 
 bool aicps_row_read(
     aicps_call *call, const aicps_plan *plan, aicpi_sql_stmt *q, aicps_row *out, aicp_error *err);
 void aicps_row_free(aicps_row *row);
+/* The row as the text of what aicps_row_read gives, without a tree. */
+void aicps_row_write(
+    aicps_call *call, const aicps_plan *plan, aicpi_sql_stmt *q, aicpi_strbuf *out);
+/* A time as the API shows it. */
+#define AICPS_TIME_SIZE 40
+void aicps_time_text(int64_t wall_ns, char text[AICPS_TIME_SIZE]);
 /* "<name>_decimal": the exact text beside an amount. */
 void aicps_decimal_add(struct json_object *row, const char *name, struct json_object *value);
 struct json_object *
@@ -297,6 +303,16 @@ aicp_status aicps_page_read(
     int64_t limit,
     aicps_row *rows,
     size_t *count,
+    aicp_error *err);
+/* The first `limit` rows as a JSON array. `*count` may be limit + 1: there are more, and `*last` is
+ * the last one shown, for the cursor; to be freed. */
+aicp_status aicps_page_write(
+    aicps_call *call,
+    const aicps_plan *plan,
+    const aicps_query *query,
+    aicpi_strbuf *out,
+    aicps_row *last,
+    int64_t *count,
     aicp_error *err);
 aicp_status aicps_count_read(
     aicps_call *call,

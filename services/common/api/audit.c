@@ -84,15 +84,22 @@ typedef struct entry_row {
 
 static aicp_status queue_entry(aicpi_sql *db, int64_t id, aicp_error *err);
 
+#define INSERT_ENTRY                                                                               \
+    "INSERT INTO audit_log (at, actor_id, actor_email, actor_ip, org_id, action,"                  \
+    " resource_type, resource_id, resource_name, changes, request_metadata, outcome)"              \
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
+
 static aicp_status insert_entry(aicpi_sql *db, const entry_row *e, aicp_error *err) {
+    /* Where a statement is a journey to a server, both tables are written by one. */
+    bool at_once = aicpi_sql_engine(db) == AICPI_SQL_POSTGRES;
     aicpi_sql_stmt *q = NULL;
     bool row = false;
     int64_t id = 0;
     aicp_status s = aicpi_sql_prepare(
         db,
-        "INSERT INTO audit_log (at, actor_id, actor_email, actor_ip, org_id, action,"
-        " resource_type, resource_id, resource_name, changes, request_metadata, outcome)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        at_once ? "WITH e AS (" INSERT_ENTRY ") INSERT INTO audit_unsealed (entry_id)"
+                  " SELECT id FROM e RETURNING entry_id"
+                : INSERT_ENTRY,
         &q,
         err);
     if (s != AICP_OK) {
@@ -114,7 +121,7 @@ static aicp_status insert_entry(aicpi_sql *db, const entry_row *e, aicp_error *e
     if (s == AICP_OK) {
         id = aicpi_sql_i64(q, 0);
         aicpi_sql_reset(q);
-        s = queue_entry(db, id, err);
+        s = at_once ? s : queue_entry(db, id, err);
     }
     return s;
 }

@@ -99,21 +99,52 @@ static aicp_status hash_batch(aicpi_sql *db, sealing *s, aicp_error *err) {
     return status;
 }
 
-static aicp_status chain_one(aicpi_sql *db, const sealing *s, size_t i, aicp_error *err) {
+/* Entries that one statement chains: a busy sealer should not cost more than the changes. */
+#define GROUP 10
+#define NINE(text) text text text text text text text text text
+
+static aicp_status chain_rows(
+    aicpi_sql *db, const sealing *s, size_t from, size_t count, const char *sql, aicp_error *err) {
+    aicpi_sql_stmt *q = NULL;
+    aicp_status status = aicpi_sql_prepare(db, sql, &q, err);
+    if (status != AICP_OK) {
+        return status;
+    }
+    int32_t at = 1;
+    for (size_t i = from; i < from + count; i++) {
+        aicpi_sql_bind_i64(q, at++, s->position + 1 + (int64_t)i);
+        aicpi_sql_bind_i64(q, at++, s->ids[i]);
+        aicpi_sql_bind_text(q, at++, s->hashes[i], HASH_LEN);
+    }
+    return aicpi_sql_run(q, err);
+}
+
+static aicp_status chain_all(aicpi_sql *db, const sealing *s, aicp_error *err) {
+    static const char one[] = "INSERT INTO audit_chain (position, entry_id, hash) VALUES (?, ?, ?)";
+    static const char group[] = "INSERT INTO audit_chain (position, entry_id, hash) VALUES "
+                                "(?, ?, ?)" NINE(", (?, ?, ?)");
+    aicp_status status = AICP_OK;
+    size_t i = 0;
+    for (; i + GROUP <= s->count && status == AICP_OK; i += GROUP) {
+        status = chain_rows(db, s, i, GROUP, group, err);
+    }
+    for (; i < s->count && status == AICP_OK; i++) {
+        status = chain_rows(db, s, i, 1, one, err);
+    }
+    return status;
+}
+
+/* What was chained just now is no longer in the queue. */
+static aicp_status unqueue(aicpi_sql *db, const sealing *s, aicp_error *err) {
     aicpi_sql_stmt *q = NULL;
     aicp_status status = aicpi_sql_prepare(
-        db, "INSERT INTO audit_chain (position, entry_id, hash) VALUES (?, ?, ?)", &q, err);
+        db,
+        "DELETE FROM audit_unsealed WHERE entry_id IN"
+        " (SELECT entry_id FROM audit_chain WHERE position > ?)",
+        &q,
+        err);
     if (status == AICP_OK) {
-        aicpi_sql_bind_i64(q, 1, s->position + 1 + (int64_t)i);
-        aicpi_sql_bind_i64(q, 2, s->ids[i]);
-        aicpi_sql_bind_text(q, 3, s->hashes[i], HASH_LEN);
-        status = aicpi_sql_run(q, err);
-    }
-    if (status == AICP_OK) {
-        status = aicpi_sql_prepare(db, "DELETE FROM audit_unsealed WHERE entry_id = ?", &q, err);
-    }
-    if (status == AICP_OK) {
-        aicpi_sql_bind_i64(q, 1, s->ids[i]);
+        aicpi_sql_bind_i64(q, 1, s->position);
         status = aicpi_sql_run(q, err);
     }
     return status;
@@ -127,8 +158,9 @@ static aicp_status seal_batch(aicpi_sql *db, void *user, aicp_error *err) {
     if (status == AICP_OK) {
         status = hash_batch(db, s, err);
     }
-    for (size_t i = 0; i < s->count && status == AICP_OK; i++) {
-        status = chain_one(db, s, i, err);
+    if (status == AICP_OK && s->count > 0) {
+        status = chain_all(db, s, err);
+        status = status ? status : unqueue(db, s, err);
     }
     if (status == AICP_OK && s->count > 0) {
         status = aicpi_sql_prepare(

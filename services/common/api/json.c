@@ -196,8 +196,18 @@ struct json_object *aicps_json_nano(int64_t nano) {
     return json_object_new_double_s(strtod(text, NULL), text);
 }
 
+/* `digits` digits of `value`, and what follows them. */
+static char *put_digits(char *at, int64_t value, int digits, char after) {
+    for (int i = digits - 1; i >= 0; i--) {
+        at[i] = (char)('0' + value % 10);
+        value /= 10;
+    }
+    at[digits] = after;
+    return at + digits + 1;
+}
+
 /* Microseconds, or nanoseconds where there are any: the text stands for the exact value. */
-struct json_object *aicps_json_time(int64_t wall_ns) {
+void aicps_time_text(int64_t wall_ns, char text[AICPS_TIME_SIZE]) {
     const int64_t day_ns = 86400 * AICPI_SECOND_NS;
     int64_t days = wall_ns / day_ns;
     int64_t rest = wall_ns % day_ns;
@@ -212,19 +222,19 @@ struct json_object *aicps_json_time(int64_t wall_ns) {
     int64_t seconds = rest / AICPI_SECOND_NS;
     int64_t ns = rest % AICPI_SECOND_NS;
     bool fine = ns % 1000 != 0;
-    char text[64];
-    (void)snprintf(
-        text,
-        sizeof text,
-        "%04d-%02d-%02dT%02d:%02d:%02d.%0*dZ",
-        (int)year,
-        (int)month,
-        (int)day,
-        (int)(seconds / 3600),
-        (int)(seconds / 60 % 60),
-        (int)(seconds % 60),
-        fine ? 9 : 6,
-        (int)(fine ? ns : ns / 1000));
+    char *at = put_digits(text, year, 4, '-'); /* 64-bit nanoseconds: 1677 to 2262 */
+    at = put_digits(at, month, 2, '-');
+    at = put_digits(at, day, 2, 'T');
+    at = put_digits(at, seconds / 3600, 2, ':');
+    at = put_digits(at, seconds / 60 % 60, 2, ':');
+    at = put_digits(at, seconds % 60, 2, '.');
+    at = put_digits(at, fine ? ns : ns / 1000, fine ? 9 : 6, 'Z');
+    *at = '\0';
+}
+
+struct json_object *aicps_json_time(int64_t wall_ns) {
+    char text[AICPS_TIME_SIZE];
+    aicps_time_text(wall_ns, text);
     return json_object_new_string(text);
 }
 

@@ -113,6 +113,37 @@ static void list_rows(aicps_call *call, const aicps_plan *plan, const aicps_quer
     }
 }
 
+/* The same for rows that nothing is added to: written as they come. A tree for each row would cost
+ * more than all the rest of the request. */
+static void write_rows(aicps_call *call, const aicps_plan *plan, const aicps_query *query) {
+    aicp_error err = {0};
+    aicps_row last;
+    int64_t count = 0;
+    int64_t total = 0;
+    aicpi_strbuf *body = &call->res->body;
+    aicpi_strbuf_clear(body);
+    aicp_status s = aicps_page_write(call, plan, query, body, &last, &count, &err);
+    bool more = count > query->limit;
+    size_t shown = (size_t)(more ? query->limit : count);
+    if (s == AICP_OK) {
+        s = total_of(call, plan, query, shown, more, &total, &err);
+    }
+    if (s == AICP_OK && body->failed) {
+        s = aicpi_nomem(&err);
+    }
+    if (s == AICP_OK) {
+        aicps_send_total(call, plan, total);
+        if (more) {
+            aicps_send_next(call, aicps_cursor_make(call, query, last.json));
+        }
+        call->res->status = 200;
+        call->res->content_type = "application/json";
+    } else {
+        aicps_send_status(call, s, &err);
+    }
+    aicps_row_free(&last);
+}
+
 aicp_status aicps_rows_decorate(
     aicps_call *call, const aicps_plan *plan, aicps_row *rows, size_t count, aicp_error *err) {
     if (!plan->resource->decorate || count == 0) {
@@ -143,7 +174,11 @@ void aicps_list_handle(aicps_call *call) {
         aicps_export_rows(call, plan, &query, plan->resource->type, true);
         return;
     }
-    list_rows(call, plan, &query);
+    if (plan->resource->decorate) {
+        list_rows(call, plan, &query);
+    } else {
+        write_rows(call, plan, &query);
+    }
 }
 
 /* ---- facets ---- */

@@ -78,6 +78,70 @@ bool aicps_row_read(
     return true;
 }
 
+static void write_value(
+    aicps_call *call, const aicps_column *c, aicpi_sql_stmt *q, int32_t index, aicpi_strbuf *out) {
+    char text[AICPS_TIME_SIZE];
+    aicpi_slice s;
+    bool known = !(c->field.flags & AICPS_SECRET);
+    switch (known ? c->field.type : AICPS_JSON) {
+    case AICPS_INT:
+        aicpi_strbuf_printf(out, "%lld", (long long)aicpi_sql_i64(q, index));
+        return;
+    case AICPS_BOOL:
+        aicpi_strbuf_puts(out, aicpi_sql_i64(q, index) != 0 ? "true" : "false");
+        return;
+    case AICPS_TIME:
+        aicps_time_text(aicpi_sql_i64(q, index), text);
+        aicpi_strbuf_putc(out, '"');
+        aicpi_strbuf_puts(out, text);
+        aicpi_strbuf_putc(out, '"');
+        return;
+    case AICPS_TEXT:
+    case AICPS_ENUM:
+    case AICPS_ID:
+        s = aicpi_sql_text(q, index);
+        aicpi_strbuf_json(out, s.data, s.len);
+        return;
+    default:
+        break;
+    }
+    struct json_object *v = aicps_value_read(call, c, q, index);
+    const char *tree =
+        json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+    aicpi_strbuf_puts(out, tree ? tree : "null");
+    if (c->field.type == AICPS_MONEY) {
+        aicpi_strbuf_printf(out, ",\"%s_decimal\":\"%s\"", c->field.name, tree ? tree : "null");
+    }
+    json_object_put(v);
+}
+
+static void write_null(const aicps_column *c, aicpi_strbuf *out) {
+    aicpi_strbuf_puts(out, "null");
+    if (c->field.type == AICPS_MONEY && c->index >= 0) {
+        aicpi_strbuf_printf(out, ",\"%s_decimal\":null", c->field.name);
+    }
+}
+
+void aicps_row_write(
+    aicps_call *call, const aicps_plan *plan, aicpi_sql_stmt *q, aicpi_strbuf *out) {
+    for (size_t i = 0; i < plan->column_count; i++) {
+        const aicps_column *c = &plan->columns[i];
+        aicpi_strbuf_puts(out, i ? ",\"" : "{\"");
+        aicpi_strbuf_puts(out, c->field.name);
+        aicpi_strbuf_puts(out, "\":");
+        if (c->index < 0 || aicpi_sql_is_null(q, c->index)) {
+            write_null(c, out);
+        } else {
+            write_value(call, c, q, c->index, out);
+        }
+    }
+    if (plan->version_index >= 0 && !aicps_plan_column(plan, "version", strlen("version"))) {
+        long long version = (long long)aicpi_sql_i64(q, plan->version_index);
+        aicpi_strbuf_printf(out, ",\"version\":%lld", version);
+    }
+    aicpi_strbuf_putc(out, '}');
+}
+
 void aicps_row_free(aicps_row *row) {
     json_object_put(row->json);
     row->json = NULL;

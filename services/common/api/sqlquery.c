@@ -330,6 +330,31 @@ static aicp_status prepare(aicps_call *call, aicpi_strbuf *b, aicpi_sql_stmt **q
     return text ? aicpi_sql_prepare(call->db, text, q, err) : aicpi_nomem(err);
 }
 
+static aicp_status prepare_page(
+    aicps_call *call,
+    const aicps_plan *plan,
+    const aicps_query *query,
+    int64_t limit,
+    aicpi_sql_stmt **q,
+    aicp_error *err) {
+    aicpi_strbuf b;
+    aicpi_strbuf_init(&b, &call->api->allocator, SQL_MAX);
+    aicpi_strbuf_printf(&b, "SELECT %s FROM %s", plan->select, plan->resource->table);
+    aicps_where_text(call, plan, query, true, &b);
+    append_order(plan, query, &b);
+    aicpi_strbuf_puts(&b, query->offset > 0 ? " LIMIT ? OFFSET ?" : " LIMIT ?");
+    aicp_status s = prepare(call, &b, q, err);
+    if (s != AICP_OK) {
+        return s;
+    }
+    int32_t at = aicps_where_bind(call, plan, query, true, *q);
+    aicpi_sql_bind_i64(*q, at, limit);
+    if (query->offset > 0) {
+        aicpi_sql_bind_i64(*q, at + 1, query->offset);
+    }
+    return AICP_OK;
+}
+
 aicp_status aicps_page_read(
     aicps_call *call,
     const aicps_plan *plan,
@@ -338,24 +363,10 @@ aicp_status aicps_page_read(
     aicps_row *rows,
     size_t *count,
     aicp_error *err) {
-    aicpi_strbuf b;
     aicpi_sql_stmt *q = NULL;
-    *count = 0;
-    aicpi_strbuf_init(&b, &call->api->allocator, SQL_MAX);
-    aicpi_strbuf_printf(&b, "SELECT %s FROM %s", plan->select, plan->resource->table);
-    aicps_where_text(call, plan, query, true, &b);
-    append_order(plan, query, &b);
-    aicpi_strbuf_puts(&b, query->offset > 0 ? " LIMIT ? OFFSET ?" : " LIMIT ?");
-    aicp_status s = prepare(call, &b, &q, err);
-    if (s != AICP_OK) {
-        return s;
-    }
-    int32_t at = aicps_where_bind(call, plan, query, true, q);
-    aicpi_sql_bind_i64(q, at, limit);
-    if (query->offset > 0) {
-        aicpi_sql_bind_i64(q, at + 1, query->offset);
-    }
     bool row = true;
+    *count = 0;
+    aicp_status s = prepare_page(call, plan, query, limit, &q, err);
     while (s == AICP_OK && row) {
         s = aicpi_sql_step(q, &row, err);
         if (s == AICP_OK && row && (int64_t)*count < limit) {
@@ -363,7 +374,43 @@ aicp_status aicps_page_read(
             *count += s == AICP_OK;
         }
     }
-    aicpi_sql_reset(q);
+    if (q) {
+        aicpi_sql_reset(q);
+    }
+    return s;
+}
+
+aicp_status aicps_page_write(
+    aicps_call *call,
+    const aicps_plan *plan,
+    const aicps_query *query,
+    aicpi_strbuf *out,
+    aicps_row *last,
+    int64_t *count,
+    aicp_error *err) {
+    aicpi_sql_stmt *q = NULL;
+    bool row = true;
+    *count = 0;
+    *last = (aicps_row){0};
+    aicp_status s = prepare_page(call, plan, query, query->limit + 1, &q, err);
+    aicpi_strbuf_putc(out, '[');
+    while (s == AICP_OK && row) {
+        s = aicpi_sql_step(q, &row, err);
+        if (s != AICP_OK || !row || ++*count > query->limit) {
+            continue;
+        }
+        if (*count > 1) {
+            aicpi_strbuf_putc(out, ',');
+        }
+        aicps_row_write(call, plan, q, out);
+        if (*count == query->limit) {
+            s = aicps_row_read(call, plan, q, last, err) ? s : AICP_ERR_NOMEM;
+        }
+    }
+    aicpi_strbuf_putc(out, ']');
+    if (q) {
+        aicpi_sql_reset(q);
+    }
     return s;
 }
 
