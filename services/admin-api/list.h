@@ -22,6 +22,9 @@
     X(aicpa_ledger_register)                                                                       \
     X(aicpa_guardrail_api_register)                                                                \
     X(aicpa_callback_register)                                                                     \
+    X(aicpa_guardrails_register)                                                                   \
+    X(aicpa_detectors_register)                                                                    \
+    X(aicpa_content_policies_register)                                                             \
     X(aicpa_audit_logs_register)
 
 #define AICPA_DECLARE(name) aicp_status name(aicps_api *api, aicp_error *err);

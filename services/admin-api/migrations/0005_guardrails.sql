@@ -11,7 +11,7 @@ CREATE TABLE admin_guardrail (
     pii_action TEXT NOT NULL,
     pii_entities TEXT NOT NULL,
     enable_toxicity BIGINT NOT NULL,
-    toxicity_threshold BIGINT NOT NULL,
+    toxicity_threshold BIGINT,
     banned_topics TEXT NOT NULL,
     enable_secrets_detection BIGINT NOT NULL,
     secrets_action TEXT NOT NULL,
@@ -63,3 +63,23 @@ CREATE TABLE admin_content_policy (
     is_active BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX admin_content_policy_one ON admin_content_policy (team_id, policy_type);
+-- What holds for teams without a profile of their own.
+INSERT INTO admin_guardrail (id, version, created_at, updated_at, name, description,
+    enable_prompt_injection, prompt_injection_threshold, enable_pii_detection, pii_action, pii_entities,
+    enable_toxicity, toxicity_threshold, banned_topics, enable_secrets_detection, secrets_action,
+    enable_invisible_text, enable_malicious_urls, enable_sensitive_output, mode, on_error, is_default, is_active)
+VALUES ('00000000-0000-4000-8000-000000000001', 1, 1767225600000000000, 1767225600000000000, 'default',
+    'Personal data is restored in answers, secrets are masked, injections are refused.',
+    1, 900000000, 1, 'anonymize',
+    '["EMAIL_ADDRESS","PHONE_NUMBER","CREDIT_CARD","US_SSN","IBAN_CODE","IP_ADDRESS"]',
+    0, NULL, '[]', 1, 'default', 1, 0, 1, 'enforce', 'block', 1, 1);
+CREATE VIEW admin_guardrail_assigned AS
+SELECT a.id, a.created_at, a.updated_at, a.team_id, a.guardrail_id AS guardrail_config_id, p.name AS config_name,
+       a.priority, t.org_id
+  FROM admin_guardrail_assignment a
+  JOIN admin_guardrail p ON p.id = a.guardrail_id
+  LEFT JOIN admin_team t ON t.id = a.team_id;
+CREATE VIEW admin_content_policy_seen AS
+SELECT c.id, c.created_at, c.updated_at, c.team_id, c.policy_type, c.config, c.is_active, t.org_id
+  FROM admin_content_policy c
+  LEFT JOIN admin_team t ON t.id = c.team_id;

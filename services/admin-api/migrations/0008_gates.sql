@@ -72,3 +72,17 @@ SELECT e.id, e.created_at, p.id AS policy_id, p.name AS policy_name, p.scope, p.
   FROM admin_event e
   JOIN admin_rate_limit p ON e.rule LIKE 'rl-%' AND p.id = substr(e.rule, 4, length(e.rule) - 7)
  WHERE e.type = 'decision' AND e.step = 'limits';
+
+-- What guardrails blocked, changed or only found. The rule of a refusal is "TYPE (rule)".
+CREATE VIEW admin_guardrail_event AS
+SELECT id, created_at,
+       CASE WHEN type = 'output' THEN CASE WHEN action = 'block' THEN 'output_blocked' ELSE 'output_masked' END
+            WHEN action = 'deny' THEN 'input_blocked' ELSE 'pii_detected' END AS event_type,
+       COALESCE(rule, type) AS scanner_name, user_id, team_id, org_id, model, risk_score,
+       CASE WHEN type = 'output' THEN CASE WHEN action = 'block' THEN 'blocked' ELSE action END
+            WHEN action = 'deny' THEN 'blocked' ELSE 'detected' END AS action_taken,
+       call_id, details
+  FROM admin_event
+ WHERE type = 'output' OR (type = 'decision' AND action = 'deny' AND step = 'guardrail')
+    OR (type = 'decision' AND action = 'allow' AND risk_score > 0
+        AND details LIKE '%"findings":%' AND details NOT LIKE '%"findings":0,%');

@@ -31,6 +31,10 @@ struct json_object *aicpa_column_json(aicpi_sql_stmt *row, int32_t column) {
         return NULL;
     }
     struct json_object *value = json_tokener_parse_ex(tokener, text.data, (int)text.len);
+    if (!value && json_tokener_get_error(tokener) == json_tokener_continue) {
+        /* The end of a number or a literal is only seen by what stands behind it. */
+        value = json_tokener_parse_ex(tokener, " ", 1);
+    }
     json_tokener_free(tokener);
     return value;
 }
