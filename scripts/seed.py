@@ -24,8 +24,11 @@ def wanted() -> dict[str, list[dict]]:
 
 def assign(admin: aicp_dev.Admin, assignments: dict[str, list[str]]) -> None:
     ids = {profile["name"]: profile["id"] for profile in admin.get("guardrails")} if assignments else {}
+    known = {team["team_id"] for team in admin.get("teams?limit=1000")} if assignments else set()
     for name, teams in assignments.items():
         for team in teams:
+            if team not in known:
+                admin.post("teams", {"team_id": team, "team_alias": team})
             admin.post(f"guardrails/{ids[name]}/assign/{team}?priority=10")
 
 
