@@ -76,7 +76,7 @@ static void skip(int fd, size_t len) {
 #define PRINT_MAX 40
 
 /* At most PRINT_MAX bytes; returns their number. */
-static size_t print(char *out, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static size_t print(char *out, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     int n = vsnprintf(out, PRINT_MAX, format, arguments);
