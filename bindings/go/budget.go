@@ -109,6 +109,7 @@ type LedgerOptions struct {
 	SliceDivisor uint32
 	Journal      string        // file that keeps unsent settlements while the store is away; processes may share it
 	Keep         time.Duration // finished reservations stay in the store at least this long
+	ServiceKey   string        // what the ledger shows to the server of a URL http(s)://
 	MaxWait      time.Duration // how long a call without a deadline may wait for the store; default 5 s
 }
 
@@ -119,9 +120,10 @@ type Ledger struct {
 	sync    bool
 }
 
-// OpenLedger opens the ledger in a store: "sqlite:///absolute/path", "sqlite::memory:" or "postgresql://…".
+// OpenLedger opens the ledger in a store: "sqlite:///absolute/path", "sqlite::memory:" or "postgresql://…"; or through a
+// server that has the store and hands messages to Serve: "http://…", "https://…".
 func OpenLedger(url string, o LedgerOptions) (*Ledger, error) {
-	m := capi.Room(len(o.Node) + len(o.Journal) + 64)
+	m := capi.Room(len(o.Node) + len(o.Journal) + len(o.ServiceKey) + 64)
 	defer m.Free()
 	var c capi.LedgerOptions
 	capi.Aicp_ledger_options_init(&c, int64(unsafe.Sizeof(c)))
@@ -132,6 +134,9 @@ func OpenLedger(url string, o LedgerOptions) (*Ledger, error) {
 		c.Journal_path, c.Journal_path_len = m.Put(o.Journal), uint64(len(o.Journal))
 	}
 	c.Keep_ns = nanoseconds(o.Keep)
+	if o.ServiceKey != "" {
+		c.Service_key, c.Service_key_len = m.Put(o.ServiceKey), uint64(len(o.ServiceKey))
+	}
 	if o.Sync {
 		c.Mode = capi.AICP_LEDGER_SYNC
 	}
@@ -637,4 +642,18 @@ func (l *Ledger) Spend(ctx context.Context, account string, since time.Time) (in
 		return 0, err
 	}
 	return *nano, nil
+}
+
+// Serve does what a ledger opened with a URL http(s):// asks for: message is the body of its request, and the result
+// goes into {"format":"aicp-leases/1","ledger":…}. Check the service key before. It waits for the store at most 4 s.
+func (l *Ledger) Serve(ctx context.Context, message []byte) ([]byte, error) {
+	text := string(message) // the caller may change its own when the context ends the waiting
+	return await(ctx, func() ([]byte, error) {
+		p, err := l.h.enter()
+		if err != nil {
+			return nil, err
+		}
+		defer l.h.leave()
+		return bytesOf(func(buf *capi.Buf, e *capi.Error) int { return capi.Aicp_ledger_serve(p, text, buf, e) })
+	}, nil)
 }

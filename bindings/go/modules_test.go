@@ -615,6 +615,51 @@ func TestALedgerWaitsOnlyWhereItMay(t *testing.T) {
 	wantCode(t, err, ErrInvalid)
 }
 
+func TestALedgerBehindAServerKeepsItsPromises(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	store, err := OpenLedger("sqlite:///"+t.TempDir()+"/ledger.db", LedgerOptions{Sync: true})
+	must(t, err)
+	defer store.Close()
+	must(t, store.Put(ctx, "team", Account{Limit: 100}))
+	var strangers atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/v1/gate/leases" || r.Header.Get("X-Service-Key") != "opens" {
+			strangers.Add(1)
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		answer, err := store.Serve(r.Context(), body)
+		if err != nil {
+			t.Error(err)
+		}
+		io.WriteString(w, `{"format":"aicp-leases/1","ledger":`+string(answer)+`}`)
+	}))
+	defer server.Close()
+	remote, err := OpenLedger(server.URL, LedgerOptions{ServiceKey: "opens"})
+	must(t, err)
+	for id, admitted := range map[string]bool{"fits": true, "does not": false} {
+		amount := int64(60)
+		if !admitted {
+			amount = 101
+		}
+		answer, err := remote.Reserve(ctx, Reservation{ID: id, Accounts: []string{"team"}, Amount: amount})
+		must(t, err)
+		want(t, id, answer.Admitted, admitted)
+	}
+	must(t, remote.Settle("fits", 40))
+	must(t, remote.Flush(ctx))
+	must(t, remote.Close())
+	status, err := store.Status(ctx, "team")
+	must(t, err)
+	want(t, "spent", status.Spent, 40)
+	want(t, "calls that show no key", strangers.Load(), 0)
+	_, err = store.Serve(ctx, []byte(`{`))
+	wantCode(t, err, ErrParse)
+}
+
 // -- LiteLLM -------------------------------------------------------------------------------------------
 
 // proxy answers as LiteLLM does, and keeps the bodies that it got.
