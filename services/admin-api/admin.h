@@ -19,6 +19,7 @@
 #include "aicp/gate.h"
 #include "aicp/litellm.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 /* Topics of long polls. */
@@ -60,6 +61,8 @@ typedef struct aicpa_admin {
     aicp_buf price_map;        /* LiteLLM's, as text and read */
     aicp_price_table *prices;
     _Atomic uint64_t prices_due_ns; /* when LiteLLM is asked for its prices again */
+    pthread_mutex_t push_lock;      /* one pass at a time tells LiteLLM its limits */
+    uint64_t push_due_ns;           /* when all of them are looked at again */
     aicpi_sql *ready_db;            /* of the readiness check */
     aicpa_sessions *sessions;
     aicpa_access *access;

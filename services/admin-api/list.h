@@ -12,6 +12,7 @@
     X(aicpa_policies_register)                                                                     \
     X(aicpa_model_tiers_register)                                                                  \
     X(aicpa_rate_limits_register)                                                                  \
+    X(aicpa_sync_register)                                                                         \
     X(aicpa_settings_register)                                                                     \
     X(aicpa_organizations_register)                                                                \
     X(aicpa_members_register)                                                                      \

@@ -253,6 +253,7 @@ static void close_admin(void *user) {
     aicpa_throttle_free(a->throttle);
     aicpa_sessions_free(a->sessions);
     aicpi_sql_free(a->ready_db);
+    pthread_mutex_destroy(&a->push_lock);
     aicpi_free(NULL, a);
 }
 
@@ -384,6 +385,7 @@ static aicp_status open_admin(
     a->process = process;
     a->settings = user;
     a->governed_revision = -1;
+    pthread_mutex_init(&a->push_lock, NULL);
     aicp_status status = open_parts(a, err);
     if (status != AICP_OK) {
         close_admin(a);

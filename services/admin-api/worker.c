@@ -4,6 +4,7 @@
 #include "services/admin-api/gates/gates.h"
 #include "services/admin-api/proxy/governed.h"
 #include "services/admin-api/proxy/prices.h"
+#include "services/admin-api/proxy/push.h"
 #include "services/admin-api/rules/rules.h"
 
 #include "lib/base/clock.h"
@@ -67,6 +68,7 @@ static const aicpa_chore chores[] = {
     {"audit chain", false, false, 500, seal_audit},
     {"audit recovery", true, false, 30000, recover_audit},
     {"prices", true, true, 1000, aicpa_prices_follow},
+    {"limits in LiteLLM", true, true, 1000, aicpa_push_follow},
     {"own gate", true, false, 1000, aicpa_governed_tend},
     {"pruning", true, false, 60000, aicpa_prune},
 };

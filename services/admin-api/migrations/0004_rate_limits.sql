@@ -22,11 +22,17 @@ CREATE TABLE admin_rate_limit (
     synced_at BIGINT
 );
 CREATE INDEX admin_rate_limit_scope ON admin_rate_limit (scope, scope_value);
--- What LiteLLM was last told for a subject, so that it can be cleared and drift be seen.
+-- What LiteLLM may hold of our limits of a subject, so that it can be cleared and drift be seen. Written before
+-- LiteLLM is told; pushed_at names the writer, so that of two that push at once the later one is not overlooked.
 CREATE TABLE admin_pushed_limit (
     kind TEXT NOT NULL,
     subject TEXT NOT NULL,
     pushed TEXT NOT NULL,
     pushed_at BIGINT NOT NULL,
+    status TEXT NOT NULL,
+    message TEXT,
+    synced_at BIGINT,
+    retry_at BIGINT NOT NULL,
+    attempts BIGINT NOT NULL,
     PRIMARY KEY (kind, subject)
 );

@@ -1,7 +1,9 @@
 /* Rate-limit policies, their use, pre-flight checks and refusals. Use is what gates told in their
  * events, a second or two old; the gates themselves count exactly. */
 #include "services/admin-api/list.h"
+#include "services/admin-api/proxy/wanted.h"
 #include "services/admin-api/rules/limits.h"
+#include "services/admin-api/worker.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/decimal.h"
@@ -79,9 +81,19 @@ static const aicps_field fields[] = {
      .type = AICPS_BOOL,
      .flags = AICPS_FILTER | AICPS_FACET,
      .preset = "true"},
-    {.name = "sync_status", .type = AICPS_TEXT, .flags = AICPS_READ_ONLY | AICPS_NULLABLE},
-    {.name = "sync_message", .type = AICPS_TEXT, .flags = AICPS_READ_ONLY | AICPS_NULLABLE},
-    {.name = "synced_at", .type = AICPS_TIME, .flags = AICPS_READ_ONLY | AICPS_NULLABLE},
+    {.name = "sync_status",
+     .type = AICPS_TEXT,
+     .flags = AICPS_READ_ONLY | AICPS_NULLABLE | AICPS_FILTER | AICPS_FACET,
+     .doc = "of enforcer litellm: ok, pending, failed, or drift while what somebody changed in "
+            "LiteLLM is set again"},
+    {.name = "sync_message",
+     .type = AICPS_TEXT,
+     .flags = AICPS_READ_ONLY | AICPS_NULLABLE,
+     .doc = "why it failed, or what had to be set again"},
+    {.name = "synced_at",
+     .type = AICPS_TIME,
+     .flags = AICPS_READ_ONLY | AICPS_NULLABLE,
+     .doc = "when LiteLLM was last brought to hold it"},
 };
 
 static bool has(struct json_object *row, const char *name) {
@@ -91,6 +103,26 @@ static bool has(struct json_object *row, const char *name) {
 static bool has_star_inside(aicpi_slice text) {
     const char *star = text.len ? memchr(text.data, '*', text.len) : NULL;
     return star && star + 1 != text.data + text.len;
+}
+
+/* What LiteLLM enforces must be such that it can, and is then told to it by the chore. */
+static void check_enforcer(aicps_call *call, struct json_object *row) {
+    bool pushed = aicpi_slice_is(aicps_text(row, "enforcer"), "litellm");
+    aicpa_objection objections[AICPA_OBJECTIONS_MAX];
+    size_t count = pushed ? aicpa_wanted_objections(row, objections) : 0;
+    for (size_t i = 0; i < count; i++) {
+        aicps_field_error(call, objections[i].field, "%s", objections[i].text);
+    }
+    aicps_set(row, "sync_status", aicps_json_text(pushed ? "pending" : NULL));
+    aicps_set(row, "sync_message", NULL);
+    if (!pushed) {
+        aicps_set(row, "synced_at", NULL);
+    }
+}
+
+static void committed(aicps_change *change, struct json_object *answer) {
+    (void)answer;
+    aicpa_worker_wake(aicpa_of(change->call)->worker);
 }
 
 static aicp_status check(aicps_change *change, aicp_error *err) {
@@ -120,6 +152,7 @@ static aicp_status check(aicps_change *change, aicp_error *err) {
             "set at least one of rpm_limit, tpm_limit, rpd_limit, tpd_limit, "
             "max_parallel_requests");
     }
+    check_enforcer(call, row);
     return aicps_has_field_errors(call)
                ? aicpi_fail(err, AICP_ERR_INVALID, "the policy is not right")
                : AICP_OK;
@@ -137,6 +170,7 @@ static const aicps_resource resource = {
     .fields = fields,
     .field_count = sizeof fields / sizeof *fields,
     .check = check,
+    .committed = committed,
     .doc = "Limits of requests and tokens. Every active policy that matches a request holds; the "
            "strictest refuses.",
 };
