@@ -99,6 +99,7 @@ typedef struct writing {
     struct json_object *changes;
     struct json_object *after; /* all settings, once written */
     int64_t version;
+    bool lost; /* somebody changed them since the caller read them */
 } writing;
 
 static aicp_status
@@ -130,11 +131,7 @@ static aicp_status move_version(writing *w, aicp_error *err) {
     int len = snprintf(seen, sizeof seen, "\"%lld\"", (long long)w->version);
     if (status == AICP_OK && match.len > 0 && !aicpi_slice_is(match, "*") &&
         !aicpi_slice_eq(match, aicpi_slice_of(seen, (size_t)len))) {
-        aicps_send_error(
-            w->call,
-            412,
-            "precondition_failed",
-            "the settings have been changed since you read them");
+        w->lost = true;
         return aicpi_fail(err, AICP_ERR_STATE, "lost update");
     }
     status = status ? status
@@ -161,6 +158,7 @@ static aicp_status write_all(aicpi_sql *db, void *user, aicp_error *err) {
     json_object_put(w->after);
     struct json_object *before = aicpa_settings_read(db, err);
     w->after = NULL;
+    w->lost = false;
     aicp_status status = move_version(w, err);
     json_object_object_foreach(w->changes, name, value) {
         status = status ? status : write_one(db, name, value, err);
@@ -261,6 +259,9 @@ static void put_settings(aicps_call *call) {
         json_object_object_add(w.after, "applied", applied);
         add_etag(call, w.version);
         aicps_send_json(call, 200, w.after);
+    } else if (w.lost) {
+        aicps_send_error(
+            call, 412, "version_mismatch", "the settings have been changed since you read them");
     } else {
         json_object_put(w.after);
         aicps_send_status(call, status, &err);

@@ -392,7 +392,7 @@ void aicps_api_handle(void *user, aicps_http_request *request, aicps_http_respon
         .own = &own,
     };
     bool cors = add_cors(&call);
-    if (step_route(&call, cors) && step_open(&call) && step_store(&call) && step_who(&call) &&
+    if (step_route(&call, cors) && step_store(&call) && step_open(&call) && step_who(&call) &&
         (!api->options.throttle || api->options.throttle(&call)) && step_body(&call) &&
         step_allowed(&call)) {
         call.route->handler(&call);
