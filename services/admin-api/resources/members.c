@@ -462,8 +462,57 @@ static const aicps_field assign_fields[] = {
      .max = BUDGET_MAX},
 };
 
+/* Whether this organization has the team. */
+static aicp_status is_here(aicps_call *call, bool *found, aicp_error *err) {
+    return exists(
+        call->db,
+        "SELECT 1 FROM admin_team WHERE id = ? AND org_id = ?",
+        call->params[1],
+        call->params[0],
+        found,
+        err);
+}
+
+/* Whoever runs the organization arranges its teams; only the platform's admins bring in a team, as
+ * its keys and its spending are then seen here. */
+static bool may_assign(aicps_call *call) {
+    aicp_error err = {0};
+    bool here = false;
+    bool there = false;
+    struct json_object *place = json_object_new_object();
+    aicps_set(place, "org_id", aicps_json_slice(call->params[0]));
+    bool known = aicpa_authorise(call, "list", "team_hierarchy", place);
+    bool allowed = aicpa_authorise(call, "assign_team", "team_hierarchy", place);
+    json_object_put(place);
+    aicp_status status = is_here(call, &here, &err);
+    status = status ? status
+                    : exists(
+                          call->db,
+                          "SELECT 1 FROM admin_organization WHERE id = ? OR id = ?",
+                          call->params[0],
+                          call->params[0],
+                          &there,
+                          &err);
+    if (status != AICP_OK) {
+        aicps_send_status(call, status, &err);
+        return false;
+    }
+    if (!known || !there) {
+        aicps_send_error(call, 404, "not_found", "Organization not found");
+        return false;
+    }
+    if (!allowed || (!here && !call->who->platform_admin)) {
+        aicps_send_error(call, 403, "forbidden", "Not allowed: assign_team team_hierarchy");
+        return false;
+    }
+    return true;
+}
+
 static void post_team(aicps_call *call) {
     struct json_object *answer = NULL;
+    if (!may_assign(call)) {
+        return;
+    }
     struct json_object *body = aicps_fields_read(call, assign_fields, 2, call->body, false);
     if (!body || call->params[1].len > 128) {
         aicps_field_error(call, "team_id", "at most 128 bytes");
