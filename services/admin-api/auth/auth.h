@@ -47,6 +47,9 @@ aicp_status aicpa_session_revoke(
 /* Ends every session of a user that began until now: his rights have changed. Inside a transaction.
  */
 aicp_status aicpa_sessions_cut(aicpi_sql *db, const char *user, aicp_error *err);
+/* When a session that begins now was issued: after the last cut, even when that was this second. */
+aicp_status
+aicpa_session_issue_time(aicpi_sql *db, const char *user, int64_t *issued_s, aicp_error *err);
 
 /* ---- identify.c: hooks of the api ---- */
 

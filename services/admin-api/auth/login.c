@@ -48,7 +48,12 @@ static void send_token(aicps_call *call, aicps_identity *who) {
     aicpi_hex_encode(random, sizeof random, session);
     who->session = session;
     aicpa_claims claims = {.who = *who};
-    claims.issued_s = aicpa_wall_ns() / AICPI_SECOND_NS;
+    aicp_error err = {0};
+    aicp_status status = aicpa_session_issue_time(call->db, who->id, &claims.issued_s, &err);
+    if (status != AICP_OK) {
+        aicps_send_status(call, status, &err);
+        return;
+    }
     claims.expires_s = claims.issued_s + settings->session_ms / 1000;
     aicpi_strbuf token;
     aicpi_strbuf_init(&token, NULL, AICPA_TOKEN_MAX);

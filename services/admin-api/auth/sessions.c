@@ -164,13 +164,33 @@ aicp_status aicpa_sessions_cut(aicpi_sql *db, const char *user, aicp_error *err)
     aicp_status status = aicpi_sql_prepare(
         db,
         "INSERT INTO admin_session_cut (user_id, before_s) VALUES (?, ?)"
-        " ON CONFLICT (user_id) DO UPDATE SET before_s = excluded.before_s",
+        " ON CONFLICT (user_id) DO UPDATE SET before_s = CASE WHEN admin_session_cut.before_s"
+        " < excluded.before_s THEN excluded.before_s ELSE admin_session_cut.before_s + 1 END",
         &q,
         err);
     if (status == AICP_OK) {
         aicpi_sql_bind_text(q, 1, user, strlen(user));
         aicpi_sql_bind_i64(q, 2, aicpa_wall_ns() / AICPI_SECOND_NS);
         status = aicpi_sql_run(q, err);
+    }
+    return status;
+}
+
+aicp_status
+aicpa_session_issue_time(aicpi_sql *db, const char *user, int64_t *issued_s, aicp_error *err) {
+    aicpi_sql_stmt *q = NULL;
+    bool row = false;
+    *issued_s = aicpa_wall_ns() / AICPI_SECOND_NS;
+    aicp_status status =
+        aicpi_sql_prepare(db, "SELECT before_s FROM admin_session_cut WHERE user_id = ?", &q, err);
+    if (status == AICP_OK) {
+        aicpi_sql_bind_text(q, 1, user, strlen(user));
+        status = aicpi_sql_step(q, &row, err);
+    }
+    if (status == AICP_OK && row) {
+        int64_t cut = aicpi_sql_i64(q, 0);
+        *issued_s = *issued_s > cut ? *issued_s : cut + 1;
+        aicpi_sql_reset(q);
     }
     return status;
 }
