@@ -136,9 +136,21 @@ static void add_param(aicps_call *call, const aicpa_proxy_verb *verb) {
     }
 }
 
+/* Only what is given is passed on, so presets are not filled in; but what is needed must be there.
+ */
+static void check_required(aicps_call *call, const aicpa_proxy_verb *verb) {
+    for (size_t i = 0; i < verb->field_count; i++) {
+        const aicps_field *f = &verb->fields[i];
+        if ((f->flags & AICPS_REQUIRED) && !json_object_object_get_ex(call->body, f->name, NULL)) {
+            aicps_field_error(call, f->name, "field required");
+        }
+    }
+}
+
 void aicpa_proxy_post(aicps_call *call) {
     const aicpa_proxy_verb *verb = call->route->data;
     add_param(call, verb);
+    check_required(call, verb);
     struct json_object *body =
         aicps_fields_read(call, verb->fields, verb->field_count, call->body, true);
     if (body && verb->check) {

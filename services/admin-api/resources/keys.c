@@ -127,9 +127,12 @@ get(aicps_call *call, aicpi_slice id, struct json_object **row, aicp_error *err)
     }
     struct json_object *info = json_object_object_get(answer, "info");
     struct json_object *rows = json_object_new_array();
-    if (info) {
+    if (info &&
+        aicps_is_null(info, "deleted_at")) { /* LiteLLM still tells of keys that it deleted */
         *row = json_object_get(info);
         json_object_object_add(*row, "id", aicps_json_slice(id));
+        json_object_object_add(
+            *row, "token", aicps_json_slice(id)); /* LiteLLM leaves it out here */
         json_object_array_add(rows, json_object_get(*row));
     }
     json_object_put(answer);
