@@ -158,6 +158,14 @@ static void add_filters(struct json_object *list, const aicps_plan *plan) {
         "query",
         "Text that one of the searched fields contains",
         parsed("{\"type\":\"string\",\"maxLength\":64,\"pattern\":\"^[^\\\\u0000]*$\"}"));
+    for (int i = 0; plan->resource == &aicps_audit_resource && i < 2; i++) {
+        add_parameter(
+            list,
+            i ? "end_date" : "start_date",
+            "query",
+            i ? "Until this time, or the end of this day" : "From this time or day on",
+            parsed("{\"type\":\"string\",\"pattern\":\"^20[0-9]{2}-0[1-9]-[01][1-9]$\"}"));
+    }
 }
 
 /* One sortable field or two; the server takes up to four. */
@@ -312,6 +320,16 @@ verb_answer(struct json_object *parameters, const aicps_route *r, const aicps_pl
             "It is gone",
             parsed("{\"type\":\"object\",\"properties\":{\"status\":{\"type\":\"string\"}},"
                    "\"required\":[\"status\"]}"));
+    }
+    bool of_one = r->handler == aicps_get_handle || r->handler == aicps_create_handle ||
+                  r->handler == aicps_update_handle;
+    if (!of_one) { /* a service's own route over the resource: an export */
+        o = answer("All rows, as a file", array_of(ref_to("schemas", name)));
+        aicps_set(
+            child(aicps_member(o, "content"), "text/csv"),
+            "schema",
+            parsed("{\"type\":\"string\"}"));
+        return o;
     }
     o = answer("The row", ref_to("schemas", name));
     if (versions) {

@@ -7,7 +7,8 @@
 #include <stdio.h>
 
 #define CURSOR_MAX 8192
-#define SEARCH_MAX 256
+#define SEARCH_MAX 64
+#define DAY_NS (24 * 3600 * AICPI_SECOND_NS)
 
 /* ---- values ---- */
 
@@ -272,6 +273,17 @@ static const struct {
     {".null", AICPS_OP_NULL},
 };
 
+/* start_date and end_date of the audit log; both days, or times, belong to what is looked at. */
+static const aicps_column *
+date_filter_of(const aicps_plan *plan, const aicps_http_pair *p, aicps_op *op) {
+    bool start = aicpi_slice_is(p->name, "start_date");
+    if (!start && !aicpi_slice_is(p->name, "end_date")) {
+        return NULL;
+    }
+    *op = start ? AICPS_OP_GTE : AICPS_OP_LTE;
+    return aicps_plan_column(plan, "timestamp", 9);
+}
+
 static bool is_ordered(const aicps_column *c) {
     return c->field.type == AICPS_INT || c->field.type == AICPS_DECIMAL ||
            c->field.type == AICPS_MONEY || c->field.type == AICPS_TIME;
@@ -330,12 +342,15 @@ static void read_filter(
         return;
     }
     aicps_value *v = &t->values[t->count];
+    bool day = p->value.len == 10 && aicpi_slice_is(p->name, "end_date");
     bool ok = false;
     if (op == AICPS_OP_NULL) {
         *v = (aicps_value){.is_number = true, .number = aicpi_slice_is(p->value, "true")};
         ok = v->number || aicpi_slice_is(p->value, "false");
     } else {
         ok = aicps_value_parse(call, c, p->value, v);
+        v->number +=
+            ok && day && v->number < INT64_MAX - DAY_NS ? DAY_NS - 1 : 0; /* until its end */
     }
     t->count += ok;
     if (!ok) {
@@ -366,8 +381,8 @@ static bool read_common(
     aicpi_slice n = p->name;
     if (aicpi_slice_is(n, "q")) {
         out->search = p->value;
-        if (p->value.len > SEARCH_MAX) {
-            aicps_query_error(call, "q", "must be at most %d bytes", SEARCH_MAX);
+        if (aicpi_utf8_count(p->value.data, p->value.len) > SEARCH_MAX) {
+            aicps_query_error(call, "q", "must be at most %d characters", SEARCH_MAX);
         }
     } else if (facets) {
         if (!aicpi_slice_is(n, "fields")) {
@@ -428,6 +443,9 @@ static void read_pair(
     }
     aicps_op op = AICPS_OP_IN;
     const aicps_column *c = filter_of(plan, p->name, &op);
+    if (!c && plan->resource == &aicps_audit_resource && !facets) {
+        c = date_filter_of(plan, p, &op);
+    }
     if (c) {
         read_filter(call, c, op, p, out);
     } else if (!read_common(call, p, facets, out, cursor)) {

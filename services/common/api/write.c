@@ -431,6 +431,10 @@ static void send_failure(change_run *run, aicp_status s, const aicp_error *err) 
     if (call->own->answered) {
         return;
     }
+    if (s == AICP_ERR_INVALID && aicps_has_field_errors(call)) {
+        aicps_send_field_errors(call);
+        return;
+    }
     if (s == AICP_ERR_CONSTRAINT) {
         bool removed = run->change.before && !run->change.after;
         aicps_send_error(
