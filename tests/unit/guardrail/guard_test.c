@@ -1,14 +1,21 @@
 #include "unit/guardrail/guard_test.h"
 
+#include "unit/support.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 aicp_guard_profile *guard_profile(const char *json) {
+    /* Time stands still: on a busy machine the time budget must not end a scan. */
+    static test_clock still;
+    aicp_clock clock = test_clock_hook(&still);
+    aicp_guard_options options = AICP_GUARD_OPTIONS_INIT;
+    options.clock = &clock;
     aicp_guard_profile *profile = NULL;
     aicp_error err = {0};
-    aicp_status status = aicp_guard_profile_parse(json, strlen(json), NULL, &profile, &err);
+    aicp_status status = aicp_guard_profile_parse(json, strlen(json), &options, &profile, &err);
     cr_assert_eq(status, AICP_OK, "%s at %u:%u", err.message, err.line, err.column);
     return profile;
 }
