@@ -175,6 +175,13 @@ void aicpa_worker_wake(aicpa_worker *w) {
     pthread_mutex_unlock(&w->lock);
 }
 
+bool aicpa_worker_is_stopping(aicpa_worker *w) {
+    pthread_mutex_lock(&w->lock);
+    bool stop = w->stop;
+    pthread_mutex_unlock(&w->lock);
+    return stop;
+}
+
 void aicpa_worker_stop(aicpa_worker *w) {
     if (!w) {
         return;

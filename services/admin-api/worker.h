@@ -12,6 +12,9 @@ void aicpa_worker_free(aicpa_worker *worker);
 /* There is something to do: a change of this process was committed. */
 void aicpa_worker_wake(aicpa_worker *worker);
 
+/* The process ends: a long chore leaves the rest for the next start. */
+bool aicpa_worker_is_stopping(aicpa_worker *worker);
+
 /* A chore: runs every `every_ms`, and at once when woken if `on_wake`. List in worker.c. */
 typedef struct aicpa_chore {
     const char *name;

@@ -1,6 +1,7 @@
 #include "services/admin-api/proxy/push.h"
 
 #include "services/admin-api/proxy/wanted.h"
+#include "services/admin-api/worker.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
@@ -268,7 +269,8 @@ static aicp_status tell_all(aicpa_push_pass *p, aicp_error *err) {
         if (status != AICP_OK || !is_due(entry, p->full)) {
             continue;
         }
-        if (aicpa_monotonic_ns() < p->until_ns) {
+        bool stop = aicpa_worker_is_stopping(p->admin->worker);
+        if (!stop && aicpa_monotonic_ns() < p->until_ns) {
             status = tell_one(p, entry, &down, err);
         } else {
             p->left++;

@@ -48,7 +48,7 @@ typedef struct aicpa_push_pass {
     /* after it: */
     struct json_object *subjects; /* as they are then; to be put back */
     int64_t ok, failed;
-    int64_t left; /* no time */
+    int64_t left; /* no time, or the process ends */
 } aicpa_push_pass;
 
 /* Asks LiteLLM what it holds for the entry: sets "actual". `*object` (to be put back) is LiteLLM's

@@ -205,6 +205,18 @@ def test_drift_is_found_without_being_asked(admin, policy, team, proxy):
     aicp_dev.wait_for(lambda: proxy.team(name)["metadata"]["model_rpm_limit"] == {"gpt-4o": 5}, 45)
 
 
+def test_limits_of_a_team_go_with_the_team(admin, policy, team):
+    name = team()
+    whole, model = policy("team", name, rpm_limit=5), policy("team_model", f"{name}:gpt-4o", rpm_limit=5)
+    other = policy("team_model", f"{name}-2:gpt-4o", rpm_limit=5)
+    settled(admin, whole), settled(admin, model)
+    admin.post("teams/delete", {"team_ids": [name]})
+    assert admin.call("GET", f"rate-limits/{whole['id']}").status == 404
+    assert admin.call("GET", f"rate-limits/{model['id']}").status == 404
+    assert admin.call("GET", f"rate-limits/{other['id']}").status == 200
+    aicp_dev.wait_for(lambda: subject(admin, "team", name) is None, 10)
+
+
 def test_an_unknown_team_is_told_of_and_forgotten_with_the_policy(admin, policy, environment, proxy):
     name = aicp_dev.unique("late")
     item = policy("team", name, rpm_limit=5)
