@@ -28,7 +28,7 @@ packages_need() { # GROUP…
   if [ "$(id -u)" -ne 0 ]; then
     die "missing packages, and only root can install them: sudo apt-get install --no-install-recommends ${missing[*]}"
   fi
-  say "installing ${#missing[@]} packages: ${missing[*]}"
+  say "installing ${#missing[@]} packages (minutes on a new machine): ${missing[*]}"
   local log=$STATE/logs/apt.log
   packages_apt "$log.update" update ||
     die "the package lists cannot be fetched: is there a network? (apt-get update; $log.update)"
