@@ -67,6 +67,7 @@ start_all() {
   RULES=$(rules_source)
   start_admin
   start_litellm "$base"
+  admin_seed # after the proxy, which has the teams
   if [ -n "$started" ]; then say "running:$started"; else say "already running"; fi
   first_steps "http://127.0.0.1:$LITELLM_PORT"
 }
@@ -112,7 +113,6 @@ start_admin() { # adds to started
     echo "$mark" >"$STATE/admin/mark"
     started+=" admin-api"
   fi
-  admin_seed
 }
 
 start_litellm() { # BASE; adds to started
