@@ -327,7 +327,10 @@ def main() -> int:
     else:
         steps += [demo.budget, demo.streamed, demo.broken_bundle] if demo.ours else [demo.streamed]
     for team in ("demo-blue", "demo-red", "demo-restore"):
-        demo.ask(team, "gpt-4o-mini", "Hello")  # a team's first request opens its accounts in the store
+        try:
+            demo.ask(team, "gpt-4o-mini", "Hello")  # a team's first request opens its accounts in the store
+        except (openai.OpenAIError, aicp_dev.AdminError) as error:
+            sys.exit(f"demo: team {team} cannot ask {env.url}: {error}")
     demo.table.head()
     for step in steps:
         try:
