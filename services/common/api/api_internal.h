@@ -292,7 +292,8 @@ int32_t aicps_where_bind(
     const aicps_plan *plan,
     const aicps_query *query,
     bool keyset,
-    aicpi_sql_stmt *q);
+    aicpi_sql_stmt *q,
+    int32_t at);
 /* The place behind a row, for the next page of an export; its texts live in `arena`. */
 bool aicps_query_continue(aicpi_arena *arena, aicps_query *query, struct json_object *row);
 /* The rows of one page (at most `limit`). */
@@ -304,15 +305,19 @@ aicp_status aicps_page_read(
     aicps_row *rows,
     size_t *count,
     aicp_error *err);
-/* The first `limit` rows as a JSON array. `*count` may be limit + 1: there are more, and `*last` is
- * the last one shown, for the cursor; to be freed. */
+typedef struct aicps_page {
+    int64_t count;  /* of its rows; the query's limit + 1: there are more */
+    int64_t total;  /* of all pages; -1: not told */
+    aicps_row last; /* the last row shown, for the cursor; to be freed */
+} aicps_page;
+
+/* The first `limit` rows as a JSON array. */
 aicp_status aicps_page_write(
     aicps_call *call,
     const aicps_plan *plan,
     const aicps_query *query,
     aicpi_strbuf *out,
-    aicps_row *last,
-    int64_t *count,
+    aicps_page *page,
     aicp_error *err);
 aicp_status aicps_count_read(
     aicps_call *call,

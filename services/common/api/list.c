@@ -117,31 +117,29 @@ static void list_rows(aicps_call *call, const aicps_plan *plan, const aicps_quer
  * more than all the rest of the request. */
 static void write_rows(aicps_call *call, const aicps_plan *plan, const aicps_query *query) {
     aicp_error err = {0};
-    aicps_row last;
-    int64_t count = 0;
-    int64_t total = 0;
+    aicps_page page;
     aicpi_strbuf *body = &call->res->body;
     aicpi_strbuf_clear(body);
-    aicp_status s = aicps_page_write(call, plan, query, body, &last, &count, &err);
-    bool more = count > query->limit;
-    size_t shown = (size_t)(more ? query->limit : count);
-    if (s == AICP_OK) {
-        s = total_of(call, plan, query, shown, more, &total, &err);
+    aicp_status s = aicps_page_write(call, plan, query, body, &page, &err);
+    bool more = page.count > query->limit;
+    size_t shown = (size_t)(more ? query->limit : page.count);
+    if (s == AICP_OK && page.total < 0) {
+        s = total_of(call, plan, query, shown, more, &page.total, &err);
     }
     if (s == AICP_OK && body->failed) {
         s = aicpi_nomem(&err);
     }
     if (s == AICP_OK) {
-        aicps_send_total(call, plan, total);
+        aicps_send_total(call, plan, page.total);
         if (more) {
-            aicps_send_next(call, aicps_cursor_make(call, query, last.json));
+            aicps_send_next(call, aicps_cursor_make(call, query, page.last.json));
         }
         call->res->status = 200;
         call->res->content_type = "application/json";
     } else {
         aicps_send_status(call, s, &err);
     }
-    aicps_row_free(&last);
+    aicps_row_free(&page.last);
 }
 
 aicp_status aicps_rows_decorate(
@@ -203,7 +201,7 @@ static aicp_status read_facet(
     if (s != AICP_OK) {
         return s;
     }
-    (void)aicps_where_bind(call, plan, query, false, q);
+    (void)aicps_where_bind(call, plan, query, false, q, 1);
     bool row = true;
     while (s == AICP_OK && row) {
         s = aicpi_sql_step(q, &row, err);

@@ -296,8 +296,8 @@ int32_t aicps_where_bind(
     const aicps_plan *plan,
     const aicps_query *query,
     bool keyset,
-    aicpi_sql_stmt *q) {
-    int32_t at = 1;
+    aicpi_sql_stmt *q,
+    int32_t at) {
     if (plan->parent) {
         aicpi_sql_bind_text(q, at++, call->params[0].data, call->params[0].len);
     }
@@ -330,16 +330,30 @@ static aicp_status prepare(aicps_call *call, aicpi_strbuf *b, aicpi_sql_stmt **q
     return text ? aicpi_sql_prepare(call->db, text, q, err) : aicpi_nomem(err);
 }
 
+static void
+append_count(aicps_call *call, const aicps_plan *plan, const aicps_query *query, aicpi_strbuf *b) {
+    aicpi_strbuf_printf(b, "(SELECT COUNT(*) FROM (SELECT 1 FROM %s", plan->resource->table);
+    aicps_where_text(call, plan, query, false, b);
+    aicpi_strbuf_printf(b, " LIMIT %lld) AS counted)", (long long)aicps_count_most(plan) + 1);
+}
+
+/* With `counted`, a last column has the number of rows on all pages. */
 static aicp_status prepare_page(
     aicps_call *call,
     const aicps_plan *plan,
     const aicps_query *query,
     int64_t limit,
+    bool counted,
     aicpi_sql_stmt **q,
     aicp_error *err) {
     aicpi_strbuf b;
     aicpi_strbuf_init(&b, &call->api->allocator, SQL_MAX);
-    aicpi_strbuf_printf(&b, "SELECT %s FROM %s", plan->select, plan->resource->table);
+    aicpi_strbuf_printf(&b, "SELECT %s", plan->select);
+    if (counted) {
+        aicpi_strbuf_puts(&b, ", ");
+        append_count(call, plan, query, &b);
+    }
+    aicpi_strbuf_printf(&b, " FROM %s", plan->resource->table);
     aicps_where_text(call, plan, query, true, &b);
     append_order(plan, query, &b);
     aicpi_strbuf_puts(&b, query->offset > 0 ? " LIMIT ? OFFSET ?" : " LIMIT ?");
@@ -347,7 +361,8 @@ static aicp_status prepare_page(
     if (s != AICP_OK) {
         return s;
     }
-    int32_t at = aicps_where_bind(call, plan, query, true, *q);
+    int32_t at = counted ? aicps_where_bind(call, plan, query, false, *q, 1) : 1;
+    at = aicps_where_bind(call, plan, query, true, *q, at);
     aicpi_sql_bind_i64(*q, at, limit);
     if (query->offset > 0) {
         aicpi_sql_bind_i64(*q, at + 1, query->offset);
@@ -366,7 +381,7 @@ aicp_status aicps_page_read(
     aicpi_sql_stmt *q = NULL;
     bool row = true;
     *count = 0;
-    aicp_status s = prepare_page(call, plan, query, limit, &q, err);
+    aicp_status s = prepare_page(call, plan, query, limit, false, &q, err);
     while (s == AICP_OK && row) {
         s = aicpi_sql_step(q, &row, err);
         if (s == AICP_OK && row && (int64_t)*count < limit) {
@@ -380,31 +395,39 @@ aicp_status aicps_page_read(
     return s;
 }
 
+/* Columns of plan->select. */
+static int32_t select_width(const aicps_plan *plan) {
+    return (int32_t)plan->select_count + (plan->version_index >= 0) + (plan->org_index >= 0) +
+           (plan->team_index >= 0);
+}
+
 aicp_status aicps_page_write(
     aicps_call *call,
     const aicps_plan *plan,
     const aicps_query *query,
     aicpi_strbuf *out,
-    aicps_row *last,
-    int64_t *count,
+    aicps_page *page,
     aicp_error *err) {
+    /* Where a statement is a journey to a server, the count comes along. */
+    bool counted = plan->api->kind == AICPI_SQL_POSTGRES;
     aicpi_sql_stmt *q = NULL;
     bool row = true;
-    *count = 0;
-    *last = (aicps_row){0};
-    aicp_status s = prepare_page(call, plan, query, query->limit + 1, &q, err);
+    *page = (aicps_page){.total = -1};
+    aicp_status s = prepare_page(call, plan, query, query->limit + 1, counted, &q, err);
     aicpi_strbuf_putc(out, '[');
     while (s == AICP_OK && row) {
         s = aicpi_sql_step(q, &row, err);
-        if (s != AICP_OK || !row || ++*count > query->limit) {
+        if (s != AICP_OK || !row || ++page->count > query->limit) {
             continue;
         }
-        if (*count > 1) {
+        if (page->count == 1) {
+            page->total = counted ? aicpi_sql_i64(q, select_width(plan)) : -1;
+        } else {
             aicpi_strbuf_putc(out, ',');
         }
         aicps_row_write(call, plan, q, out);
-        if (*count == query->limit) {
-            s = aicps_row_read(call, plan, q, last, err) ? s : AICP_ERR_NOMEM;
+        if (page->count == query->limit) {
+            s = aicps_row_read(call, plan, q, &page->last, err) ? s : AICP_ERR_NOMEM;
         }
     }
     aicpi_strbuf_putc(out, ']');
@@ -429,7 +452,7 @@ aicp_status aicps_count_read(
     aicpi_strbuf_printf(&b, " LIMIT %lld) AS counted", (long long)aicps_count_most(plan) + 1);
     aicp_status s = prepare(call, &b, &q, err);
     if (s == AICP_OK) {
-        (void)aicps_where_bind(call, plan, query, false, q);
+        (void)aicps_where_bind(call, plan, query, false, q, 1);
         s = aicpi_sql_step(q, &row, err);
     }
     if (s == AICP_OK) {
