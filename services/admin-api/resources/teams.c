@@ -150,9 +150,9 @@ static const char *const traces[] = {
     "DELETE FROM admin_guardrail_assignment WHERE team_id = ?",
     "DELETE FROM admin_content_policy WHERE team_id = ?",
     "DELETE FROM admin_rate_limit WHERE scope = 'team' AND scope_value = ?",
-    "WITH gone (id) AS (SELECT CAST(? AS TEXT)) DELETE FROM admin_rate_limit"
-    " WHERE scope = 'team_model' AND EXISTS (SELECT 1 FROM gone"
-    " WHERE substr(scope_value, 1, length(gone.id) + 1) = gone.id || ':')",
+    ("WITH gone (id) AS (SELECT CAST(? AS TEXT)) DELETE FROM admin_rate_limit"
+     " WHERE scope = 'team_model' AND EXISTS (SELECT 1 FROM gone"
+     " WHERE substr(scope_value, 1, length(gone.id) + 1) = gone.id || ':')"),
     "DELETE FROM admin_account WHERE scope = 'team' AND scope_value = ?",
 };
 
