@@ -1,4 +1,8 @@
-"""Puts the demo's rules into admin-api by HTTP calls: seed.py ADMIN_URL API_KEY. What is there already, by its name, stays."""
+"""Puts the demo's rules into admin-api by HTTP calls: seed.py ADMIN_URL API_KEY MARK.
+
+What is there already, by its name, stays. The file MARK keeps what was put in, each once, so that a rule which people
+delete does not come back, while one that is new in this checkout is added.
+"""
 
 import json
 import pathlib
@@ -22,26 +26,33 @@ def wanted() -> dict[str, list[dict]]:
     return {"policies": policies(cedar), **rules}
 
 
-def assign(admin: aicp_dev.Admin, assignments: dict[str, list[str]]) -> None:
-    ids = {profile["name"]: profile["id"] for profile in admin.get("guardrails")} if assignments else {}
-    known = {team["team_id"] for team in admin.get("teams?limit=1000")} if assignments else set()
-    for name, teams in assignments.items():
-        for team in teams:
-            if team not in known:
-                admin.post("teams", {"team_id": team, "team_alias": team})
-            admin.post(f"guardrails/{ids[name]}/assign/{team}?priority=10")
+def assign(admin: aicp_dev.Admin, name: str, team: str) -> None:
+    profile = admin.named("guardrails", name)
+    if all(known["team_id"] != team for known in admin.get("teams?limit=1000")):
+        admin.post("teams", {"team_id": team, "team_alias": team})
+    admin.post(f"guardrails/{profile['id']}/assign/{team}?priority=10")
+
+
+def put(admin: aicp_dev.Admin, path: str, item: dict) -> None:
+    if all(known["name"] != item["name"] for known in admin.get(f"{path}?limit=1000")):
+        admin.post(path, item)
 
 
 def main() -> None:
-    admin = aicp_dev.Admin(sys.argv[1], sys.argv[2])
+    url, key, mark = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
     rules = wanted()
     assignments = rules.pop("assignments", {})
-    for path, objects in rules.items():
-        known = {item["name"] for item in admin.get(f"{path}?limit=1000")}
-        for item in objects:
-            if item["name"] not in known:
-                admin.post(path, item)
-    assign(admin, assignments)
+    todo = {f"{path} {item['name']}": (put, path, item) for path, items in rules.items() for item in items}
+    todo |= {f"assign {name} {team}": (assign, name, team) for name, teams in assignments.items() for team in teams}
+    done = mark.read_text(encoding="utf-8").splitlines() if mark.exists() else []
+    todo = {name: step for name, step in todo.items() if name not in done}
+    if not todo:
+        return
+    admin = aicp_dev.Admin(url, key)
+    for name, (act, *arguments) in todo.items():
+        act(admin, *arguments)
+        with mark.open("a", encoding="utf-8") as out:
+            out.write(name + "\n")
 
 
 if __name__ == "__main__":

@@ -33,11 +33,8 @@ admin_start() { # PORT LITELLM_URL
   wait_for_url admin-api "http://127.0.0.1:$1/health" 30 || die "admin-api did not start"
 }
 
-# The demo's rules, put in by HTTP calls, once: what people change or delete afterwards stays so.
+# The demo's rules, put in by HTTP calls, each once: what people change or delete afterwards stays so.
 admin_seed() {
-  local mark=$STATE/admin/seeded
-  [ ! -e "$mark" ] || return 0
-  PYTHONPATH=$ROOT/scripts "$VENV/bin/python" -P scripts/seed.py "$(admin_url)" "$(master_key)" ||
+  PYTHONPATH=$ROOT/scripts "$VENV/bin/python" -P scripts/seed.py "$(admin_url)" "$(master_key)" "$STATE/admin/seeded" ||
     die "the demo's rules could not be set"
-  touch "$mark"
 }
