@@ -297,7 +297,8 @@ static bool step_who(aicps_call *call) {
         aicps_send_error(call, 401, "not_authenticated", "Not authenticated");
         return false;
     }
-    call->req->who = call->who->id;
+    const char *id = call->who->id ? call->who->id : "";
+    call->req->who = aicpi_arena_strndup(call->req->kept, id, strlen(id));
     bool service = call->who->role && strcmp(call->who->role, "service") == 0;
     if (call->route->flags & AICPS_SERVICE && !service) {
         aicps_send_error(call, 403, "forbidden", "A service key is needed");

@@ -46,6 +46,7 @@ aicps_http_exchange *aicps_http_exchange_get(aicps_http_server *server) {
     memset(&ex->request, 0, sizeof ex->request);
     ex->request.exchange = ex;
     ex->request.arena = &ex->arena;
+    ex->request.kept = &ex->head_arena;
     ex->request.client_ip = "";
     aicps_http_answer_reset(ex);
     return ex;

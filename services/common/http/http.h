@@ -42,6 +42,7 @@ typedef struct aicps_http_pair {
  * run. */
 typedef struct aicps_http_request {
     aicpi_arena *arena;
+    aicpi_arena *kept; /* of the request: emptied after on_done only */
     aicpi_slice method;
     aicpi_slice target;                            /* as sent */
     aicpi_slice path;                              /* as sent, without the query */
@@ -62,7 +63,7 @@ typedef struct aicps_http_request {
     void *worker;                        /* what worker_open made for this thread */
     /* Of those above the server, NULL at first, the same in on_done and after aicps_http_wait: */
     const char *route; /* pattern that the request met, "/api/v1/models/{id}": logs and metrics */
-    const char *who;   /* id of the caller, for logs; in the arena */
+    const char *who;   /* id of the caller, for logs; in `kept` */
     void *trace;       /* the request's span, see process.h */
     aicps_http_exchange *exchange;
 } aicps_http_request;

@@ -18,7 +18,7 @@ const aicps_span *aicps_request_span(const aicps_http_request *request) {
 }
 
 static void begin_span(aicps_process *p, aicps_http_request *request) {
-    aicps_span *span = aicpi_arena_alloc(request->arena, sizeof *span);
+    aicps_span *span = aicpi_arena_alloc(request->kept, sizeof *span);
     if (span) {
         aicps_span_begin(p, span, "request", 2, aicps_http_header(request, "traceparent"));
         request->trace = span;

@@ -76,11 +76,27 @@ static void say_hello(aicps_http_request *request, aicps_http_response *response
     aicpi_strbuf_puts(&response->body, "{\"hello\":1}");
 }
 
+/* A long poll: the second run uses the memory that the first one left. */
+static void long_poll(aicps_http_request *request, aicps_http_response *response) {
+    request->route = "/poll";
+    if (!request->resumed) {
+        aicps_http_wait(response, 0, 0, request->started_ns + 1000000);
+        return;
+    }
+    char *used = aicpi_arena_alloc(request->arena, 2000);
+    if (used) {
+        memset(used, 'x', 2000);
+    }
+    aicpi_strbuf_puts(&response->body, "{\"polled\":1}");
+}
+
 static void handle(void *user, aicps_http_request *request, aicps_http_response *response) {
     char byte;
     (void)user;
     if (request->segment_count > 0 && aicpi_slice_is(request->segments[0], "hello")) {
         say_hello(request, response);
+    } else if (request->segment_count > 0 && aicpi_slice_is(request->segments[0], "poll")) {
+        long_poll(request, response);
     } else if (request->segment_count > 0 && aicpi_slice_is(request->segments[0], "slow")) {
         request->route = "/slow";
         aicps_log(process, AICP_LOG_INFO, "slow begins", NULL, 0);

@@ -41,6 +41,18 @@ Test(service, health_answers_and_access_is_logged) {
     cr_assert_null(strstr(c.log, "\"route\":\"process\""), "health is not logged at info");
 }
 
+Test(service, a_long_poll_keeps_its_trace) {
+    child c;
+    child_start(&c, NULL, NULL);
+    answer a = request(
+        &c,
+        "GET /poll",
+        "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n");
+    cr_assert_str_eq(a.body, "{\"polled\":1}");
+    cr_assert_eq(child_stop(&c, SIGTERM), 0);
+    cr_assert(strstr(c.log, "\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\""), "%s", c.log);
+}
+
 Test(service, readiness_follows_its_checks) {
     char flag[] = "/tmp/aicp_ready_XXXXXX";
     close(mkstemp(flag));
