@@ -335,7 +335,7 @@ def main() -> int:
     for step in steps:
         try:
             step()
-        except (openai.OpenAIError, aicp_dev.AdminError, TimeoutError, LookupError, StopIteration) as error:
+        except (openai.OpenAIError, aicp_dev.AdminError, OSError, LookupError, StopIteration) as error:
             demo.row(step.__name__.replace("_", " "), Outcome(0, {}), f"{type(error).__name__}: {error}", False)
     if not demo.ours:
         print("(the rows that change the bundle are left out: this proxy is not ours)")
