@@ -321,16 +321,6 @@ verb_answer(struct json_object *parameters, const aicps_route *r, const aicps_pl
             parsed("{\"type\":\"object\",\"properties\":{\"status\":{\"type\":\"string\"}},"
                    "\"required\":[\"status\"]}"));
     }
-    bool of_one = r->handler == aicps_get_handle || r->handler == aicps_create_handle ||
-                  r->handler == aicps_update_handle;
-    if (!of_one) { /* a service's own route over the resource: an export */
-        o = answer("All rows, as a file", array_of(ref_to("schemas", name)));
-        aicps_set(
-            child(aicps_member(o, "content"), "text/csv"),
-            "schema",
-            parsed("{\"type\":\"string\"}"));
-        return o;
-    }
     o = answer("The row", ref_to("schemas", name));
     if (versions) {
         add_header(o, "ETag", "string");
@@ -462,7 +452,14 @@ static void add_operation(struct json_object *paths, const aicps_api *api, const
         aicps_set(responses, "200", verb_answer(parameters, r, plan));
         add_condition(parameters, r, plan);
     } else {
-        aicps_set(responses, "200", answer("Done", schema_of(r->response_schema)));
+        struct json_object *done = answer("Done", schema_of(r->response_schema));
+        if (r->data == &aicps_audit_resource && !r->response_schema) { /* its export */
+            aicps_set(
+                child(aicps_member(done, "content"), "text/csv"),
+                "schema",
+                parsed("{\"type\":\"string\"}"));
+        }
+        aicps_set(responses, "200", done);
     }
     add_body(op, r, plan);
     add_errors(responses, r, plan);
