@@ -107,7 +107,28 @@ stage_integration() {
     return
   fi
   results_command proxy "$ROOT/dev" up || return
+  AICP_SCHEMATHESIS=$(schemathesis_program) || return
+  export AICP_SCHEMATHESIS
   results_pytest integration tests/integration
+}
+
+# Makes up requests from an OpenAPI document. It shares no environment with LiteLLM, whose packages it would change.
+schemathesis_program() {
+  local requirements=tests/integration/requirements.txt base
+  base=$CACHE/schemathesis-$(cat $requirements <("$PYTHON" -V) | sha256sum | cut -c1-12)
+  mkdir -p "$CACHE"
+  (
+    flock 7
+    if [ ! -e "$base/.complete" ]; then
+      say "installing schemathesis into $base (once per machine)" >&2
+      rm -rf "$base"
+      quietly "$STATE/logs/venv-schemathesis.log" "$PYTHON" -m venv "$base" || exit 1
+      quietly "$STATE/logs/pip-schemathesis.log" "$base/bin/python" -m pip install --disable-pip-version-check --no-input \
+        -r $requirements || exit 1
+      touch "$base/.complete"
+    fi
+  ) 7>"$CACHE/.lock-schemathesis" || return 1
+  echo "$base/bin/st"
 }
 
 stage_fuzz() {

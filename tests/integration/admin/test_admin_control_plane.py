@@ -179,9 +179,16 @@ def every_change_has_its_entry(admin, confirmed: list[str]) -> None:
     assert report["valid"], report
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_no_change_is_without_its_entry_after_kills_under_writes(another, request, kind):
-    server = another(store=request.getfixturevalue("postgres").url if kind == "postgresql" else None)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def own_store(request, tmp_path):
+    """URL of a store that nothing else uses."""
+    if request.param == "sqlite":
+        return f"sqlite://{tmp_path}/own.db"
+    return request.getfixturevalue("postgres").url
+
+
+def test_no_change_is_without_its_entry_after_kills_under_writes(own_store, another):
+    server = another(store=own_store)
     confirmed: list[str] = []
     for _ in range(3):
         stop = threading.Event()
