@@ -62,11 +62,12 @@ static const char limits[] =
     "{\"id\":\"two-at-once\",\"kind\":\"concurrency\",\"limit\":2,\"per\":[\"team\"],"
     "\"match\":{\"team\":[\"parallel\"]}}]";
 
+/* A busy machine must not end a scan: the time budget is a minute. */
 static const char guardrails[] =
     "{\"default\":\"standard\",\"profiles\":["
-    "{\"name\":\"standard\",\"pii\":{\"action\":\"mask\"}},"
-    "{\"name\":\"restore\",\"pii\":{\"action\":\"anonymize\"}},"
-    "{\"name\":\"strict\",\"pii\":{\"action\":\"block\"}}],"
+    "{\"name\":\"standard\",\"timeout_ms\":60000,\"pii\":{\"action\":\"mask\"}},"
+    "{\"name\":\"restore\",\"timeout_ms\":60000,\"pii\":{\"action\":\"anonymize\"}},"
+    "{\"name\":\"strict\",\"timeout_ms\":60000,\"pii\":{\"action\":\"block\"}}],"
     "\"assignments\":[{\"match\":{\"team\":[\"restore\"]},\"profile\":\"restore\"},"
     "{\"match\":{\"team\":[\"strict\"]},\"profile\":\"strict\"}]}";
 
