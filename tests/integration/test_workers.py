@@ -120,7 +120,14 @@ def test_two_workers_admit_exactly_what_there_is_room_for(shared, kind, refusal)
     team, key = new_key(shared, kind)
     statuses = burst(shared, key)
     assert both_decided(shared, team), "all calls came to one worker"
-    assert sorted(statuses) == [200] * ADMITTED + [refusal] * (ASKED - ADMITTED)
+    assert set(statuses) == {200, refusal}
+    if kind == "limit":
+        assert statuses.count(200) == ADMITTED
+    # A worker may give back money that it held for a call of its own when the other's calls have been refused
+    # already. So the last call is asked for once more; then nothing may be left over, and nothing be over.
+    more = [burst(shared, key, asked=1)[0] for _ in range(ADMITTED - statuses.count(200) + 1)]
+    assert statuses.count(200) + more.count(200) == ADMITTED
+    assert more[-1] == refusal
     if kind == "budget":
         aicp_dev.wait_for(lambda: spent(shared, team) == ADMITTED * shared.cost_nano)
 

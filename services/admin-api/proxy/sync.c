@@ -104,6 +104,23 @@ static bool look(aicps_call *call, struct json_object *entry) {
     return !aicpa_push_is_down(status);
 }
 
+/* A misspelt filter must not give everything. */
+static bool check_names(aicps_call *call) {
+    static const char *const names[] = {"kind", "subject", "limit", "offset"};
+    for (size_t i = 0; i < call->req->query_count; i++) {
+        bool known = false;
+        for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+            known = known || aicpi_slice_is(call->req->query[i].name, names[k]);
+        }
+        if (!known) {
+            aicps_send_error(
+                call, 422, "validation_error", "filters are kind, subject, limit and offset");
+            return false;
+        }
+    }
+    return true;
+}
+
 static void get_sync(aicps_call *call) {
     struct json_object *subjects = NULL;
     struct json_object *rows = json_object_new_array();
@@ -112,7 +129,7 @@ static void get_sync(aicps_call *call) {
     int64_t total = 0;
     aicp_error err = {0};
     bool answers = true;
-    if (!read_number(call, "limit", 100, LIMIT_MAX, &limit) ||
+    if (!check_names(call) || !read_number(call, "limit", 100, LIMIT_MAX, &limit) ||
         !read_number(call, "offset", 0, INT32_MAX, &offset)) {
         json_object_put(rows);
         return;
