@@ -1,28 +1,7 @@
 /* The authorizer, and the response it fills. */
+#include "lib/policy/authorize.h"
+
 #include "lib/base/error.h"
-#include "lib/policy/eval.h"
-#include "lib/policy/set.h"
-
-typedef struct failure {
-    size_t rule;
-    int32_t kind;
-    uint32_t pos;
-    const char *message; /* in the response's arena */
-} failure;
-
-struct aicp_policy_response {
-    aicp_allocator allocator;
-    aicpi_arena arena;   /* of one answer */
-    aicpi_arena scratch; /* of one policy */
-    const aicp_policy_set *set;
-    int32_t decision;
-    size_t *reasons;
-    size_t reason_count;
-    size_t reason_capacity;
-    failure *failures;
-    size_t failure_count;
-    size_t failure_capacity;
-};
 
 /* ---- response ---- */
 
@@ -70,7 +49,7 @@ const char *aicp_policy_response_reason_id(const aicp_policy_response *response,
                                         : NULL;
 }
 
-static const failure *failure_at(const aicp_policy_response *response, size_t nth) {
+static const aicpi_policy_failure *failure_at(const aicp_policy_response *response, size_t nth) {
     return nth < response->failure_count ? &response->failures[nth] : NULL;
 }
 
@@ -79,17 +58,17 @@ size_t aicp_policy_response_error_count(const aicp_policy_response *response) {
 }
 
 size_t aicp_policy_response_error_index(const aicp_policy_response *response, size_t nth) {
-    const failure *f = failure_at(response, nth);
+    const aicpi_policy_failure *f = failure_at(response, nth);
     return f ? f->rule : SIZE_MAX;
 }
 
 const char *aicp_policy_response_error_id(const aicp_policy_response *response, size_t nth) {
-    const failure *f = failure_at(response, nth);
+    const aicpi_policy_failure *f = failure_at(response, nth);
     return f ? aicp_policy_set_id(response->set, f->rule) : NULL;
 }
 
 int32_t aicp_policy_response_error_kind(const aicp_policy_response *response, size_t nth) {
-    const failure *f = failure_at(response, nth);
+    const aicpi_policy_failure *f = failure_at(response, nth);
     return f ? f->kind : 0;
 }
 
@@ -118,12 +97,12 @@ const char *aicp_policy_error_name(int32_t kind) {
 }
 
 const char *aicp_policy_response_error_message(const aicp_policy_response *response, size_t nth) {
-    const failure *f = failure_at(response, nth);
+    const aicpi_policy_failure *f = failure_at(response, nth);
     return f ? f->message : NULL;
 }
 
 uint32_t aicp_policy_response_error_line(const aicp_policy_response *response, size_t nth) {
-    const failure *f = failure_at(response, nth);
+    const aicpi_policy_failure *f = failure_at(response, nth);
     uint32_t line = 0;
     uint32_t column = 0;
     if (f) {
@@ -133,7 +112,7 @@ uint32_t aicp_policy_response_error_line(const aicp_policy_response *response, s
 }
 
 uint32_t aicp_policy_response_error_column(const aicp_policy_response *response, size_t nth) {
-    const failure *f = failure_at(response, nth);
+    const aicpi_policy_failure *f = failure_at(response, nth);
     uint32_t line = 0;
     uint32_t column = 0;
     if (f) {
@@ -144,9 +123,8 @@ uint32_t aicp_policy_response_error_column(const aicp_policy_response *response,
 
 /* ---- authorizer ---- */
 
-/* Whether the request's entity fits one part of a rule's head. Never an error. */
-static bool
-fits(aicpi_policy_eval *x, const aicpi_policy_uid *uid, const aicpi_policy_scope *scope) {
+bool aicpi_policy_fits(
+    aicpi_policy_eval *x, const aicpi_policy_uid *uid, const aicpi_policy_scope *scope) {
     switch (scope->kind) {
     case AICPI_POLICY_SCOPE_ANY:
         return true;
@@ -193,14 +171,14 @@ static int run_rule(aicpi_policy_eval *x, const aicpi_policy_rule *rule) {
     static const int order[] = {
         AICPI_POLICY_VAR_ACTION, AICPI_POLICY_VAR_PRINCIPAL, AICPI_POLICY_VAR_RESOURCE};
     for (size_t i = 0; i < 3; i++) {
-        if (!fits(x, x->vars[order[i]].u.entity, &rule->scope[order[i]])) {
+        if (!aicpi_policy_fits(x, x->vars[order[i]].u.entity, &rule->scope[order[i]])) {
             return x->nomem ? FAILED : NOT_SATISFIED;
         }
     }
     return run_tests(x, rule);
 }
 
-static bool note_reason(aicp_policy_response *r, size_t rule) {
+bool aicpi_policy_note_reason(aicp_policy_response *r, size_t rule) {
     if (!aicpi_grow(
             &r->allocator,
             (void **)&r->reasons,
@@ -213,7 +191,7 @@ static bool note_reason(aicp_policy_response *r, size_t rule) {
     return true;
 }
 
-static bool note_failure(aicp_policy_response *r, const aicpi_policy_eval *x, size_t rule) {
+bool aicpi_policy_note_failure(aicp_policy_response *r, const aicpi_policy_eval *x, size_t rule) {
     const char *message = aicpi_arena_strndup(&r->arena, x->message, strlen(x->message));
     if (!message || !aicpi_grow(
                         &r->allocator,
@@ -223,8 +201,8 @@ static bool note_failure(aicp_policy_response *r, const aicpi_policy_eval *x, si
                         sizeof *r->failures)) {
         return false;
     }
-    r->failures[r->failure_count++] =
-        (failure){.rule = rule, .kind = x->error_kind, .pos = x->error_pos, .message = message};
+    r->failures[r->failure_count++] = (aicpi_policy_failure){
+        .rule = rule, .kind = x->error_kind, .pos = x->error_pos, .message = message};
     return true;
 }
 
@@ -237,7 +215,7 @@ run_and_note(aicp_policy_response *r, aicpi_policy_eval *x, size_t index, bool *
     if (x->nomem) {
         return false;
     }
-    return outcome != FAILED || note_failure(r, x, index);
+    return outcome != FAILED || aicpi_policy_note_failure(r, x, index);
 }
 
 /* All rules, for full reasons and errors. Permits count until the first forbid is satisfied. */
@@ -256,7 +234,7 @@ static bool decide_fully(aicp_policy_response *r, aicpi_policy_eval *x) {
             forbidden = true;
             r->reason_count = 0;
         }
-        if (forbid == forbidden && !note_reason(r, i)) {
+        if (forbid == forbidden && !aicpi_policy_note_reason(r, i)) {
             return false;
         }
     }
@@ -271,7 +249,7 @@ static bool find_one(aicp_policy_response *r, aicpi_policy_eval *x, int32_t effe
         if (r->set->rules[i].effect != effect) {
             continue;
         }
-        if (!run_and_note(r, x, i, found) || (*found && !note_reason(r, i))) {
+        if (!run_and_note(r, x, i, found) || (*found && !aicpi_policy_note_reason(r, i))) {
             return false;
         }
     }
@@ -293,7 +271,7 @@ static bool decide_quickly(aicp_policy_response *r, aicpi_policy_eval *x) {
     return true;
 }
 
-static void clear_response(aicp_policy_response *r, const aicp_policy_set *set) {
+void aicpi_policy_clear_response(aicp_policy_response *r, const aicp_policy_set *set) {
     aicpi_arena_reset(&r->arena);
     aicpi_arena_reset(&r->scratch);
     r->set = set;
@@ -304,14 +282,11 @@ static void clear_response(aicp_policy_response *r, const aicp_policy_set *set) 
 
 /* Looks up what the evaluator will ask for most: the entities of the variables, with their
  * ancestors as this request sees them. False: out of memory. */
-static bool meet_variables(
-    aicpi_policy_eval *x,
-    const aicp_policy_request *request,
-    const aicpi_policy_record *context,
-    aicpi_arena *arena) {
+static bool
+meet_variables(aicpi_policy_eval *x, const aicp_policy_request *request, aicpi_arena *arena) {
     const aicpi_policy_entity *known[3];
     for (int i = 0; i < 3; i++) {
-        known[i] = aicpi_policy_eval_entity(x, request->vars[i]);
+        known[i] = request->vars[i] ? aicpi_policy_eval_entity(x, request->vars[i]) : NULL;
         if (x->walk && known[i] && !known[i]->own) {
             aicpi_policy_ancestor *items = NULL;
             size_t count = 0;
@@ -326,12 +301,30 @@ static bool meet_variables(
         }
     }
     for (int i = 0; i < 3; i++) {
-        x->vars[i] = aicpi_policy_of_entity(request->vars[i]);
+        x->vars[i] =
+            request->vars[i] ? aicpi_policy_of_entity(request->vars[i]) : aicpi_policy_of_none();
         x->known[i] = known[i];
     }
     x->vars[AICPI_POLICY_VAR_CONTEXT] =
-        (aicpi_policy_value){.kind = AICPI_POLICY_RECORD, .u.record = context};
+        (aicpi_policy_value){.kind = AICPI_POLICY_RECORD, .u.record = &x->context};
     return true;
+}
+
+aicp_status aicpi_policy_eval_start(
+    aicpi_policy_eval *x,
+    const aicp_policy_entities *entities,
+    const aicp_policy_request *request,
+    aicpi_arena *arena,
+    aicp_error *err) {
+    memset(x, 0, offsetof(aicpi_policy_eval, message));
+    x->store = entities;
+    x->context = (aicpi_policy_record){
+        .count = (uint32_t)request->context.count, .fields = request->context.items};
+    aicp_status status = aicpi_policy_eval_guests(x, request, arena, err);
+    if (status != AICP_OK) {
+        return status;
+    }
+    return meet_variables(x, request, arena) ? AICP_OK : aicpi_nomem(err);
 }
 
 static aicp_status check_call(const aicp_policy_request *request, uint32_t flags, aicp_error *err) {
@@ -354,26 +347,21 @@ aicp_status aicp_policy_authorize(
     uint32_t flags,
     aicp_policy_response *response,
     aicp_error *err) {
-    clear_response(response, set);
+    aicpi_policy_clear_response(response, set);
     aicp_status status = check_call(request, flags, err);
     if (status != AICP_OK) {
         return status;
     }
     aicpi_policy_eval x;
-    memset(&x, 0, offsetof(aicpi_policy_eval, message));
-    x.store = entities;
-    x.scratch = &response->scratch;
-    status = aicpi_policy_eval_guests(&x, request, &response->arena, err);
+    status = aicpi_policy_eval_start(&x, entities, request, &response->arena, err);
     if (status != AICP_OK) {
         return status;
     }
-    aicpi_policy_record context = {
-        .count = (uint32_t)request->context.count, .fields = request->context.items};
-    bool fine = meet_variables(&x, request, &context, &response->arena) &&
-                (flags & AICP_POLICY_DECISION_ONLY ? decide_quickly(response, &x)
-                                                   : decide_fully(response, &x));
+    x.scratch = &response->scratch;
+    bool fine = flags & AICP_POLICY_DECISION_ONLY ? decide_quickly(response, &x)
+                                                  : decide_fully(response, &x);
     if (!fine) {
-        clear_response(response, set);
+        aicpi_policy_clear_response(response, set);
         return aicpi_nomem(err);
     }
     return AICP_OK;

@@ -16,7 +16,8 @@ typedef struct aicpi_policy_eval {
     /* A guest is named as a parent in the store, so that the ancestors computed there may be wrong
      * and must be found by walking. */
     bool walk;
-    aicpi_policy_value vars[AICPI_POLICY_VAR_COUNT];
+    aicpi_policy_value vars[AICPI_POLICY_VAR_COUNT]; /* of the kind NONE: not set */
+    aicpi_policy_record context;
     const aicpi_policy_entity *known[3]; /* of principal, action, resource; NULL: not there */
     aicpi_policy_entity walked[3];       /* those of them whose ancestors were found by walking */
     aicpi_arena *scratch;                /* values made on the way */
