@@ -78,6 +78,9 @@ enum {
 /** Flag of aicp_policy_authorize(): stop as soon as the decision is sure. Reasons then hold the one
  * policy that made it (none for a deny without a forbid), and errors those met on the way. */
 #define AICP_POLICY_DECISION_ONLY 1u
+/** Flag of aicp_policy_authorize(): look at every policy instead of those that the set's index
+ * finds. The answer is the same; for tests and measurements. */
+#define AICP_POLICY_NO_INDEX 2u
 
 /** Default and greatest nesting of expressions. A deeper text is refused with ERR_POLICY_DEPTH.
  * A level takes up to 768 bytes of stack (twice that without optimisation): threads that parse or
@@ -355,8 +358,9 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_entity_attr_json(
 /**
  * Answers a request: a satisfied forbid denies; else a satisfied permit allows; else deny. A policy
  * that cannot be evaluated is skipped and reported in the response. `entities` may be NULL (empty).
- * `flags` is 0 or #AICP_POLICY_DECISION_ONLY. The response keeps what it needs of `set`, which must
- * live until the response is read. Different threads may call with the same set and entities.
+ * `flags` is 0 or some of #AICP_POLICY_DECISION_ONLY and #AICP_POLICY_NO_INDEX. The response keeps
+ * what it needs of `set`, which must live until the response is read. Different threads may call
+ * with the same set and entities.
  *
  * Returns OK for both decisions. Errors, on which the decision reads as deny: ERR_STATE (principal,
  * action or resource not set), ERR_INVALID (unknown flag; cycle among the request's entities),

@@ -2,6 +2,7 @@
 #include "lib/policy/authorize.h"
 
 #include "lib/base/error.h"
+#include "lib/policy/index.h"
 
 /* ---- response ---- */
 
@@ -218,10 +219,21 @@ run_and_note(aicp_policy_response *r, aicpi_policy_eval *x, size_t index, bool *
     return outcome != FAILED || aicpi_policy_note_failure(r, x, index);
 }
 
+/* The rules to look at. False: out of memory. */
+static bool find_candidates(
+    aicp_policy_response *r, aicpi_policy_eval *x, uint32_t flags, aicpi_policy_candidates *out) {
+    const aicpi_policy_index *index = flags & AICP_POLICY_NO_INDEX ? NULL : r->set->index;
+    return aicpi_policy_index_find(index, r->set->count, x, &r->arena, out);
+}
+
 /* All rules, for full reasons and errors. Permits count until the first forbid is satisfied. */
-static bool decide_fully(aicp_policy_response *r, aicpi_policy_eval *x) {
+static bool decide_fully(aicp_policy_response *r, aicpi_policy_eval *x, uint32_t flags) {
     bool forbidden = false;
-    for (size_t i = 0; i < r->set->count; i++) {
+    aicpi_policy_candidates candidates;
+    if (!find_candidates(r, x, flags, &candidates)) {
+        return false;
+    }
+    for (size_t i = 0; aicpi_policy_candidates_next(&candidates, &i);) {
         bool satisfied = false;
         if (!run_and_note(r, x, i, &satisfied)) {
             return false;
@@ -243,9 +255,14 @@ static bool decide_fully(aicp_policy_response *r, aicpi_policy_eval *x) {
 }
 
 /* Looks for one satisfied rule of an effect. */
-static bool find_one(aicp_policy_response *r, aicpi_policy_eval *x, int32_t effect, bool *found) {
+static bool find_one(
+    aicp_policy_response *r, aicpi_policy_eval *x, uint32_t flags, int32_t effect, bool *found) {
     *found = false;
-    for (size_t i = 0; i < r->set->count && !*found; i++) {
+    aicpi_policy_candidates candidates;
+    if (!find_candidates(r, x, flags, &candidates)) {
+        return false;
+    }
+    for (size_t i = 0; !*found && aicpi_policy_candidates_next(&candidates, &i);) {
         if (r->set->rules[i].effect != effect) {
             continue;
         }
@@ -256,15 +273,15 @@ static bool find_one(aicp_policy_response *r, aicpi_policy_eval *x, int32_t effe
     return true;
 }
 
-static bool decide_quickly(aicp_policy_response *r, aicpi_policy_eval *x) {
+static bool decide_quickly(aicp_policy_response *r, aicpi_policy_eval *x, uint32_t flags) {
     bool found = false;
-    if (!find_one(r, x, AICP_POLICY_FORBID, &found)) {
+    if (!find_one(r, x, flags, AICP_POLICY_FORBID, &found)) {
         return false;
     }
     if (found) {
         return true;
     }
-    if (!find_one(r, x, AICP_POLICY_PERMIT, &found)) {
+    if (!find_one(r, x, flags, AICP_POLICY_PERMIT, &found)) {
         return false;
     }
     r->decision = found ? AICP_POLICY_ALLOW : AICP_POLICY_DENY;
@@ -329,7 +346,7 @@ aicp_status aicpi_policy_eval_start(
 
 static aicp_status check_call(const aicp_policy_request *request, uint32_t flags, aicp_error *err) {
     static const char *const names[] = {"principal", "action", "resource"};
-    if (flags & ~AICP_POLICY_DECISION_ONLY) {
+    if (flags & ~(AICP_POLICY_DECISION_ONLY | AICP_POLICY_NO_INDEX)) {
         return aicpi_fail(err, AICP_ERR_INVALID, "unknown flags 0x%x", (unsigned)flags);
     }
     for (int i = 0; i < 3; i++) {
@@ -358,8 +375,8 @@ aicp_status aicp_policy_authorize(
         return status;
     }
     x.scratch = &response->scratch;
-    bool fine = flags & AICP_POLICY_DECISION_ONLY ? decide_quickly(response, &x)
-                                                  : decide_fully(response, &x);
+    bool fine = flags & AICP_POLICY_DECISION_ONLY ? decide_quickly(response, &x, flags)
+                                                  : decide_fully(response, &x, flags);
     if (!fine) {
         aicpi_policy_clear_response(response, set);
         return aicpi_nomem(err);

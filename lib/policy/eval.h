@@ -45,6 +45,12 @@ aicpi_policy_value aicpi_policy_eval_nomem(aicpi_policy_eval *x) __attribute__((
 /* NULL when there is no such entity. */
 const aicpi_policy_entity *
 aicpi_policy_eval_entity(const aicpi_policy_eval *x, const aicpi_policy_uid *uid);
+/* Ancestors of an entity as this request sees them, sorted. False: x->nomem. */
+bool aicpi_policy_eval_ancestors(
+    aicpi_policy_eval *x,
+    const aicpi_policy_uid *uid,
+    const aicpi_policy_ancestor **items,
+    uint32_t *count);
 /* Whether `uid` is `ancestor` or below it. */
 bool aicpi_policy_eval_in(
     aicpi_policy_eval *x, const aicpi_policy_uid *uid, const aicpi_policy_uid *ancestor);

@@ -43,8 +43,7 @@ aicpi_policy_eval_entity(const aicpi_policy_eval *x, const aicpi_policy_uid *uid
     return slot ? slot->entity : NULL;
 }
 
-/* Ancestors of an entity as this request sees them. */
-static bool find_ancestors(
+bool aicpi_policy_eval_ancestors(
     aicpi_policy_eval *x,
     const aicpi_policy_uid *uid,
     const aicpi_policy_ancestor **items,
@@ -75,7 +74,7 @@ bool aicpi_policy_eval_in(
     }
     const aicpi_policy_ancestor *items = NULL;
     uint32_t count = 0;
-    return find_ancestors(x, uid, &items, &count) &&
+    return aicpi_policy_eval_ancestors(x, uid, &items, &count) &&
            aicpi_policy_ancestors_have(items, count, ancestor);
 }
 
@@ -86,7 +85,7 @@ bool aicpi_policy_eval_in_any(
     if (aicpi_policy_set_contains(set, aicpi_policy_of_entity(uid))) {
         return true;
     }
-    if (!find_ancestors(x, uid, &items, &count)) {
+    if (!aicpi_policy_eval_ancestors(x, uid, &items, &count)) {
         return false;
     }
     if (count < set->count) {

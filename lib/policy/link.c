@@ -180,7 +180,7 @@ static aicp_status link_all(linker *l, const char *data, size_t len, aicp_error 
             aicpi_fail_at(err, status, data, len, l->links[i].offset, "%s", why.message);
         }
     }
-    return status;
+    return status == AICP_OK ? aicpi_policy_set_index(l->set, err) : status;
 }
 
 aicp_status aicp_policy_set_link(

@@ -3,6 +3,7 @@
 #include "lib/base/error.h"
 #include "lib/base/text.h"
 #include "lib/policy/brief.h"
+#include "lib/policy/index.h"
 #include "lib/policy/parser.h"
 
 #include <stdio.h>
@@ -137,6 +138,11 @@ static bool compile_rule(aicpi_arena *arena, const aicpi_policy_ast *ast, aicpi_
     return tests != NULL;
 }
 
+aicp_status aicpi_policy_set_index(aicp_policy_set *set, aicp_error *err) {
+    set->index = aicpi_policy_index_make(&set->arena, set->rules, set->count);
+    return set->index ? AICP_OK : aicpi_nomem(err);
+}
+
 /* Names and compiles the policies of a parsed text. */
 static aicp_status build(
     aicp_policy_set *set,
@@ -171,7 +177,7 @@ static aicp_status build(
         set->template_count += template;
         set->count += !template;
     }
-    return AICP_OK;
+    return aicpi_policy_set_index(set, err);
 }
 
 static aicp_status parse_into(

@@ -23,6 +23,8 @@ typedef struct aicpi_policy_rule {
     const aicpi_policy_ast *ast;
 } aicpi_policy_rule;
 
+typedef struct aicpi_policy_index aicpi_policy_index;
+
 struct aicp_policy_set {
     aicpi_ref ref;
     aicp_allocator allocator;
@@ -30,6 +32,7 @@ struct aicp_policy_set {
     aicp_policy_set *base; /* the set this one was linked from: its AST and rules are used here */
     aicpi_policy_rule *rules;
     size_t count;
+    const aicpi_policy_index *index; /* of the rules */
     const aicpi_policy_rule *templates;
     size_t template_count;
     aicpi_map ids;         /* of rules: index * 2; of templates: index * 2 + 1 */
@@ -46,5 +49,7 @@ aicp_policy_set *aicpi_policy_set_new(const aicp_allocator *a);
 /* Notes an id. ERR_EXISTS when it is taken. */
 aicp_status aicpi_policy_set_add_id(
     aicp_policy_set *set, const aicpi_policy_str *id, uint64_t value, aicp_error *err);
+/* Makes the index; to be called when the rules are complete. */
+aicp_status aicpi_policy_set_index(aicp_policy_set *set, aicp_error *err);
 
 #endif

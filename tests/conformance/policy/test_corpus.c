@@ -69,6 +69,11 @@ static void run_requests(fixture *f, aicpi_json *json, const char *name, totals 
         cr_expect(fine, "%s: other answer than expected", name);
         int32_t decision = aicp_policy_response_decision(f->response);
         status = aicp_policy_authorize(
+            f->set, f->entities, f->request, AICP_POLICY_NO_INDEX, f->response, &err);
+        cr_assert_eq(status, AICP_OK);
+        cr_expect(
+            case_answer_matches(f->response, &answer), "%s: other answer without index", name);
+        status = aicp_policy_authorize(
             f->set, f->entities, f->request, AICP_POLICY_DECISION_ONLY, f->response, &err);
         cr_assert_eq(status, AICP_OK);
         cr_expect_eq(

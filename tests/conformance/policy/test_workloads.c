@@ -63,8 +63,12 @@ compare(const char *folder, const aicp_policy_set *set, const aicp_policy_entiti
         case_answer answer;
         read_request(&r, request);
         read_answer(&e, &answer);
-        cr_assert_eq(aicp_policy_authorize(set, entities, request, 0, response, NULL), AICP_OK);
-        cr_expect(case_answer_matches(response, &answer), "%s: request %zu", folder, count);
+        static const uint32_t both[] = {0, AICP_POLICY_NO_INDEX};
+        for (size_t i = 0; i < 2; i++) {
+            cr_assert_eq(
+                aicp_policy_authorize(set, entities, request, both[i], response, NULL), AICP_OK);
+            cr_expect(case_answer_matches(response, &answer), "%s: request %zu", folder, count);
+        }
         count++;
     }
     cr_expect(aicpi_json_ok(&r) && aicpi_json_ok(&e));
