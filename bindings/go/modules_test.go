@@ -31,6 +31,12 @@ func TestPoliciesDecideWithReasonsAndFailures(t *testing.T) {
 	want(t, "entities", entities.Len(), 2)
 	want(t, "contains", entities.Contains(EntityUID{"User", "ann"}), true)
 	want(t, "contains", entities.Contains(EntityUID{"User", "bob"}), false)
+	written, err := entities.JSON()
+	must(t, err)
+	again, err := ParseEntities(written, EntityOptions{})
+	must(t, err)
+	defer again.Close()
+	want(t, "contains", again.Contains(EntityUID{"Team", "blue"}), true)
 	authorizer, err := NewAuthorizer(set, entities)
 	must(t, err)
 	must(t, entities.Close()) // the authorizer has its own reference

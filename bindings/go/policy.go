@@ -214,6 +214,16 @@ func (s *Entities) Contains(uid EntityUID) bool {
 	return capi.Aicp_policy_entities_contains(p, uid.Type, uid.ID) != 0
 }
 
+// JSON is all entities as ParseEntities reads them, one a line.
+func (s *Entities) JSON() ([]byte, error) {
+	p, err := s.h.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer s.h.leave()
+	return bytesOf(func(out *capi.Buf, e *capi.Error) int { return capi.Aicp_policy_entities_write(p, out, e) })
+}
+
 // PolicyRequest is a question that is built step by step. Reset makes it usable again.
 type PolicyRequest struct{ h *handle[capi.PolicyRequest] }
 

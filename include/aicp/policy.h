@@ -207,6 +207,18 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_policy_entities_parse(
     aicp_policy_entities **out,
     aicp_error *err);
 
+/**
+ * Writes all entities as JSON that aicp_policy_entities_parse() reads again: one a line, in the
+ * order of their text, members of records and sets ordered. Extension values have the text they
+ * were made from; a datetime that was computed is so many milliseconds after 1970-01-01. `*out` is
+ * to be given back with aicp_buf_free().
+ *
+ * Errors: ERR_UNSUPPORTED (a record inside an attribute has a key that JSON keeps for itself:
+ * `__entity`, `__extn`, `__expr`), ERR_LIMIT (more than 1 GiB), ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status
+aicp_policy_entities_write(const aicp_policy_entities *entities, aicp_buf *out, aicp_error *err);
+
 /** Takes one more reference and returns `entities`. */
 AICP_API aicp_policy_entities *aicp_policy_entities_ref(aicp_policy_entities *entities);
 /** Drops one reference; NULL is fine. */

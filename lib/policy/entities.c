@@ -197,6 +197,7 @@ void aicp_policy_entities_free(aicp_policy_entities *entities) {
     aicpi_arena_deinit(&entities->arena);
     aicpi_free(&a, entities->items);
     aicpi_free(&a, entities->slots);
+    aicpi_free(&a, entities->texts.items);
     aicpi_free(&a, entities);
 }
 

@@ -3,7 +3,7 @@
 #define AICPI_POLICY_ENTITIES_H
 
 #include "lib/base/thread.h"
-#include "lib/policy/intern.h"
+#include "lib/policy/reader.h"
 
 #include "aicp/policy.h"
 
@@ -39,6 +39,7 @@ struct aicp_policy_entities {
     size_t count;
     aicpi_policy_entity_slot *slots; /* open addressing by hash */
     size_t mask;
+    aicpi_policy_texts texts; /* of extension values, for writing them again */
 };
 
 /* The slot of a uid, NULL when nothing is known about it. `store` may be NULL. */

@@ -251,7 +251,7 @@ aicp_status aicp_policy_entities_parse(
     aicpi_ref_init(&store->ref);
     store->allocator = a;
     aicpi_arena_init(&store->arena, &a, 0, 0);
-    loader l = {.store = store, .reader.allocator = a};
+    loader l = {.store = store, .reader.allocator = a, .reader.texts = &store->texts};
     l.max_entities = o.max_entities ? o.max_entities : MAX_ENTITIES;
     aicpi_arena_init(&l.scratch, &a, 0, 0);
     aicpi_policy_intern_init(&l.intern, &store->arena, true);

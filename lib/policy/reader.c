@@ -167,10 +167,30 @@ static void read_args(aicpi_policy_reader *r, call *c) {
     }
 }
 
+/* Notes the text that a constructor made a value of. */
+static bool
+keep_text(aicpi_policy_reader *r, const aicpi_policy_str *text, aicpi_policy_value *value) {
+    aicpi_policy_texts *t = r->texts;
+    if (!t || t->count == UINT32_MAX) {
+        return true;
+    }
+    if (!aicpi_grow(
+            &r->allocator,
+            (void **)&t->items,
+            &t->capacity,
+            t->count,
+            sizeof(aicpi_policy_str *))) {
+        return nomem(r);
+    }
+    t->items[t->count++] = text;
+    value->text = (uint32_t)t->count;
+    return true;
+}
+
 static bool do_call(aicpi_policy_reader *r, const call *c, size_t at, aicpi_policy_value *out) {
     aicpi_policy_fault fault;
     if (aicpi_policy_fn_call(c->fn, c->args, c->count, r->intern->arena, out, &fault)) {
-        return true;
+        return c->args[0].kind != AICPI_POLICY_STRING || keep_text(r, c->args[0].u.string, out);
     }
     if (fault.kind == 0) {
         return nomem(r);
@@ -309,7 +329,7 @@ static bool read_escape(aicpi_policy_reader *r, aicpi_slice key, aicpi_policy_va
     return fine && !aicpi_json_member(&r->json, &none) && aicpi_json_ok(&r->json);
 }
 
-static bool is_escape(aicpi_slice key) {
+bool aicpi_policy_is_escape(aicpi_slice key) {
     return key.len >= 6 && key.data[0] == '_' &&
            (aicpi_slice_is(key, "__entity") || aicpi_slice_is(key, "__extn") ||
             aicpi_slice_is(key, "__expr"));
@@ -322,7 +342,7 @@ static bool read_object(aicpi_policy_reader *r, aicpi_policy_value *out) {
         return false;
     }
     if (aicpi_json_member(&r->json, &key)) {
-        if (is_escape(key) && is_last_member(&r->json)) {
+        if (aicpi_policy_is_escape(key) && is_last_member(&r->json)) {
             return read_escape(r, key, out);
         }
         if (!read_member(r, key)) {

@@ -5,9 +5,17 @@
 #include "lib/base/json.h"
 #include "lib/policy/intern.h"
 
+/* Texts that extension values were made from; aicpi_policy_value::text counts from 1. */
+typedef struct aicpi_policy_texts {
+    const aicpi_policy_str **items;
+    size_t count;
+    size_t capacity;
+} aicpi_policy_texts;
+
 typedef struct aicpi_policy_reader {
     aicpi_json json;
     aicpi_policy_intern *intern; /* results live in its arena */
+    aicpi_policy_texts *texts;   /* with the reader's allocator; NULL: not kept */
     aicp_allocator allocator;
     aicpi_policy_field *stack; /* members of the containers that are open */
     size_t capacity;
@@ -29,5 +37,8 @@ bool aicpi_policy_read_value(aicpi_policy_reader *r, aicpi_policy_value *out);
 bool aicpi_policy_read_record(aicpi_policy_reader *r, const aicpi_policy_record **out);
 /* {"type":…,"id":…}, also wrapped in {"__entity":…}. */
 bool aicpi_policy_read_uid(aicpi_policy_reader *r, const aicpi_policy_uid **out);
+
+/* One of the keys __entity, __extn, __expr. */
+bool aicpi_policy_is_escape(aicpi_slice key);
 
 #endif

@@ -47,6 +47,7 @@ typedef struct aicpi_policy_record aicpi_policy_record;
 
 typedef struct aicpi_policy_value {
     uint32_t kind;
+    uint32_t text; /* 0, or where a store keeps the text it was made from; means nothing else */
     union {
         bool boolean;
         int64_t integer; /* long; decimal x 10^4; datetime, duration in ms */

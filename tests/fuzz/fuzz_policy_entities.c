@@ -40,6 +40,24 @@ ask(const aicp_policy_set *set,
     aicp_policy_response_free(response);
 }
 
+/* What is written reads back, and is then written alike. */
+static void write_again(const aicp_policy_entities *entities) {
+    aicp_buf once = AICP_BUF_INIT;
+    aicp_buf twice = AICP_BUF_INIT;
+    aicp_policy_entities *again = NULL;
+    if (aicp_policy_entities_write(entities, &once, NULL) != AICP_OK) {
+        return;
+    }
+    if (aicp_policy_entities_parse(once.data, once.len, NULL, &again, NULL) != AICP_OK ||
+        aicp_policy_entities_write(again, &twice, NULL) != AICP_OK || once.len != twice.len ||
+        memcmp(once.data, twice.data, once.len) != 0) {
+        abort();
+    }
+    aicp_policy_entities_free(again);
+    aicp_buf_free(&once);
+    aicp_buf_free(&twice);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     aicp_policy_entities_options options = AICP_POLICY_ENTITIES_OPTIONS_INIT;
     options.max_ancestors = 100000;
@@ -56,6 +74,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         abort();
     }
     ask(set, entities, text, size);
+    if (entities) {
+        write_again(entities);
+    }
     aicp_policy_entities_free(entities);
     aicp_policy_set_free(set);
     return 0;

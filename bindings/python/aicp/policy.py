@@ -77,6 +77,10 @@ class Entities(Handle):
     def __contains__(self, uid: Uid) -> bool:
         return bool(_c.aicp_policy_entities_contains(self._h, uid[0], uid[1]))
 
+    def to_json(self) -> str:
+        """All entities as JSON that :class:`Entities` reads again, one a line."""
+        return _c.aicp_policy_entities_write(self._h).decode()
+
 
 _NO_ENTITIES = Entities()
 

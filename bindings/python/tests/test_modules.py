@@ -41,6 +41,9 @@ def test_policies_decide_with_reasons_and_errors():
         ]
     )
     assert len(entities) == 2 and ("User", "ann") in entities and ("User", "bob") not in entities
+    written = entities.to_json()
+    assert json.loads(written)[0]["parents"] == [{"type": "Team", "id": "blue"}]
+    assert aicp.Entities(written).to_json() == written
     ask = ("User", "ann"), ("Action", "chat"), ("Model", "m")
     answer = policies.authorize(*ask, {"tokens": 5}, entities)
     assert answer.allowed and bool(answer) and answer.reasons == ["yes"]

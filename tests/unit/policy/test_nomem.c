@@ -19,7 +19,8 @@ static const char links[] = "[{\"templateId\":\"policy2\",\"newId\":\"link\",\"v
                             "\"?resource\":{\"type\":\"Model\",\"id\":\"gpt-5\"}}}]";
 
 static const char entities[] =
-    "[{\"uid\":{\"type\":\"User\",\"id\":\"alice\"},\"attrs\":{\"age\":30,\"tags\":[\"x\",\"y\"]},"
+    "[{\"uid\":{\"type\":\"User\",\"id\":\"alice\"},\"attrs\":{\"age\":30,\"tags\":[\"x\",\"y\"],"
+    "\"rate\":{\"__extn\":{\"fn\":\"decimal\",\"arg\":\"1.50\"}}},"
     "\"parents\":[{\"type\":\"Team\",\"id\":\"blue\"}]},"
     "{\"uid\":{\"type\":\"Team\",\"id\":\"blue\"},\"attrs\":{},"
     "\"parents\":[{\"type\":\"Org\",\"id\":\"o\"}]},"
@@ -67,11 +68,16 @@ static bool parse_entities(void *user, const aicp_allocator *a) {
         return failed_cleanly(status, store);
     }
     bool ok = aicp_policy_entities_count(store) == 3;
+    aicp_buf out = AICP_BUF_INIT;
+    if (aicp_policy_entities_write(store, &out, &err) != AICP_OK) {
+        ok = ok && failed_cleanly(err.code, out.data);
+    }
+    aicp_buf_free(&out);
     aicp_policy_entities_free(store);
     return ok;
 }
 
-Test(nomem, entities_parse_whole_or_not_at_all) {
+Test(nomem, entities_are_read_and_written_whole_or_not_at_all) {
     cr_assert_gt(test_every_allocation_failing(parse_entities, NULL), 2);
 }
 

@@ -366,6 +366,7 @@ extern swig_type_24 _wrap_aicp_policy_set_annotation_count_capi_5cea4ae9392fa844
 extern swig_voidp _wrap_aicp_policy_set_annotation_key_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_26 arg2, swig_type_27 arg3);
 extern swig_voidp _wrap_aicp_policy_set_annotation_value_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_28 arg2, swig_type_29 arg3);
 extern swig_intgo _wrap_aicp_policy_entities_parse_capi_5cea4ae9392fa844(swig_type_30 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_entities_write_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_policy_entities_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern void _wrap_aicp_policy_entities_free_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_type_31 _wrap_aicp_policy_entities_count_capi_5cea4ae9392fa844(swig_voidp arg1);
@@ -1041,6 +1042,15 @@ func Aicp_policy_entities_parse(arg1 string, arg2 *PolicyEntitiesOptions, arg3 *
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
+	return swig_r
+}
+
+func Aicp_policy_entities_write(arg1 *PolicyEntities, arg2 *Buf, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_policy_entities_write_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 

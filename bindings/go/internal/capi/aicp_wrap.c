@@ -772,6 +772,23 @@ intgo _wrap_aicp_policy_entities_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go
 }
 
 
+intgo _wrap_aicp_policy_entities_write_capi_5cea4ae9392fa844(aicp_policy_entities *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+  aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
+  aicp_buf *arg2 = (aicp_buf *) 0 ;
+  aicp_error *arg3 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_entities **)&_swig_go_0;
+  arg2 = *(aicp_buf **)&_swig_go_1;
+  arg3 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_policy_entities_write((struct aicp_policy_entities const *)arg1,arg2,arg3);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
 aicp_policy_entities *_wrap_aicp_policy_entities_ref_capi_5cea4ae9392fa844(aicp_policy_entities *_swig_go_0) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
   aicp_policy_entities *result = 0 ;
