@@ -22,6 +22,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#define AICPA_COUNT(array) (sizeof(array) / sizeof *(array))
+
 /* Topics of long polls. */
 enum { AICPA_TOPIC_BUNDLE = 0 };
 

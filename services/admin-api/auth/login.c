@@ -175,9 +175,8 @@ static void login_key(aicps_call *call, const char *key) {
 }
 
 static void login(aicps_call *call) {
-    struct json_object *body = aicps_fields_read(call, login_fields, 1, call->body, false);
+    struct json_object *body = aicps_route_body(call);
     if (!body) {
-        aicps_send_field_errors(call);
         return;
     }
     const char *key = text_in(body, "api_key");
@@ -296,10 +295,9 @@ static const aicps_route routes[] = {
      .handler = login,
      .flags = AICPS_PUBLIC | AICPS_DRAINING,
      .summary = "Give a session for an API key",
-     .request_schema = "{\"type\":\"object\",\"required\":[\"api_key\"],\"additionalProperties\":"
-                       "false,\"properties\":{\"api_key\":{\"type\":\"string\",\"minLength\":1,"
-                       "\"maxLength\":4096}}}",
-     .response_schema = TOKEN},
+     .response_schema = TOKEN,
+     .body = login_fields,
+     .body_count = 1},
     {.method = "POST",
      .pattern = "/auth/logout",
      .handler = logout,

@@ -88,7 +88,8 @@ send_change(aicps_call *call, const aicpa_proxy_verb *verb, struct json_object *
     size_t len = 0;
     const char *text = json_object_to_json_string_length(
         shaped, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
-    struct json_object *answer = aicpa_proxy_ask(call, verb->send, text, len);
+    aicpi_slice what = verb->by_id ? aicps_text(shaped, verb->id) : aicpi_slice_of(text, len);
+    struct json_object *answer = aicpa_proxy_ask(call, verb->send, what.data, what.len);
     json_object_put(shaped);
     return answer;
 }
@@ -136,27 +137,17 @@ static void add_param(aicps_call *call, const aicpa_proxy_verb *verb) {
     }
 }
 
-/* Only what is given is passed on, so presets are not filled in; but what is needed must be there.
- */
-static void check_required(aicps_call *call, const aicpa_proxy_verb *verb) {
-    for (size_t i = 0; i < verb->field_count; i++) {
-        const aicps_field *f = &verb->fields[i];
-        if ((f->flags & AICPS_REQUIRED) && !json_object_object_get_ex(call->body, f->name, NULL)) {
-            aicps_field_error(call, f->name, "field required");
-        }
-    }
-}
-
-void aicpa_proxy_post(aicps_call *call) {
+void aicpa_proxy_change(aicps_call *call) {
     const aicpa_proxy_verb *verb = call->route->data;
     add_param(call, verb);
-    check_required(call, verb);
-    struct json_object *body =
-        aicps_fields_read(call, verb->fields, verb->field_count, call->body, true);
-    if (body && verb->check) {
+    struct json_object *body = aicps_route_body(call);
+    if (!body) {
+        return;
+    }
+    if (verb->check) {
         verb->check(call, body);
     }
-    if (!body || aicps_has_field_errors(call)) {
+    if (aicps_has_field_errors(call)) {
         json_object_put(body);
         aicps_send_field_errors(call);
         return;

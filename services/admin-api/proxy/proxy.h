@@ -19,11 +19,10 @@ typedef aicp_status (*aicpa_proxy_plain_fn)(
     aicp_litellm *client, aicp_litellm_reply *reply, aicp_error *err);
 struct json_object *aicpa_proxy_list(aicps_call *call, aicpa_proxy_plain_fn fn);
 
-/* A change of one of LiteLLM's objects by POST: data of a route. */
+/* A change of one of LiteLLM's objects: data of a route. Null in the body goes through as null. */
 typedef struct aicpa_proxy_verb {
-    const aicps_field *fields; /* of the body; NULL values pass through as null */
-    size_t field_count;
     aicpa_proxy_fn send;
+    bool by_id;         /* `send` takes what `id` names instead of the body */
     const char *id;     /* field of the body or of the answer that names the object */
     const char *name;   /* the same for its readable name; may be NULL */
     const char *secret; /* field of the answer that is shown this once and never written down */
@@ -37,8 +36,8 @@ typedef struct aicpa_proxy_verb {
     bool deletes; /* the caller gets {"status": "deleted"} with LiteLLM's answer in it */
 } aicpa_proxy_verb;
 
-/* Handler of routes whose data is a verb. */
-void aicpa_proxy_post(aicps_call *call);
+/* Handler of routes whose data is a verb: AICPA_PROXY_ROUTE in fields.h. */
+void aicpa_proxy_change(aicps_call *call);
 
 #define AICPA_KEY_ID_SIZE 65
 /* A virtual key is named by its hash; everything else by itself, NULL by "". */

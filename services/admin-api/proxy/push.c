@@ -11,7 +11,6 @@
 
 #define EVERY_NS (UINT64_C(30) * AICPI_SECOND_NS)
 #define PASS_NS (UINT64_C(60) * AICPI_SECOND_NS)
-#define COUNT(a) (sizeof(a) / sizeof *(a))
 
 typedef struct holder {
     const char *kind;
@@ -28,7 +27,7 @@ static const holder holders[] = {
 };
 
 static const holder *holder_of(struct json_object *entry) {
-    for (size_t i = 0; i < COUNT(holders); i++) {
+    for (size_t i = 0; i < AICPA_COUNT(holders); i++) {
         if (aicpi_slice_is(aicps_text(entry, "kind"), holders[i].kind)) {
             return &holders[i];
         }

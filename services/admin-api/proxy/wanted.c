@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
 #define KEY_MAX 1200 /* a scope_value of 256 characters and a prefix */
 #define PARALLEL_MAX INT64_C(2147483647)
 
@@ -15,7 +14,7 @@ static const struct {
 } holders[] = {{"team", "team"}, {"team_model", "team"}, {"key", "key"}, {"user", "user"}};
 
 static const char *kind_of(aicpi_slice scope) {
-    for (size_t i = 0; i < COUNT(holders); i++) {
+    for (size_t i = 0; i < AICPA_COUNT(holders); i++) {
         if (aicpi_slice_is(scope, holders[i].scope)) {
             return holders[i].kind;
         }
@@ -62,9 +61,9 @@ size_t aicpa_wanted_objections(struct json_object *p, aicpa_objection out[AICPA_
         {is_zero(p, "tpm_limit"), {"tpm_limit", zero}},
         {key && is_zero(p, "max_parallel_requests"), {"max_parallel_requests", zero}},
     };
-    _Static_assert(COUNT(rules) <= AICPA_OBJECTIONS_MAX, "room for all");
+    _Static_assert(AICPA_COUNT(rules) <= AICPA_OBJECTIONS_MAX, "room for all");
     size_t count = 0;
-    for (size_t i = 0; i < COUNT(rules); i++) {
+    for (size_t i = 0; i < AICPA_COUNT(rules); i++) {
         if (rules[i].holds) {
             out[count++] = rules[i].is;
         }

@@ -1,75 +1,39 @@
 /* LiteLLM's reusable budget profiles, and who uses them. What our gates enforce:
  * resources/ledger.c. */
 #include "services/admin-api/list.h"
-#include "services/admin-api/proxy/proxy.h"
+#include "services/admin-api/proxy/fields.h"
 
 #include "lib/base/error.h"
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-#define LIMIT_MAX INT64_C(1000000000000)
-#define BUDGET_MAX INT64_C(1000000000000000000)
-#define TOLD(field, kind, more)                                                                    \
-    { .name = field, .type = kind, .flags = AICPS_READ_ONLY | AICPS_NULLABLE | (more) }
-
 static const aicps_field fields[] = {
-    TOLD("max_budget", AICPS_MONEY, AICPS_SORT | AICPS_FILTER),
-    TOLD("soft_budget", AICPS_MONEY, AICPS_SORT | AICPS_FILTER),
-    TOLD("max_parallel_requests", AICPS_INT, 0),
-    TOLD("tpm_limit", AICPS_INT, 0),
-    TOLD("rpm_limit", AICPS_INT, 0),
-    TOLD("budget_duration", AICPS_TEXT, AICPS_FILTER),
-    TOLD("budget_reset_at", AICPS_TIME, AICPS_SORT),
-    TOLD("model_max_budget", AICPS_OBJECT, AICPS_CSV_OFF),
-    TOLD("created_at", AICPS_TIME, AICPS_SORT),
-    TOLD("key_count", AICPS_INT, AICPS_COMPUTED),
+    AICPA_TOLD("max_budget", AICPS_MONEY, AICPS_SORT | AICPS_FILTER),
+    AICPA_TOLD("soft_budget", AICPS_MONEY, AICPS_SORT | AICPS_FILTER),
+    AICPA_TOLD("max_parallel_requests", AICPS_INT, 0),
+    AICPA_TOLD("tpm_limit", AICPS_INT, 0),
+    AICPA_TOLD("rpm_limit", AICPS_INT, 0),
+    AICPA_TOLD("budget_duration", AICPS_TEXT, AICPS_FILTER),
+    AICPA_TOLD("budget_reset_at", AICPS_TIME, AICPS_SORT),
+    AICPA_TOLD("model_max_budget", AICPS_OBJECT, AICPS_CSV_OFF),
+    AICPA_TOLD("created_at", AICPS_TIME, AICPS_SORT),
+    AICPA_TOLD("key_count", AICPS_INT, AICPS_COMPUTED),
 };
 
 #define WRITABLE                                                                                   \
-    {.name = "max_budget",                                                                         \
-     .type = AICPS_DECIMAL,                                                                        \
-     .flags = AICPS_NULLABLE,                                                                      \
-     .min = 0,                                                                                     \
-     .max = BUDGET_MAX},                                                                           \
-        {.name = "soft_budget",                                                                    \
-         .type = AICPS_DECIMAL,                                                                    \
-         .flags = AICPS_NULLABLE,                                                                  \
-         .min = 0,                                                                                 \
-         .max = BUDGET_MAX},                                                                       \
-        {.name = "max_parallel_requests",                                                          \
-         .type = AICPS_INT,                                                                        \
-         .flags = AICPS_NULLABLE,                                                                  \
-         .min = 0,                                                                                 \
-         .max = LIMIT_MAX},                                                                        \
-        {.name = "tpm_limit",                                                                      \
-         .type = AICPS_INT,                                                                        \
-         .flags = AICPS_NULLABLE,                                                                  \
-         .min = 0,                                                                                 \
-         .max = LIMIT_MAX},                                                                        \
-        {.name = "rpm_limit",                                                                      \
-         .type = AICPS_INT,                                                                        \
-         .flags = AICPS_NULLABLE,                                                                  \
-         .min = 0,                                                                                 \
-         .max = LIMIT_MAX},                                                                        \
-        {.name = "budget_duration",                                                                \
-         .type = AICPS_TEXT,                                                                       \
-         .flags = AICPS_NULLABLE,                                                                  \
-         .min = 1,                                                                                 \
-         .max = 16,                                                                                \
-         .pattern = "[1-9][0-9]{0,4}(s|m|h|d|w|mo)|hourly|daily|weekly|monthly"},                  \
-    {                                                                                              \
-        .name = "model_max_budget", .type = AICPS_OBJECT, .flags = AICPS_NULLABLE                  \
-    }
+    AICPA_MAY_DOLLARS("max_budget"), AICPA_MAY_DOLLARS("soft_budget"),                             \
+        AICPA_MAY_LIMIT("max_parallel_requests"), AICPA_MAY_LIMIT("tpm_limit"),                    \
+        AICPA_MAY_LIMIT("rpm_limit"), AICPA_MAY_BUDGET_DURATION,                                   \
+        AICPA_MAY("model_max_budget", AICPS_OBJECT, 0, 0)
 
 static const aicps_field create_fields[] = {
-    {.name = "budget_id", .type = AICPS_TEXT, .min = 1, .max = 256},
+    AICPA_TEXT("budget_id", 0),
     WRITABLE,
 };
 static const aicps_field update_fields[] = {
-    {.name = "budget_id", .type = AICPS_TEXT, .flags = AICPS_REQUIRED, .min = 1, .max = 256},
+    AICPA_TEXT("budget_id", AICPS_REQUIRED),
     WRITABLE,
 };
 static const aicps_field delete_fields[] = {
-    {.name = "id", .type = AICPS_TEXT, .flags = AICPS_REQUIRED, .min = 1, .max = 256},
+    AICPA_TEXT("id", AICPS_REQUIRED),
 };
 
 /* ---- reading ---- */
@@ -135,7 +99,7 @@ static const aicps_resource resource = {
     .verbs = AICPS_READS,
     .flags = AICPS_NO_TIMES | AICPS_NO_VERSION,
     .fields = fields,
-    .field_count = COUNT(fields),
+    .field_count = AICPA_COUNT(fields),
     .source = &source,
     .decorate = decorate,
     .doc = "LiteLLM's reusable budget profiles.",
@@ -150,68 +114,33 @@ static void check_soft(aicps_call *call, struct json_object *body) {
     }
 }
 
-static aicp_status send_delete(
-    aicp_litellm *client,
-    const char *data,
-    size_t len,
-    aicp_litellm_reply *reply,
-    aicp_error *err) {
-    (void)len;
-    struct json_object *body = json_tokener_parse(data);
-    aicpi_slice id = aicps_text(body, "id");
-    aicp_status status = aicp_litellm_budget_delete(client, id.data, id.len, reply, err);
-    json_object_put(body);
-    return status;
-}
-
 static const aicpa_proxy_verb create = {
-    .fields = create_fields,
-    .field_count = COUNT(create_fields),
     .send = aicp_litellm_budget_new,
     .id = "budget_id",
     .check = check_soft,
 };
 static const aicpa_proxy_verb update = {
-    .fields = update_fields,
-    .field_count = COUNT(update_fields),
     .send = aicp_litellm_budget_update,
     .id = "budget_id",
     .check = check_soft,
 };
 static const aicpa_proxy_verb remove_budget = {
-    .fields = delete_fields,
-    .field_count = 1,
-    .send = send_delete,
+    .send = aicp_litellm_budget_delete,
+    .by_id = true,
     .id = "id",
     .deletes = true,
 };
 
-#define ANY "{\"type\":\"object\"}"
-#define VERB(path, act, text, schema, verb)                                                        \
-    {                                                                                              \
-        .method = "POST", .pattern = path, .handler = aicpa_proxy_post, .action = act,             \
-        .resource_type = "budget", .summary = text, .request_schema = schema,                      \
-        .response_schema = ANY, .data = verb                                                       \
-    }
+#define ROUTE(path, act, text, body, verb)                                                         \
+    AICPA_PROXY_ROUTE("POST", "/api/v1/budgets" path, "budget", act, text, body, verb)
 
 static const aicps_route routes[] = {
-    VERB("/api/v1/budgets", "create", "Make a profile", ANY, &create),
-    VERB(
-        "/api/v1/budgets/update",
-        "update",
-        "Change a profile",
-        "{\"type\":\"object\",\"required\":[\"budget_id\"],\"properties\":{\"budget_id\":{\"type\":"
-        "\"string\"}}}",
-        &update),
-    VERB(
-        "/api/v1/budgets/delete",
-        "delete",
-        "Delete a profile",
-        "{\"type\":\"object\",\"required\":[\"id\"],\"properties\":{\"id\":{\"type\":\"string\"}}}",
-        &remove_budget),
+    ROUTE("", "create", "Make a profile", create_fields, &create),
+    ROUTE("/update", "update", "Change a profile", update_fields, &update),
+    ROUTE("/delete", "delete", "Delete a profile", delete_fields, &remove_budget),
 };
 
 aicp_status aicpa_budgets_register(aicps_api *api, aicp_error *err) {
     aicp_status status = aicps_api_add_resource(api, &resource, err);
-    return status ? status : aicps_api_add_routes(api, routes, COUNT(routes), err);
+    return status ? status : aicps_api_add_routes(api, routes, AICPA_COUNT(routes), err);
 }

@@ -7,8 +7,6 @@
 #include "lib/base/error.h"
 #include "lib/base/text.h"
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-
 static const char *const types[] = {"block", "redact", "warn", NULL};
 
 static const aicps_field fields[] = {
@@ -41,7 +39,7 @@ static const aicps_resource resource = {
     .verbs = AICPS_LIST,
     .flags = AICPS_NO_TIMES | AICPS_NO_VERSION | AICPS_RULES,
     .fields = fields,
-    .field_count = COUNT(fields),
+    .field_count = AICPA_COUNT(fields),
     .doc = "Keywords of a team: one policy of each type.",
 };
 
@@ -114,7 +112,7 @@ static aicp_status complete(aicps_change *change, struct json_object *body, aicp
         "id",
         before ? json_object_get(aicps_member(before, "id")) : json_object_new_string(id));
     aicps_set(row, "team_id", aicps_json_slice(call->params[0]));
-    for (size_t i = 0; i < COUNT(given); i++) {
+    for (size_t i = 0; i < AICPA_COUNT(given); i++) {
         aicps_set(row, given[i], json_object_get(aicps_member(body, given[i])));
     }
     aicps_set(
@@ -173,13 +171,13 @@ static aicp_status save(aicps_change *change, void *user, aicp_error *err) {
 }
 
 static void put_policy(aicps_call *call) {
-    struct json_object *body =
-        aicps_fields_read(call, put_fields, COUNT(put_fields), call->body, false);
+    struct json_object *body = aicps_route_body(call);
     struct json_object *answer = NULL;
-    if (body) {
-        check(call, body);
+    if (!body) {
+        return;
     }
-    if (!body || aicps_has_field_errors(call)) {
+    check(call, body);
+    if (aicps_has_field_errors(call)) {
         json_object_put(body);
         aicps_send_field_errors(call);
         return;
@@ -205,10 +203,12 @@ static const aicps_route routes[] = {
          "\"redact\",\"warn\"]},\"config\":{\"type\":\"object\",\"required\":[\"keywords\"],"
          "\"properties\":{\"keywords\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":"
          "\"string\"}}}},\"is_active\":{\"type\":\"boolean\"}}}",
-     .response_schema = "{\"type\":\"object\",\"required\":[\"id\",\"team_id\",\"policy_type\"]}"},
+     .response_schema = "{\"type\":\"object\",\"required\":[\"id\",\"team_id\",\"policy_type\"]}",
+     .body = put_fields,
+     .body_count = AICPA_COUNT(put_fields)},
 };
 
 aicp_status aicpa_content_policies_register(aicps_api *api, aicp_error *err) {
     aicp_status status = aicps_api_add_resource(api, &resource, err);
-    return status ? status : aicps_api_add_routes(api, routes, COUNT(routes), err);
+    return status ? status : aicps_api_add_routes(api, routes, AICPA_COUNT(routes), err);
 }

@@ -8,7 +8,6 @@
 
 #include <stdio.h>
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
 #define NAME_BYTES 31
 
 static const char *const types[] = {"regex", "keyword", "pii", NULL};
@@ -187,7 +186,7 @@ static const aicps_resource resource = {
     .verbs = AICPS_CRUD,
     .flags = AICPS_RULES,
     .fields = fields,
-    .field_count = COUNT(fields),
+    .field_count = AICPA_COUNT(fields),
     .check = check,
     .apply = apply,
     .doc = "Detectors of your own. They act in the profiles that they are attached to.",
@@ -202,7 +201,7 @@ static struct json_object *match_of(struct json_object *finding) {
     struct json_object *o = json_object_new_object();
     aicps_set(o, "label", json_object_get(aicps_member(finding, "type")));
     aicps_set(o, "match", json_object_get(aicps_member(finding, "preview")));
-    for (size_t i = 0; i < COUNT(same); i++) {
+    for (size_t i = 0; i < AICPA_COUNT(same); i++) {
         aicps_set(o, same[i], json_object_get(aicps_member(finding, same[i])));
     }
     return o;
@@ -211,10 +210,8 @@ static struct json_object *match_of(struct json_object *finding) {
 static const aicps_field test_fields[] = {AICPA_TRY_FIELDS};
 
 static void post_test(aicps_call *call) {
-    struct json_object *body =
-        aicps_fields_read(call, test_fields, COUNT(test_fields), call->body, false);
+    struct json_object *body = aicps_route_body(call);
     if (!body) {
-        aicps_send_field_errors(call);
         return;
     }
     struct json_object *row = aicps_resource_load(call, &resource, call->params[0]);
@@ -301,21 +298,19 @@ static struct json_object *scan_answer(struct json_object *tried, struct json_ob
     aicps_set(o, "blocked", json_object_new_boolean(blocked));
     aicps_set(o, "block_reasons", reasons);
     static const char *const same[] = {"action", "risk_score", "text", "scanners", "error"};
-    for (size_t i = 0; i < COUNT(same); i++) {
+    for (size_t i = 0; i < AICPA_COUNT(same); i++) {
         aicps_set(o, same[i], json_object_get(aicps_member(tried, same[i])));
     }
     return o;
 }
 
 static void post_scan(aicps_call *call) {
-    struct json_object *body =
-        aicps_fields_read(call, scan_fields, COUNT(scan_fields), call->body, false);
+    struct json_object *body = aicps_route_body(call);
     struct json_object *rules = NULL;
     struct json_object *names = json_object_new_array();
     aicp_error err = {0};
     if (!body) {
         json_object_put(names);
-        aicps_send_field_errors(call);
         return;
     }
     aicpi_slice profile = aicps_text(body, "guardrail_id");
@@ -341,14 +336,6 @@ static void post_scan(aicps_call *call) {
     json_object_put(body);
 }
 
-#define SCANNED                                                                                    \
-    "\"text\":{\"type\":\"string\",\"minLength\":1},\"direction\":{\"type\":\"string\",\"enum\":[" \
-    "\"input\",\"output\"]},\"source\":{\"type\":\"string\",\"enum\":[\"user\",\"tool\","          \
-    "\"retrieved\",\"file\",\"system\"]}"
-#define BODY(more)                                                                                 \
-    "{\"type\":\"object\",\"required\":[\"text\"],\"additionalProperties\":false,\"properties\":"  \
-    "{" SCANNED more "}}"
-
 static const aicps_route routes[] = {
     {.method = "POST",
      .pattern = "/api/v1/detectors/{id}/test",
@@ -356,23 +343,24 @@ static const aicps_route routes[] = {
      .action = "test",
      .resource_type = "detector",
      .summary = "What this detector finds in a text; start and end count code points",
-     .request_schema = BODY(""),
      .response_schema = "{\"type\":\"object\",\"required\":[\"matches\"]}",
-     .body_max = 4 << 20},
+     .body_max = 4 << 20,
+     .body = test_fields,
+     .body_count = AICPA_COUNT(test_fields)},
     {.method = "POST",
      .pattern = "/api/v1/scan",
      .handler = post_scan,
      .action = "scan",
      .resource_type = "guardrail",
      .summary = "Scan a text by a profile, or by the rules of a team",
-     .request_schema = BODY(",\"team_id\":{\"type\":[\"string\",\"null\"]},\"guardrail_id\":{"
-                            "\"type\":[\"string\",\"null\"]}"),
      .response_schema = "{\"type\":\"object\",\"required\":[\"clean\",\"matches\",\"blocked\","
                         "\"block_reasons\"]}",
-     .body_max = 4 << 20},
+     .body_max = 4 << 20,
+     .body = scan_fields,
+     .body_count = AICPA_COUNT(scan_fields)},
 };
 
 aicp_status aicpa_detectors_register(aicps_api *api, aicp_error *err) {
     aicp_status status = aicps_api_add_resource(api, &resource, err);
-    return status ? status : aicps_api_add_routes(api, routes, COUNT(routes), err);
+    return status ? status : aicps_api_add_routes(api, routes, AICPA_COUNT(routes), err);
 }

@@ -4,8 +4,6 @@
 #include "lib/base/error.h"
 #include "lib/base/text.h"
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-
 const char *const aicpa_try_directions[] = {"input", "output", NULL};
 const char *const aicpa_try_sources[] = {"user", "tool", "retrieved", "file", "system", NULL};
 

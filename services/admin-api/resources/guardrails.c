@@ -8,7 +8,6 @@
 #include "lib/base/error.h"
 #include "lib/base/text.h"
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
 #define NANO INT64_C(1000000000)
 
 static const char *const modes[] = {"enforce", "observe", NULL};
@@ -182,7 +181,7 @@ const aicps_resource aicpa_guardrail_resource = {
     .verbs = AICPS_CRUD,
     .flags = AICPS_RULES,
     .fields = fields,
-    .field_count = COUNT(fields),
+    .field_count = AICPA_COUNT(fields),
     .check = check,
     .apply = apply,
     .doc = "Profiles of guardrails. A team goes by the one of its assignments with the highest "
@@ -399,12 +398,10 @@ static void get_attached(aicps_call *call) {
 static const aicps_field try_fields[] = {AICPA_TRY_FIELDS};
 
 static void post_test(aicps_call *call) {
-    struct json_object *body =
-        aicps_fields_read(call, try_fields, COUNT(try_fields), call->body, false);
+    struct json_object *body = aicps_route_body(call);
     struct json_object *rules = NULL;
     aicp_error err = {0};
     if (!body) {
-        aicps_send_field_errors(call);
         return;
     }
     aicp_status status = aicpa_guardrail_of_id(call->db, call->params[0], &rules, &err);
@@ -420,11 +417,6 @@ static void post_test(aicps_call *call) {
 }
 
 #define DONE "{\"type\":\"object\",\"required\":[\"status\"]}"
-#define TEXT_BODY                                                                                  \
-    "{\"type\":\"object\",\"required\":[\"text\"],\"additionalProperties\":false,\"properties\":{" \
-    "\"text\":{\"type\":\"string\",\"minLength\":1},\"direction\":{\"type\":\"string\",\"enum\":[" \
-    "\"input\",\"output\"]},\"source\":{\"type\":\"string\",\"enum\":[\"user\",\"tool\","          \
-    "\"retrieved\",\"file\",\"system\"]}}}"
 #define VERB(verb, path, fn, act, text, query)                                                     \
     {                                                                                              \
         .method = verb, .pattern = "/api/v1/guardrails/{id}/" path, .handler = fn,                 \
@@ -463,9 +455,10 @@ static const aicps_route routes[] = {
      .action = "test",
      .resource_type = "guardrail",
      .summary = "What this profile does with a text",
-     .request_schema = TEXT_BODY,
      .response_schema = "{\"type\":\"object\",\"required\":[\"action\",\"findings\"]}",
-     .body_max = 4 << 20},
+     .body_max = 4 << 20,
+     .body = try_fields,
+     .body_count = AICPA_COUNT(try_fields)},
 };
 
 /* ---- lists ---- */
@@ -533,7 +526,7 @@ static const aicps_resource assignments = {
     .verbs = AICPS_LIST,
     .flags = AICPS_NO_TIMES | AICPS_NO_VERSION,
     .fields = assignment_fields,
-    .field_count = COUNT(assignment_fields),
+    .field_count = AICPA_COUNT(assignment_fields),
     .decorate = name_teams,
     .doc = "Which team goes by which profile; team_name is LiteLLM's alias, null while it is away.",
 };
@@ -564,7 +557,7 @@ static const aicps_resource events = {
     .verbs = AICPS_READS,
     .flags = AICPS_NO_TIMES | AICPS_NO_VERSION,
     .fields = event_fields,
-    .field_count = COUNT(event_fields),
+    .field_count = AICPA_COUNT(event_fields),
     .doc = "What guardrails blocked (input_blocked, output_blocked), changed in answers "
            "(output_masked), or found in requests that went on (pii_detected).",
 };
@@ -573,5 +566,5 @@ aicp_status aicpa_guardrails_register(aicps_api *api, aicp_error *err) {
     aicp_status status = aicps_api_add_resource(api, &aicpa_guardrail_resource, err);
     status = status ? status : aicps_api_add_resource(api, &assignments, err);
     status = status ? status : aicps_api_add_resource(api, &events, err);
-    return status ? status : aicps_api_add_routes(api, routes, COUNT(routes), err);
+    return status ? status : aicps_api_add_routes(api, routes, AICPA_COUNT(routes), err);
 }

@@ -1,86 +1,48 @@
 /* Virtual keys of LiteLLM. In paths and lists a key is its hash; the key itself is shown once, by
  * generate. */
 #include "services/admin-api/list.h"
-#include "services/admin-api/proxy/proxy.h"
+#include "services/admin-api/proxy/fields.h"
 
 #include "lib/base/error.h"
 #include "lib/base/text.h"
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-#define LIMIT_MAX INT64_C(1000000000000)
-#define BUDGET_MAX INT64_C(1000000000000000000)
-#define NULLABLE_FILTER (AICPS_READ_ONLY | AICPS_NULLABLE | AICPS_FILTER)
-
 static const aicps_field fields[] = {
-    {.name = "key_name", .type = AICPS_TEXT, .flags = AICPS_READ_ONLY | AICPS_NULLABLE},
-    {.name = "key_alias", .type = AICPS_TEXT, .flags = NULLABLE_FILTER | AICPS_SORT | AICPS_SEARCH},
+    AICPA_TOLD("key_name", AICPS_TEXT, 0),
+    AICPA_TOLD("key_alias", AICPS_TEXT, AICPS_FILTER | AICPS_SORT | AICPS_SEARCH),
     {.name = "spend", .type = AICPS_MONEY, .flags = AICPS_READ_ONLY | AICPS_SORT | AICPS_FILTER},
-    {.name = "max_budget", .type = AICPS_MONEY, .flags = NULLABLE_FILTER | AICPS_SORT},
-    {.name = "budget_duration", .type = AICPS_TEXT, .flags = AICPS_READ_ONLY | AICPS_NULLABLE},
-    {.name = "budget_id", .type = AICPS_TEXT, .flags = NULLABLE_FILTER},
+    AICPA_TOLD("max_budget", AICPS_MONEY, AICPS_FILTER | AICPS_SORT),
+    AICPA_TOLD("budget_duration", AICPS_TEXT, 0),
+    AICPA_TOLD("budget_id", AICPS_TEXT, AICPS_FILTER),
     {.name = "models", .type = AICPS_TEXTS, .flags = AICPS_READ_ONLY},
-    {.name = "team_id", .type = AICPS_TEXT, .flags = NULLABLE_FILTER | AICPS_FACET},
-    {.name = "org_id", .type = AICPS_TEXT, .flags = NULLABLE_FILTER},
-    {.name = "user_id", .type = AICPS_TEXT, .flags = NULLABLE_FILTER | AICPS_SEARCH},
-    {.name = "rpm_limit", .type = AICPS_INT, .flags = AICPS_READ_ONLY | AICPS_NULLABLE},
-    {.name = "tpm_limit", .type = AICPS_INT, .flags = AICPS_READ_ONLY | AICPS_NULLABLE},
-    {.name = "max_parallel_requests", .type = AICPS_INT, .flags = AICPS_READ_ONLY | AICPS_NULLABLE},
-    {.name = "expires", .type = AICPS_TIME, .flags = AICPS_READ_ONLY | AICPS_NULLABLE | AICPS_SORT},
-    {.name = "blocked", .type = AICPS_BOOL, .flags = NULLABLE_FILTER | AICPS_FACET},
-    {.name = "created_at",
-     .type = AICPS_TIME,
-     .flags = AICPS_READ_ONLY | AICPS_NULLABLE | AICPS_SORT},
-    {.name = "metadata",
-     .type = AICPS_OBJECT,
-     .flags = AICPS_READ_ONLY | AICPS_NULLABLE | AICPS_CSV_OFF},
+    AICPA_TOLD("team_id", AICPS_TEXT, AICPS_FILTER | AICPS_FACET),
+    AICPA_TOLD("org_id", AICPS_TEXT, AICPS_FILTER),
+    AICPA_TOLD("user_id", AICPS_TEXT, AICPS_FILTER | AICPS_SEARCH),
+    AICPA_TOLD("rpm_limit", AICPS_INT, 0),
+    AICPA_TOLD("tpm_limit", AICPS_INT, 0),
+    AICPA_TOLD("max_parallel_requests", AICPS_INT, 0),
+    AICPA_TOLD("expires", AICPS_TIME, AICPS_SORT),
+    AICPA_TOLD("blocked", AICPS_BOOL, AICPS_FILTER | AICPS_FACET),
+    AICPA_TOLD("created_at", AICPS_TIME, AICPS_SORT),
+    AICPA_TOLD("metadata", AICPS_OBJECT, AICPS_CSV_OFF),
 };
 
 #define WRITABLE                                                                                   \
-    {.name = "key_alias", .type = AICPS_TEXT, .flags = AICPS_NULLABLE, .min = 1, .max = 256},      \
-        {.name = "max_budget",                                                                     \
-         .type = AICPS_DECIMAL,                                                                    \
-         .flags = AICPS_NULLABLE,                                                                  \
-         .min = 0,                                                                                 \
-         .max = BUDGET_MAX},                                                                       \
-        {.name = "budget_duration",                                                                \
-         .type = AICPS_TEXT,                                                                       \
-         .flags = AICPS_NULLABLE,                                                                  \
-         .min = 1,                                                                                 \
-         .max = 16,                                                                                \
-         .pattern = "[1-9][0-9]{0,4}(s|m|h|d|w|mo)|hourly|daily|weekly|monthly"},                  \
-        {.name = "budget_id", .type = AICPS_TEXT, .flags = AICPS_NULLABLE, .min = 1, .max = 256},  \
-        {.name = "models", .type = AICPS_TEXTS, .flags = AICPS_NULLABLE, .min = 0, .max = 1000},   \
-        {.name = "user_id", .type = AICPS_TEXT, .flags = AICPS_NULLABLE, .min = 1, .max = 256},    \
-        {.name = "team_id", .type = AICPS_TEXT, .flags = AICPS_NULLABLE, .min = 1, .max = 256},    \
+    AICPA_MAY_TEXT("key_alias"), AICPA_MAY_DOLLARS("max_budget"), AICPA_MAY_BUDGET_DURATION,       \
+        AICPA_MAY_TEXT("budget_id"), AICPA_MAY("models", AICPS_TEXTS, 0, 1000),                    \
+        AICPA_MAY_TEXT("user_id"), AICPA_MAY_TEXT("team_id"),                                      \
         {.name = "duration",                                                                       \
          .type = AICPS_TEXT,                                                                       \
          .flags = AICPS_NULLABLE,                                                                  \
          .min = 2,                                                                                 \
          .max = 16,                                                                                \
-         .pattern = "[1-9][0-9]{0,4}(s|m|h|d|w|mo)"},                                              \
-        {.name = "rpm_limit",                                                                      \
-         .type = AICPS_INT,                                                                        \
-         .flags = AICPS_NULLABLE,                                                                  \
-         .min = 0,                                                                                 \
-         .max = LIMIT_MAX},                                                                        \
-        {.name = "tpm_limit",                                                                      \
-         .type = AICPS_INT,                                                                        \
-         .flags = AICPS_NULLABLE,                                                                  \
-         .min = 0,                                                                                 \
-         .max = LIMIT_MAX},                                                                        \
-        {.name = "max_parallel_requests",                                                          \
-         .type = AICPS_INT,                                                                        \
-         .flags = AICPS_NULLABLE,                                                                  \
-         .min = 0,                                                                                 \
-         .max = LIMIT_MAX},                                                                        \
-        {.name = "blocked", .type = AICPS_BOOL, .flags = AICPS_NULLABLE},                          \
-        {.name = "tags", .type = AICPS_TEXTS, .flags = AICPS_NULLABLE, .min = 0, .max = 64}, {     \
-        .name = "metadata", .type = AICPS_OBJECT, .flags = AICPS_NULLABLE                          \
-    }
+         .pattern = AICPA_DURATION},                                                               \
+        AICPA_MAY_LIMIT("rpm_limit"), AICPA_MAY_LIMIT("tpm_limit"),                                \
+        AICPA_MAY_LIMIT("max_parallel_requests"), AICPA_MAY("blocked", AICPS_BOOL, 0, 0),          \
+        AICPA_MAY("tags", AICPS_TEXTS, 0, 64), AICPA_MAY("metadata", AICPS_OBJECT, 0, 0)
 
 static const aicps_field generate_fields[] = {WRITABLE};
 static const aicps_field update_fields[] = {
-    {.name = "key", .type = AICPS_TEXT, .flags = AICPS_REQUIRED, .min = 1, .max = 256},
+    AICPA_TEXT("key", AICPS_REQUIRED),
     WRITABLE,
 };
 static const aicps_field delete_fields[] = {
@@ -155,7 +117,7 @@ static const aicps_resource resource = {
     .verbs = AICPS_READS,
     .flags = AICPS_NO_TIMES | AICPS_NO_VERSION,
     .fields = fields,
-    .field_count = COUNT(fields),
+    .field_count = AICPA_COUNT(fields),
     .source = &source,
     .doc = "LiteLLM's virtual keys, by their hash.",
 };
@@ -163,8 +125,6 @@ static const aicps_resource resource = {
 /* ---- changing ---- */
 
 static const aicpa_proxy_verb generate = {
-    .fields = generate_fields,
-    .field_count = COUNT(generate_fields),
     .send = aicp_litellm_key_generate,
     .id = "token",
     .name = "key_alias",
@@ -172,58 +132,42 @@ static const aicpa_proxy_verb generate = {
 };
 
 static const aicpa_proxy_verb update = {
-    .fields = update_fields,
-    .field_count = COUNT(update_fields),
     .send = aicp_litellm_key_update,
     .id = "key",
     .name = "key_alias",
 };
 
 static const aicpa_proxy_verb remove_keys = {
-    .fields = delete_fields,
-    .field_count = 1,
     .send = aicp_litellm_key_delete_many,
     .id = "keys",
     .deletes = true,
 };
 
-#define ANY "{\"type\":\"object\"}"
+#define ROUTE(path, act, text, body, verb)                                                         \
+    AICPA_PROXY_ROUTE("POST", "/api/v1/keys/" path, "key", act, text, body, verb)
 
 static const aicps_route routes[] = {
-    {.method = "POST",
-     .pattern = "/api/v1/keys/generate",
-     .handler = aicpa_proxy_post,
-     .action = "create",
-     .resource_type = "key",
-     .summary = "Make a key; the answer shows it this once",
-     .request_schema = ANY,
-     .response_schema = ANY,
-     .data = &generate},
-    {.method = "POST",
-     .pattern = "/api/v1/keys/update",
-     .handler = aicpa_proxy_post,
-     .action = "update",
-     .resource_type = "key",
-     .summary = "Change a key, named by itself or its hash; null takes a limit away",
-     .request_schema = "{\"type\":\"object\",\"required\":[\"key\"],\"properties\":{\"key\":{"
-                       "\"type\":\"string\"}}}",
-     .response_schema = ANY,
-     .data = &update},
-    {.method = "POST",
-     .pattern = "/api/v1/keys/delete",
-     .handler = aicpa_proxy_post,
-     .action = "delete",
-     .resource_type = "key",
-     .summary = "Delete keys, named by themselves or their hashes",
-     .request_schema =
-         "{\"type\":\"object\",\"required\":[\"keys\"],\"additionalProperties\":false,"
-         "\"properties\":{\"keys\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":"
-         "\"string\"}}}}",
-     .response_schema = ANY,
-     .data = &remove_keys},
+    ROUTE(
+        "generate",
+        "create",
+        "Make a key; the answer shows it this once",
+        generate_fields,
+        &generate),
+    ROUTE(
+        "update",
+        "update",
+        "Change a key, named by itself or its hash; null takes a limit away",
+        update_fields,
+        &update),
+    ROUTE(
+        "delete",
+        "delete",
+        "Delete keys, named by themselves or their hashes",
+        delete_fields,
+        &remove_keys),
 };
 
 aicp_status aicpa_keys_register(aicps_api *api, aicp_error *err) {
     aicp_status status = aicps_api_add_resource(api, &resource, err);
-    return status ? status : aicps_api_add_routes(api, routes, COUNT(routes), err);
+    return status ? status : aicps_api_add_routes(api, routes, AICPA_COUNT(routes), err);
 }

@@ -10,7 +10,6 @@
 
 #include <stdio.h>
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
 #define ACCOUNTS_MAX 10000 /* of one list */
 #define HOUR_NS INT64_C(3600000000000)
 #define SOFT_MAX 16
@@ -145,7 +144,7 @@ static const aicps_resource rules = {
     .verbs = AICPS_CRUD,
     .flags = AICPS_RULES,
     .fields = rule_fields,
-    .field_count = COUNT(rule_fields),
+    .field_count = AICPA_COUNT(rule_fields),
     .check = check_rule,
     .doc = "Who may spend how much; every rule that means a request reserves its worst case.",
 };
@@ -258,7 +257,7 @@ static const aicps_resource accounts = {
     .verbs = AICPS_READS,
     .flags = AICPS_NO_TIMES | AICPS_NO_VERSION,
     .fields = account_fields,
-    .field_count = COUNT(account_fields),
+    .field_count = AICPA_COUNT(account_fields),
     .source = &source,
     .doc = "The ledger's accounts in their open windows. An id is that of its rule, and of its "
            "subject "
@@ -372,10 +371,8 @@ adjust(aicps_call *call, struct json_object *body, const char *id, aicp_error *e
 }
 
 static void post_adjust(aicps_call *call) {
-    struct json_object *body =
-        aicps_fields_read(call, adjust_fields, COUNT(adjust_fields), call->body, false);
+    struct json_object *body = aicps_route_body(call);
     if (!body) {
-        aicps_send_field_errors(call);
         return;
     }
     char id[132];
@@ -430,16 +427,13 @@ static const aicps_route routes[] = {
      .action = "adjust",
      .resource_type = "ledger_account",
      .summary = "Correct what was spent, with a reason; negative gives back",
-     .request_schema =
-         "{\"type\":\"object\",\"required\":[\"amount\",\"reason\"],\"additionalProperties\":false,"
-         "\"properties\":{\"amount\":{\"type\":[\"number\",\"string\"]},\"reason\":{\"type\":"
-         "\"string\",\"minLength\":1,\"maxLength\":500},\"id\":{\"type\":[\"string\",\"null\"],"
-         "\"minLength\":1,\"maxLength\":128}}}",
-     .response_schema = ANY},
+     .response_schema = ANY,
+     .body = adjust_fields,
+     .body_count = AICPA_COUNT(adjust_fields)},
 };
 
 aicp_status aicpa_ledger_register(aicps_api *api, aicp_error *err) {
     aicp_status status = aicps_api_add_resource(api, &rules, err);
     status = status ? status : aicps_api_add_resource(api, &accounts, err);
-    return status ? status : aicps_api_add_routes(api, routes, COUNT(routes), err);
+    return status ? status : aicps_api_add_routes(api, routes, AICPA_COUNT(routes), err);
 }

@@ -6,7 +6,6 @@
 
 #include "lib/base/error.h"
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
 #define BUDGET_MAX INT64_C(1000000000000000000)
 
 static const char *const roles[] = {"org_admin", "bu_admin", "member", "viewer", NULL};
@@ -69,7 +68,7 @@ static const aicps_resource users = {
     .sort = "email",
     .verbs = AICPS_CRUD,
     .fields = user_fields,
-    .field_count = COUNT(user_fields),
+    .field_count = AICPA_COUNT(user_fields),
     .apply = end_sessions,
     .doc = "People of the control plane.",
 };
@@ -235,7 +234,7 @@ static const aicps_resource members = {
     .delete_status = "removed",
     .verbs = AICPS_LIST | AICPS_FACETS | AICPS_CREATE,
     .fields = member_fields,
-    .field_count = COUNT(member_fields),
+    .field_count = AICPA_COUNT(member_fields),
     .check = check_member,
     .apply = member_changed,
     .decorate = decorate_members,
@@ -300,9 +299,8 @@ static void send_done(aicps_call *call, const char *status) {
 static void put_member(aicps_call *call) {
     aicpi_slice id;
     struct json_object *answer = NULL;
-    struct json_object *body = aicps_fields_read(call, role_fields, 1, call->body, false);
+    struct json_object *body = aicps_route_body(call);
     if (!body) {
-        aicps_send_field_errors(call);
         return;
     }
     if (find_membership(call, &id) && aicps_resource_change(
@@ -373,7 +371,7 @@ static const aicps_resource teams = {
     .verbs = AICPS_LIST | AICPS_GET | AICPS_FACETS | AICPS_DELETE,
     .flags = AICPS_RULES,
     .fields = team_fields,
-    .field_count = COUNT(team_fields),
+    .field_count = AICPA_COUNT(team_fields),
     .doc = "LiteLLM's teams in this organization; a team belongs to one.",
 };
 
@@ -513,8 +511,11 @@ static void post_team(aicps_call *call) {
     if (!may_assign(call)) {
         return;
     }
-    struct json_object *body = aicps_fields_read(call, assign_fields, 2, call->body, false);
-    if (!body || call->params[1].len > 128) {
+    struct json_object *body = aicps_route_body(call);
+    if (!body) {
+        return;
+    }
+    if (call->params[1].len > 128) {
         aicps_field_error(call, "team_id", "at most 128 bytes");
         json_object_put(body);
         aicps_send_field_errors(call);
@@ -529,13 +530,6 @@ static void post_team(aicps_call *call) {
 }
 
 #define DONE "{\"type\":\"object\",\"required\":[\"status\"]}"
-#define ROLE                                                                                       \
-    "{\"type\":\"object\",\"required\":[\"role\"],\"additionalProperties\":false,\"properties\":{" \
-    "\"role\":{\"type\":\"string\",\"enum\":[\"org_admin\",\"bu_admin\",\"member\",\"viewer\"]}}}"
-#define ASSIGN                                                                                     \
-    "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"bu_id\":{\"type\":["    \
-    "\"string\",\"null\"],\"minLength\":1,\"maxLength\":128},\"max_budget_override\":{\"type\":["  \
-    "\"number\",\"null\"],\"minimum\":0}}}"
 
 static const aicps_route routes[] = {
     {.method = "PUT",
@@ -544,9 +538,10 @@ static const aicps_route routes[] = {
      .action = "update_member_role",
      .resource_type = "org_membership",
      .summary = "Give a member another role",
-     .request_schema = ROLE,
      .response_schema = DONE,
-     .query_doc = "bu_id:string"},
+     .query_doc = "bu_id:string",
+     .body = role_fields,
+     .body_count = 1},
     {.method = "DELETE",
      .pattern = "/api/v1/organizations/{org_id}/members/{user_id}",
      .handler = delete_member,
@@ -563,13 +558,14 @@ static const aicps_route routes[] = {
      .action = "assign_team",
      .resource_type = "team_hierarchy",
      .summary = "Put a team into this organization, or change its place",
-     .request_schema = ASSIGN,
-     .response_schema = DONE},
+     .response_schema = DONE,
+     .body = assign_fields,
+     .body_count = 2},
 };
 
 aicp_status aicpa_members_register(aicps_api *api, aicp_error *err) {
     aicp_status status = aicps_api_add_resource(api, &users, err);
     status = status ? status : aicps_api_add_resource(api, &members, err);
     status = status ? status : aicps_api_add_resource(api, &teams, err);
-    return status ? status : aicps_api_add_routes(api, routes, COUNT(routes), err);
+    return status ? status : aicps_api_add_routes(api, routes, AICPA_COUNT(routes), err);
 }

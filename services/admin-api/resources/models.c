@@ -1,8 +1,8 @@
 /* Models: LiteLLM's deployments. A list of one element each; several deployments may share a name.
  */
 #include "services/admin-api/list.h"
+#include "services/admin-api/proxy/fields.h"
 #include "services/admin-api/proxy/prices.h"
-#include "services/admin-api/proxy/proxy.h"
 
 #include "lib/base/error.h"
 
@@ -18,21 +18,21 @@ static const aicps_field fields[] = {
     {.name = "model_info", .type = AICPS_OBJECT, .flags = AICPS_READ_ONLY | AICPS_CSV_OFF},
 };
 
-static const aicps_field write_fields[] = {
-    {.name = "model_name", .type = AICPS_TEXT, .min = 1, .max = 256},
-    {.name = "litellm_params", .type = AICPS_OBJECT},
-    {.name = "model_info", .type = AICPS_OBJECT, .flags = AICPS_NULLABLE},
+static const aicps_field create_fields[] = {
+    AICPA_TEXT("model_name", AICPS_REQUIRED),
+    {.name = "litellm_params", .type = AICPS_OBJECT, .flags = AICPS_REQUIRED},
+    AICPA_MAY("model_info", AICPS_OBJECT, 0, 0),
 };
 
 static const aicps_field update_fields[] = {
-    {.name = "id", .type = AICPS_TEXT, .min = 1, .max = 256},
-    {.name = "model_name", .type = AICPS_TEXT, .min = 1, .max = 256},
+    AICPA_TEXT("id", AICPS_IN_PATH),
+    AICPA_TEXT("model_name", 0),
     {.name = "litellm_params", .type = AICPS_OBJECT},
-    {.name = "model_info", .type = AICPS_OBJECT, .flags = AICPS_NULLABLE},
+    AICPA_MAY("model_info", AICPS_OBJECT, 0, 0),
 };
 
 static const aicps_field delete_fields[] = {
-    {.name = "id", .type = AICPS_TEXT, .flags = AICPS_REQUIRED, .min = 1, .max = 256},
+    AICPA_TEXT("id", AICPS_REQUIRED),
 };
 
 /* ---- reading ---- */
@@ -94,7 +94,7 @@ static const aicps_resource resource = {
     .verbs = AICPS_READS,
     .flags = AICPS_NO_TIMES | AICPS_NO_VERSION | AICPS_PATH_ID,
     .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    .field_count = AICPA_COUNT(fields),
     .source = &source,
     .doc = "LiteLLM's deployments. An id is a deployment's id or a public name, slashes included.",
 };
@@ -102,11 +102,7 @@ static const aicps_resource resource = {
 /* ---- changing ---- */
 
 static void check_new(aicps_call *call, struct json_object *body) {
-    struct json_object *params = aicps_member(body, "litellm_params");
-    if (aicps_text(body, "model_name").len == 0) {
-        aicps_field_error(call, "model_name", "Field required");
-    }
-    if (!params || aicps_text(params, "model").len == 0) {
+    if (aicps_text(aicps_member(body, "litellm_params"), "model").len == 0) {
         aicps_field_error(call, "litellm_params", "needs \"model\", e.g. \"openai/gpt-4o\"");
     }
 }
@@ -126,20 +122,6 @@ static struct json_object *shape_update(aicps_call *call, struct json_object *bo
     return shaped;
 }
 
-static aicp_status send_delete(
-    aicp_litellm *client,
-    const char *data,
-    size_t len,
-    aicp_litellm_reply *reply,
-    aicp_error *err) {
-    (void)len;
-    struct json_object *body = json_tokener_parse(data);
-    aicpi_slice id = aicps_text(body, "id");
-    aicp_status status = aicp_litellm_model_delete(client, id.data, id.len, reply, err);
-    json_object_put(body);
-    return status;
-}
-
 static void changed(aicps_call *call, struct json_object *body, struct json_object *answer) {
     (void)body;
     (void)answer;
@@ -147,8 +129,6 @@ static void changed(aicps_call *call, struct json_object *body, struct json_obje
 }
 
 static const aicpa_proxy_verb create = {
-    .fields = write_fields,
-    .field_count = 3,
     .send = aicp_litellm_model_new,
     .id = "model_id",
     .name = "model_name",
@@ -157,8 +137,6 @@ static const aicpa_proxy_verb create = {
 };
 
 static const aicpa_proxy_verb update = {
-    .fields = update_fields,
-    .field_count = 4,
     .send = aicp_litellm_model_update,
     .id = "id",
     .name = "model_name",
@@ -168,52 +146,35 @@ static const aicpa_proxy_verb update = {
 };
 
 static const aicpa_proxy_verb remove_model = {
-    .fields = delete_fields,
-    .field_count = 1,
-    .send = send_delete,
+    .send = aicp_litellm_model_delete,
+    .by_id = true,
     .id = "id",
     .done = changed,
     .deletes = true,
 };
 
-#define ANY "{\"type\":\"object\"}"
-#define MODEL                                                                                      \
-    "{\"type\":\"object\",\"properties\":{\"model_name\":{\"type\":\"string\",\"minLength\":1},"   \
-    "\"litellm_params\":{\"type\":\"object\"},\"model_info\":{\"type\":[\"object\",\"null\"]}},"   \
-    "\"additionalProperties\":false"
+#define ROUTE(method, path, act, text, body, verb)                                                 \
+    AICPA_PROXY_ROUTE(method, "/api/v1/models" path, "model", act, text, body, verb)
 
 static const aicps_route routes[] = {
-    {.method = "POST",
-     .pattern = "/api/v1/models",
-     .handler = aicpa_proxy_post,
-     .action = "create",
-     .resource_type = "model",
-     .summary = "Add a deployment (LiteLLM must store models in its database)",
-     .request_schema = MODEL ",\"required\":[\"model_name\",\"litellm_params\"]}",
-     .response_schema = ANY,
-     .data = &create},
-    {.method = "PUT",
-     .pattern = "/api/v1/models/{id...}",
-     .handler = aicpa_proxy_post,
-     .action = "update",
-     .resource_type = "model",
-     .summary = "Change a deployment; what is not named stays",
-     .request_schema = MODEL "}",
-     .response_schema = ANY,
-     .data = &update},
-    {.method = "POST",
-     .pattern = "/api/v1/models/delete",
-     .handler = aicpa_proxy_post,
-     .action = "delete",
-     .resource_type = "model",
-     .summary = "Remove a deployment",
-     .request_schema = "{\"type\":\"object\",\"required\":[\"id\"],\"additionalProperties\":false,"
-                       "\"properties\":{\"id\":{\"type\":\"string\",\"minLength\":1}}}",
-     .response_schema = ANY,
-     .data = &remove_model},
+    ROUTE(
+        "POST",
+        "",
+        "create",
+        "Add a deployment (LiteLLM must store models in its database)",
+        create_fields,
+        &create),
+    ROUTE(
+        "PUT",
+        "/{id...}",
+        "update",
+        "Change a deployment; what is not named stays",
+        update_fields,
+        &update),
+    ROUTE("POST", "/delete", "delete", "Remove a deployment", delete_fields, &remove_model),
 };
 
 aicp_status aicpa_models_register(aicps_api *api, aicp_error *err) {
     aicp_status status = aicps_api_add_resource(api, &resource, err);
-    return status ? status : aicps_api_add_routes(api, routes, sizeof routes / sizeof *routes, err);
+    return status ? status : aicps_api_add_routes(api, routes, AICPA_COUNT(routes), err);
 }

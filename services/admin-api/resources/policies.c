@@ -289,9 +289,8 @@ static struct json_object *describe_set(const aicp_policy_set *set) {
 }
 
 static void post_check(aicps_call *call) {
-    struct json_object *body = aicps_fields_read(call, check_fields, 1, call->body, false);
+    struct json_object *body = aicps_route_body(call);
     if (!body) {
-        aicps_send_field_errors(call);
         return;
     }
     const char *text = text_in(body, "text");
@@ -318,10 +317,9 @@ static const aicps_route routes[] = {
      .action = "check",
      .resource_type = "policy",
      .summary = "Check a text without saving it",
-     .request_schema =
-         "{\"type\":\"object\",\"required\":[\"text\"],\"additionalProperties\":false,"
-         "\"properties\":{\"text\":{\"type\":\"string\",\"minLength\":1}}}",
-     .response_schema = "{\"type\":\"object\",\"required\":[\"valid\",\"errors\",\"policies\"]}"},
+     .response_schema = "{\"type\":\"object\",\"required\":[\"valid\",\"errors\",\"policies\"]}",
+     .body = check_fields,
+     .body_count = 1},
     {.method = "POST",
      .pattern = "/api/v1/policies/{id}/versions/{text_version}/activate",
      .handler = activate,

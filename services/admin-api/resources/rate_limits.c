@@ -464,13 +464,10 @@ static void send_preflight(aicps_call *call, preflight *p) {
 }
 
 static void post_check(aicps_call *call) {
-    preflight p = {
-        .request = aicps_fields_read(
-            call, check_fields, sizeof check_fields / sizeof *check_fields, call->body, false)};
+    preflight p = {.request = aicps_route_body(call)};
     struct json_object *policies = NULL;
     aicp_error err = {0};
     if (!p.request) {
-        aicps_send_field_errors(call);
         return;
     }
     if (!has(p.request, "user_id") && !has(p.request, "team_id") && !has(p.request, "model")) {
@@ -547,14 +544,10 @@ static const aicps_route routes[] = {
      .action = "check",
      .resource_type = "rate_limit",
      .summary = "Whether a request would pass now; changes nothing",
-     .request_schema =
-         "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"user_id\":{"
-         "\"type\":"
-         "[\"string\",\"null\"]},\"team_id\":{\"type\":[\"string\",\"null\"]},\"model\":{\"type\":["
-         "\"string\",\"null\"]},\"requests\":{\"type\":\"integer\",\"minimum\":1},\"tokens\":{"
-         "\"type\":\"integer\",\"minimum\":0}}}",
      .response_schema = "{\"type\":\"object\",\"required\":[\"allowed\",\"policies_checked\","
-                        "\"rejections\",\"closest_limits\"]}"},
+                        "\"rejections\",\"closest_limits\"]}",
+     .body = check_fields,
+     .body_count = sizeof check_fields / sizeof *check_fields},
 };
 
 aicp_status aicpa_rate_limits_register(aicps_api *api, aicp_error *err) {

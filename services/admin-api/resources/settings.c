@@ -237,10 +237,8 @@ static void put_settings(aicps_call *call) {
         aicps_send_error(call, 400, "bad_request", "No fields to update");
         return;
     }
-    writing w = {.call = call};
-    w.changes = aicps_fields_read(call, fields, FIELDS, call->body, true);
+    writing w = {.call = call, .changes = aicps_route_body(call)};
     if (!w.changes) {
-        aicps_send_field_errors(call);
         return;
     }
     aicp_status status = aicpi_sql_transact(call->db, 0, write_all, &w, &err);
@@ -288,7 +286,7 @@ const char *aicpa_closed(aicps_call *call) {
     "\"boolean\"},\"cache_ttl_seconds\":{\"type\":\"integer\",\"minimum\":0},"                     \
     "\"enable_cost_tracking\":{\"type\":\"boolean\"},\"enable_budget_enforcement\":{\"type\":"     \
     "\"boolean\"},\"enable_guardrails\":{\"type\":\"boolean\"},\"maintenance_mode\":{\"type\":"    \
-    "\"boolean\"}}"
+    "\"boolean\"}}}"
 
 static const aicps_route routes[] = {
     {.method = "GET",
@@ -297,16 +295,17 @@ static const aicps_route routes[] = {
      .action = "get",
      .resource_type = "settings",
      .summary = "The switches of the platform",
-     .response_schema = SETTINGS "}"},
+     .response_schema = SETTINGS},
     {.method = "PUT",
      .pattern = "/api/v1/settings",
      .handler = put_settings,
-     .flags = AICPS_DRAINING,
+     .flags = AICPS_DRAINING | AICPS_PARTIAL,
      .action = "update",
      .resource_type = "settings",
      .summary = "Change some of them; the others stay",
-     .request_schema = SETTINGS ",\"additionalProperties\":false}",
-     .response_schema = SETTINGS "}"},
+     .response_schema = SETTINGS,
+     .body = fields,
+     .body_count = FIELDS},
 };
 
 aicp_status aicpa_settings_register(aicps_api *api, aicp_error *err) {

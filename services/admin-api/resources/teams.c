@@ -1,86 +1,52 @@
 /* Teams of LiteLLM, and their members. A deleted team takes along what we know of it. */
 #include "services/admin-api/list.h"
-#include "services/admin-api/proxy/proxy.h"
+#include "services/admin-api/proxy/fields.h"
 #include "services/admin-api/worker.h"
 
 #include "lib/base/error.h"
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-#define LIMIT_MAX INT64_C(1000000000000)
-#define BUDGET_MAX INT64_C(1000000000000000000)
-#define TOLD(field, kind, more)                                                                    \
-    { .name = field, .type = kind, .flags = AICPS_READ_ONLY | AICPS_NULLABLE | (more) }
-
 static const aicps_field fields[] = {
-    TOLD("team_alias", AICPS_TEXT, AICPS_FILTER | AICPS_SORT | AICPS_SEARCH),
-    TOLD("org_id", AICPS_TEXT, AICPS_FILTER),
-    TOLD("organization_id", AICPS_TEXT, AICPS_FILTER),
-    TOLD("spend", AICPS_MONEY, AICPS_SORT | AICPS_FILTER),
-    TOLD("max_budget", AICPS_MONEY, AICPS_SORT | AICPS_FILTER),
-    TOLD("budget_duration", AICPS_TEXT, 0),
-    TOLD("models", AICPS_TEXTS, 0),
-    TOLD("rpm_limit", AICPS_INT, 0),
-    TOLD("tpm_limit", AICPS_INT, 0),
-    TOLD("blocked", AICPS_BOOL, AICPS_FILTER | AICPS_FACET),
-    TOLD("members_with_roles", AICPS_JSON, AICPS_CSV_OFF),
-    TOLD("metadata", AICPS_OBJECT, AICPS_CSV_OFF),
-    TOLD("created_at", AICPS_TIME, AICPS_SORT),
+    AICPA_TOLD("team_alias", AICPS_TEXT, AICPS_FILTER | AICPS_SORT | AICPS_SEARCH),
+    AICPA_TOLD("org_id", AICPS_TEXT, AICPS_FILTER),
+    AICPA_TOLD("organization_id", AICPS_TEXT, AICPS_FILTER),
+    AICPA_TOLD("spend", AICPS_MONEY, AICPS_SORT | AICPS_FILTER),
+    AICPA_TOLD("max_budget", AICPS_MONEY, AICPS_SORT | AICPS_FILTER),
+    AICPA_TOLD("budget_duration", AICPS_TEXT, 0),
+    AICPA_TOLD("models", AICPS_TEXTS, 0),
+    AICPA_TOLD("rpm_limit", AICPS_INT, 0),
+    AICPA_TOLD("tpm_limit", AICPS_INT, 0),
+    AICPA_TOLD("blocked", AICPS_BOOL, AICPS_FILTER | AICPS_FACET),
+    AICPA_TOLD("members_with_roles", AICPS_JSON, AICPS_CSV_OFF),
+    AICPA_TOLD("metadata", AICPS_OBJECT, AICPS_CSV_OFF),
+    AICPA_TOLD("created_at", AICPS_TIME, AICPS_SORT),
 };
 
 #define WRITABLE                                                                                   \
-    {.name = "max_budget",                                                                         \
-     .type = AICPS_DECIMAL,                                                                        \
-     .flags = AICPS_NULLABLE,                                                                      \
-     .min = 0,                                                                                     \
-     .max = BUDGET_MAX},                                                                           \
-        {.name = "budget_duration",                                                                \
-         .type = AICPS_TEXT,                                                                       \
-         .flags = AICPS_NULLABLE,                                                                  \
-         .min = 1,                                                                                 \
-         .max = 16,                                                                                \
-         .pattern = "[1-9][0-9]{0,4}(s|m|h|d|w|mo)|hourly|daily|weekly|monthly"},                  \
-        {.name = "models", .type = AICPS_TEXTS, .flags = AICPS_NULLABLE, .min = 0, .max = 1000},   \
-        {.name = "organization_id",                                                                \
-         .type = AICPS_TEXT,                                                                       \
-         .flags = AICPS_NULLABLE,                                                                  \
-         .min = 1,                                                                                 \
-         .max = 256},                                                                              \
-        {.name = "rpm_limit",                                                                      \
-         .type = AICPS_INT,                                                                        \
-         .flags = AICPS_NULLABLE,                                                                  \
-         .min = 0,                                                                                 \
-         .max = LIMIT_MAX},                                                                        \
-        {.name = "tpm_limit",                                                                      \
-         .type = AICPS_INT,                                                                        \
-         .flags = AICPS_NULLABLE,                                                                  \
-         .min = 0,                                                                                 \
-         .max = LIMIT_MAX},                                                                        \
-        {.name = "blocked", .type = AICPS_BOOL, .flags = AICPS_NULLABLE}, {                        \
-        .name = "metadata", .type = AICPS_OBJECT, .flags = AICPS_NULLABLE                          \
-    }
-#define TEAM_ID                                                                                    \
-    { .name = "team_id", .type = AICPS_TEXT, .flags = AICPS_REQUIRED, .min = 1, .max = 256 }
+    AICPA_MAY_DOLLARS("max_budget"), AICPA_MAY_BUDGET_DURATION,                                    \
+        AICPA_MAY("models", AICPS_TEXTS, 0, 1000), AICPA_MAY_TEXT("organization_id"),              \
+        AICPA_MAY_LIMIT("rpm_limit"), AICPA_MAY_LIMIT("tpm_limit"),                                \
+        AICPA_MAY("blocked", AICPS_BOOL, 0, 0), AICPA_MAY("metadata", AICPS_OBJECT, 0, 0)
 
 static const aicps_field create_fields[] = {
-    {.name = "team_alias", .type = AICPS_TEXT, .flags = AICPS_REQUIRED, .min = 1, .max = 256},
-    {.name = "team_id", .type = AICPS_TEXT, .min = 1, .max = 256},
+    AICPA_TEXT("team_alias", AICPS_REQUIRED),
+    AICPA_TEXT("team_id", 0),
     WRITABLE,
 };
 static const aicps_field update_fields[] = {
-    TEAM_ID,
-    {.name = "team_alias", .type = AICPS_TEXT, .min = 1, .max = 256},
+    AICPA_TEXT("team_id", AICPS_REQUIRED),
+    AICPA_TEXT("team_alias", 0),
     WRITABLE,
 };
 static const aicps_field delete_fields[] = {
     {.name = "team_ids", .type = AICPS_TEXTS, .flags = AICPS_REQUIRED, .min = 1, .max = 1000},
 };
 static const aicps_field member_fields[] = {
-    TEAM_ID,
+    AICPA_TEXT("team_id", AICPS_REQUIRED | AICPS_IN_PATH),
     {.name = "member", .type = AICPS_OBJECT, .flags = AICPS_REQUIRED},
 };
 static const aicps_field member_delete_fields[] = {
-    TEAM_ID,
-    {.name = "user_id", .type = AICPS_TEXT, .flags = AICPS_REQUIRED, .min = 1, .max = 256},
+    AICPA_TEXT("team_id", AICPS_REQUIRED | AICPS_IN_PATH),
+    AICPA_TEXT("user_id", AICPS_REQUIRED),
 };
 
 /* ---- reading ---- */
@@ -126,7 +92,7 @@ static const aicps_resource resource = {
     .verbs = AICPS_READS,
     .flags = AICPS_NO_TIMES | AICPS_NO_VERSION,
     .fields = fields,
-    .field_count = COUNT(fields),
+    .field_count = AICPA_COUNT(fields),
     .source = &source,
     .doc = "LiteLLM's teams.",
 };
@@ -161,7 +127,7 @@ static aicp_status forget(aicpi_sql *db, void *user, aicp_error *err) {
     aicp_status status = AICP_OK;
     for (size_t i = 0; i < json_object_array_length(ids); i++) {
         struct json_object *id = json_object_array_get_idx(ids, i);
-        for (size_t k = 0; k < COUNT(traces) && status == AICP_OK; k++) {
+        for (size_t k = 0; k < AICPA_COUNT(traces) && status == AICP_OK; k++) {
             aicpi_sql_stmt *q = NULL;
             status = aicpi_sql_prepare(db, traces[k], &q, err);
             if (status == AICP_OK) {
@@ -185,91 +151,55 @@ static void deleted(aicps_call *call, struct json_object *body, struct json_obje
 }
 
 static const aicpa_proxy_verb create = {
-    .fields = create_fields,
-    .field_count = COUNT(create_fields),
     .send = aicp_litellm_team_new,
     .id = "team_id",
     .name = "team_alias",
 };
 static const aicpa_proxy_verb update = {
-    .fields = update_fields,
-    .field_count = COUNT(update_fields),
     .send = aicp_litellm_team_update,
     .id = "team_id",
     .name = "team_alias",
 };
 static const aicpa_proxy_verb remove_teams = {
-    .fields = delete_fields,
-    .field_count = 1,
     .send = aicp_litellm_team_delete_many,
     .id = "team_ids",
     .done = deleted,
     .deletes = true,
 };
 static const aicpa_proxy_verb add_member = {
-    .fields = member_fields,
-    .field_count = COUNT(member_fields),
     .send = aicp_litellm_team_member_add,
     .id = "team_id",
     .param = "team_id",
     .check = check_member,
 };
 static const aicpa_proxy_verb remove_member = {
-    .fields = member_delete_fields,
-    .field_count = COUNT(member_delete_fields),
     .send = aicp_litellm_team_member_delete,
     .id = "team_id",
     .param = "team_id",
 };
 
-#define ANY "{\"type\":\"object\"}"
-#define VERB(path, act, text, schema, verb)                                                        \
-    {                                                                                              \
-        .method = "POST", .pattern = path, .handler = aicpa_proxy_post, .action = act,             \
-        .resource_type = "team", .summary = text, .request_schema = schema,                        \
-        .response_schema = ANY, .data = verb                                                       \
-    }
+#define ROUTE(path, act, text, body, verb)                                                         \
+    AICPA_PROXY_ROUTE("POST", "/api/v1/teams" path, "team", act, text, body, verb)
 
 static const aicps_route routes[] = {
-    VERB(
-        "/api/v1/teams",
-        "create",
-        "Make a team",
-        "{\"type\":\"object\",\"required\":[\"team_alias\"],\"properties\":{\"team_alias\":{"
-        "\"type\":\"string\"}}}",
-        &create),
-    VERB(
-        "/api/v1/teams/update",
-        "update",
-        "Change a team; null takes a limit away",
-        "{\"type\":\"object\",\"required\":[\"team_id\"],\"properties\":{\"team_id\":{\"type\":"
-        "\"string\"}}}",
-        &update),
-    VERB(
-        "/api/v1/teams/delete",
+    ROUTE("", "create", "Make a team", create_fields, &create),
+    ROUTE("/update", "update", "Change a team; null takes a limit away", update_fields, &update),
+    ROUTE(
+        "/delete",
         "delete",
         "Delete teams, and what was set for them",
-        "{\"type\":\"object\",\"required\":[\"team_ids\"],\"properties\":{\"team_ids\":{\"type\":"
-        "\"array\","
-        "\"minItems\":1,\"items\":{\"type\":\"string\"}}}}",
+        delete_fields,
         &remove_teams),
-    VERB(
-        "/api/v1/teams/{team_id}/members",
-        "add_member",
-        "Add a member",
-        "{\"type\":\"object\",\"required\":[\"member\"],\"properties\":{\"member\":{\"type\":"
-        "\"object\"}}}",
-        &add_member),
-    VERB(
-        "/api/v1/teams/{team_id}/members/delete",
+    ROUTE("/{team_id}/members", "add_member", "Add a member", member_fields, &add_member),
+    ROUTE(
+        "/{team_id}/members/delete",
         "remove_member",
         "Remove a member",
-        "{\"type\":\"object\",\"required\":[\"user_id\"],\"properties\":{\"user_id\":{\"type\":"
-        "\"string\"}}}",
+        member_delete_fields,
         &remove_member),
 };
 
 aicp_status aicpa_teams_register(aicps_api *api, aicp_error *err) {
     aicp_status status = aicps_api_add_resource(api, &resource, err);
-    return status ? status : aicps_api_add_routes(api, routes, COUNT(routes), err);
+    return status ? status : aicps_api_add_routes(api, routes, AICPA_COUNT(routes), err);
 }

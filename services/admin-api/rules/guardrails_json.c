@@ -7,7 +7,6 @@
 #include <stdio.h>
 
 #define MAX_ENTITIES 64
-#define COUNT(a) (sizeof(a) / sizeof *(a))
 
 /* Personal entities that are looked for, and what is done about them. */
 typedef struct entities {
@@ -40,7 +39,7 @@ const char *aicpa_guardrail_entity(aicpi_slice name) {
         {"ip_address", "IP_ADDRESS"},
         {"iban", "IBAN_CODE"},
     };
-    for (size_t i = 0; i < COUNT(short_names); i++) {
+    for (size_t i = 0; i < AICPA_COUNT(short_names); i++) {
         if (aicpi_slice_is(name, short_names[i][0])) {
             name = aicpi_slice_cstr(short_names[i][1]);
         }
@@ -82,7 +81,7 @@ void aicpa_guardrail_label(aicpi_slice name, char out[32]) {
 
 static const char *action_name(aicpi_slice name, const char *fallback) {
     static const char *const names[] = {"log", "flag", "hash", "anonymize", "mask", "block"};
-    for (size_t i = 0; i < COUNT(names); i++) {
+    for (size_t i = 0; i < AICPA_COUNT(names); i++) {
         if (aicpi_slice_is(name, names[i])) {
             return names[i];
         }

@@ -45,6 +45,7 @@ enum {
     AICPS_NO_STORE = 1u << 5, /* works without the store; others get 503 while it is away */
     AICPS_DRAINING = 1u << 6, /* answered while shutting down and in maintenance */
     AICPS_BODY_OPTIONAL = 1u << 7, /* no body is the same as {} */
+    AICPS_PARTIAL = 1u << 8,       /* fields of `body` that are not given stay away: no presets */
 };
 
 /* One endpoint. Static tables. */
@@ -63,6 +64,9 @@ typedef struct aicps_route {
     const char *query_doc; /* "limit:integer,team_id:string": extra query parameters; may be NULL */
     const void *data;      /* the resource that made the route, or the handler's own */
     size_t body_max;       /* 0 = the server's */
+    const struct aicps_field *body; /* fields of the body, for aicps_route_body; for OpenAPI where
+                                       request_schema does not say more */
+    size_t body_count;
 } aicps_route;
 
 struct aicps_call {

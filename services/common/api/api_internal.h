@@ -216,6 +216,14 @@ struct json_object *aicps_body_read(
     bool partial);
 aicp_status aicps_column_init(aicps_column *c, const aicps_field *field, aicp_error *err);
 void aicps_column_deinit(aicps_column *c);
+/* Columns of a table of fields, in the arena. */
+aicp_status aicps_columns_new(
+    aicpi_arena *arena,
+    const aicps_field *fields,
+    size_t count,
+    aicps_column **out,
+    aicp_error *err);
+void aicps_columns_free(aicps_column *columns, size_t count);
 
 /* query.c */
 typedef struct aicps_value {
@@ -407,6 +415,7 @@ void aicps_delete_handle(aicps_call *call);
 struct json_object *aicps_schema_field(const aicps_column *c, bool in, bool filter);
 struct json_object *aicps_schema_row(const aicps_plan *plan);
 struct json_object *aicps_schema_body(const aicps_plan *plan, bool partial);
+struct json_object *aicps_schema_route(const aicps_route *route); /* of its body's fields */
 /* openapi.c */
 void aicps_openapi_handle(aicps_call *call);
 

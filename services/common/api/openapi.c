@@ -364,6 +364,8 @@ static void add_body(struct json_object *op, const aicps_route *r, const aicps_p
     } else if (plan && r->handler == aicps_update_handle) {
         schema_name(plan->resource->type, "Update", name, sizeof name);
         schema = ref_to("schemas", name);
+    } else if (r->body && !r->request_schema) {
+        schema = aicps_schema_route(r);
     } else {
         schema = r->request_schema ? schema_of(r->request_schema) : parsed("{\"type\":\"object\"}");
     }

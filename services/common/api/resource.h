@@ -60,7 +60,8 @@ enum {
     AICPS_SEARCH = 1u << 8,   /* looked at by q */
     AICPS_COMPUTED = 1u << 9, /* no column; `decorate` sets it. Read only. */
     AICPS_CSV_OFF = 1u << 10,
-    AICPS_UNIQUE = 1u << 11, /* the table has a unique index: 409 names this field */
+    AICPS_UNIQUE = 1u << 11,  /* the table has a unique index: 409 names this field */
+    AICPS_IN_PATH = 1u << 12, /* of a route's body: the handler takes it from the path */
 };
 
 typedef struct aicps_resource aicps_resource;
@@ -186,13 +187,9 @@ bool aicps_resource_change(
     struct json_object **answer);
 /* Writes `object` (fields by name) into the table, version + 1; inside a transaction. */
 aicp_status aicps_resource_store(aicps_change *change, aicp_error *err);
-/* Checks a JSON object against a field list as POST does, presets filled in; adds field errors. */
-struct json_object *aicps_fields_read(
-    aicps_call *call,
-    const aicps_field *fields,
-    size_t count,
-    struct json_object *body,
-    bool partial);
+/* The call's body, checked against its route's fields as POST does it (to be put back). NULL: an
+ * error was sent. */
+struct json_object *aicps_route_body(aicps_call *call);
 /* Secrets at rest: "v1:" and hex of what lib/base/crypto seals. ERR_CRYPTO without a key, or when
  * it was sealed with another one. */
 aicp_status

@@ -200,20 +200,23 @@ struct json_object *aicps_schema_row(const aicps_plan *plan) {
     return o;
 }
 
-/* What goes in. */
-struct json_object *aicps_schema_body(const aicps_plan *plan, bool partial) {
+/* What goes in; `filled` with presets, `needed` with what is required. */
+static struct json_object *
+body_schema(const aicps_column *columns, size_t count, bool filled, bool needed) {
     struct json_object *o = json_object_new_object();
     struct json_object *properties = json_object_new_object();
     struct json_object *required = json_object_new_array();
+    uint32_t hidden = AICPS_READ_ONLY | AICPS_COMPUTED | AICPS_IN_PATH;
+    hidden |= needed ? 0 : AICPS_WRITE_ONCE;
     set_text(o, "type", "object");
-    for (size_t i = 0; i < plan->column_count; i++) {
-        const aicps_column *c = &plan->columns[i];
+    for (size_t i = 0; i < count; i++) {
+        const aicps_column *c = &columns[i];
         uint32_t flags = c->field.flags;
-        if (flags & (AICPS_READ_ONLY | AICPS_COMPUTED) || (partial && flags & AICPS_WRITE_ONCE)) {
+        if (flags & hidden) {
             continue;
         }
         struct json_object *schema = aicps_schema_field(c, true, false);
-        if (!partial) {
+        if (filled) {
             set_preset(schema, &c->field);
         }
         if (flags & AICPS_SECRET) {
@@ -224,15 +227,33 @@ struct json_object *aicps_schema_body(const aicps_plan *plan, bool partial) {
             struct json_object *again = aicps_schema_field(c, true, false);
             aicps_set(again, "deprecated", json_object_new_boolean(1));
             aicps_set(properties, c->field.alias, again);
-        } else if (!partial && flags & AICPS_REQUIRED) {
+        } else if (needed && flags & AICPS_REQUIRED) {
             require(required, c->field.name);
         }
     }
     aicps_set(o, "properties", properties);
     aicps_set(o, "required", required);
     aicps_set(o, "additionalProperties", json_object_new_boolean(0));
+    return o;
+}
+
+struct json_object *aicps_schema_body(const aicps_plan *plan, bool partial) {
+    struct json_object *o = body_schema(plan->columns, plan->column_count, !partial, !partial);
     if (partial) {
         aicps_set(o, "minProperties", json_object_new_int(1));
     }
+    return o;
+}
+
+struct json_object *aicps_schema_route(const aicps_route *route) {
+    aicpi_arena arena;
+    aicps_column *columns = NULL;
+    struct json_object *o = NULL;
+    aicpi_arena_init(&arena, NULL, 0, 0);
+    if (aicps_columns_new(&arena, route->body, route->body_count, &columns, NULL) == AICP_OK) {
+        o = body_schema(columns, route->body_count, !(route->flags & AICPS_PARTIAL), true);
+        aicps_columns_free(columns, route->body_count);
+    }
+    aicpi_arena_deinit(&arena);
     return o;
 }

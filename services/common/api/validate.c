@@ -40,6 +40,33 @@ void aicps_column_deinit(aicps_column *c) {
     c->pattern = NULL;
 }
 
+aicp_status aicps_columns_new(
+    aicpi_arena *arena,
+    const aicps_field *fields,
+    size_t count,
+    aicps_column **out,
+    aicp_error *err) {
+    aicps_column *columns = aicpi_arena_calloc(arena, count ? count : 1, sizeof *columns);
+    aicp_status s = columns ? AICP_OK : aicpi_nomem(err);
+    size_t n = 0;
+    while (s == AICP_OK && n < count) {
+        s = aicps_column_init(&columns[n], &fields[n], err);
+        n += s == AICP_OK;
+    }
+    if (s != AICP_OK) {
+        aicps_columns_free(columns, n);
+        columns = NULL;
+    }
+    *out = columns;
+    return s;
+}
+
+void aicps_columns_free(aicps_column *columns, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        aicps_column_deinit(&columns[i]);
+    }
+}
+
 static bool matches(const aicps_column *c, const char *text, size_t len) {
     pcre2_match_data *m = pcre2_match_data_create_from_pattern(c->pattern, NULL);
     pcre2_match_context *x = pcre2_match_context_create(NULL);
@@ -362,31 +389,36 @@ struct json_object *aicps_body_read(
     return out;
 }
 
-struct json_object *aicps_fields_read(
-    aicps_call *call,
-    const aicps_field *fields,
-    size_t count,
-    struct json_object *body,
-    bool partial) {
-    aicps_column *columns = aicpi_arena_calloc(call->arena, count ? count : 1, sizeof *columns);
-    size_t n = 0;
+/* Where nothing is filled in, what is needed must be there all the same. */
+static void check_required(aicps_call *call, const aicps_column *columns, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const aicps_field *f = &columns[i].field;
+        if ((f->flags & AICPS_REQUIRED) && !json_object_object_get_ex(call->body, f->name, NULL)) {
+            aicps_field_error(call, f->name, "field required");
+        }
+    }
+}
+
+struct json_object *aicps_route_body(aicps_call *call) {
+    size_t count = call->route->body_count;
+    bool partial = call->route->flags & AICPS_PARTIAL;
+    struct json_object *out = NULL;
+    aicps_column *columns = NULL;
     aicp_error err = {0};
-    aicp_status s = columns ? AICP_OK : aicpi_nomem(&err);
-    while (s == AICP_OK && n < count) {
-        s = aicps_column_init(&columns[n], &fields[n], &err);
-        n += s == AICP_OK;
-    }
-    struct json_object *out =
-        s == AICP_OK ? aicps_body_read(call, columns, count, body, partial) : NULL;
-    for (size_t i = 0; i < n; i++) {
-        aicps_column_deinit(&columns[i]);
-    }
+    aicp_status s = aicps_columns_new(call->arena, call->route->body, count, &columns, &err);
     if (s != AICP_OK) {
         aicps_send_status(call, AICP_ERR_STATE, &err);
-    } else if (aicps_has_field_errors(call)) {
+        return NULL;
+    }
+    if (partial) {
+        check_required(call, columns, count);
+    }
+    out = aicps_body_read(call, columns, count, call->body, partial);
+    aicps_columns_free(columns, count);
+    if (aicps_has_field_errors(call)) {
         json_object_put(out);
-        out = NULL;
         aicps_send_field_errors(call);
+        return NULL;
     }
     return out;
 }
