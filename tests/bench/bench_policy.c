@@ -1,10 +1,14 @@
-/* Speed of the policy engine on four workloads (tests/data/policy/workloads.tar.gz), one thread.
+/* Speed of the policy engine on one workload, one thread.
  *
- *     bench_policy [FOLDER]      FOLDER: the unpacked workloads; made and removed when not given
+ *     bench_policy FOLDER      holds policies.cedar, entities.json, requests.json and perhaps
+ *                              links.json; bench_policy.py makes the folders
  *
- * Prints JSON lines: authorize per request (filled beforehand), the whole path of a gate (fill from
- * typed values with three entities, then authorize), reading of policies and entities in MB/s. p99
- * is over single calls; `allocs` counts heap calls per operation once warm. */
+ * Prints a JSON line for each thing measured: authorize a request that was filled beforehand, the
+ * same for the decision only and without the index, the whole path of a gate (fill from typed
+ * values with three entities, then authorize), reading of policies, links and entities in MB/s of
+ * processor time, and the most memory that answering took. `ns` is processor time, the median of
+ * rounds over all requests; p50 and p99 are over requests, each by the median of its calls;
+ * `allocs` counts heap calls a decision. */
 #include "aicp/policy.h"
 
 #include "lib/base/json.h"
@@ -13,9 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-enum { REQUESTS_MOST = 2000, ROUNDS = 20, LOADS = 10 };
+enum { REQUESTS_MOST = 2000, ROUNDS = 15, LOADS = 10 };
 
 static size_t allocations;
 
@@ -39,10 +42,14 @@ static void count_free(void *user, void *ptr) {
 
 static const aicp_allocator ALLOCATOR = {NULL, count_alloc, count_realloc, count_free};
 
-static uint64_t now_ns(void) {
+static uint64_t clock_ns(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t cpu_ns(void) {
+    return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 static void check(aicp_status status, const aicp_error *err) {
@@ -72,25 +79,6 @@ static int compare_u64(const void *a, const void *b) {
     const uint64_t *x = a;
     const uint64_t *y = b;
     return (*x > *y) - (*x < *y);
-}
-
-static uint64_t samples[ROUNDS * REQUESTS_MOST];
-
-static void print_line(const char *workload, const char *what, size_t count, size_t allocs) {
-    uint64_t sum = 0;
-    for (size_t i = 0; i < count; i++) {
-        sum += samples[i];
-    }
-    qsort(samples, count, sizeof *samples, compare_u64);
-    printf(
-        "{\"bench\":\"policy/%s/"
-        "%s\",\"ns\":%.1f,\"p50_ns\":%llu,\"p99_ns\":%llu,\"allocs\":%.2f}\n",
-        workload,
-        what,
-        (double)sum / (double)count,
-        (unsigned long long)samples[count / 2],
-        (unsigned long long)samples[count * 99 / 100],
-        (double)allocs / (double)count);
 }
 
 /* ---- requests of a workload ---- */
@@ -145,32 +133,86 @@ static size_t read_requests(aicpi_slice text, aicp_policy_request **requests) {
     return count;
 }
 
-static void measure_authorize(
-    const char *name,
-    const char *what,
-    const aicp_policy_set *set,
-    const aicp_policy_entities *entities,
-    aicp_policy_request **requests,
-    size_t count,
-    uint32_t flags) {
-    aicp_policy_response *response = NULL;
-    aicp_error err;
-    check(aicp_policy_response_new(&ALLOCATOR, &response, &err), &err);
-    size_t n = 0;
-    size_t rounds = strncmp(name, "c-", 2) == 0 ? 3 : ROUNDS;
-    for (size_t round = 0; round <= rounds; round++) {
-        if (round == 1) { /* the first round only warms up */
-            n = 0;
-            allocations = 0;
-        }
+/* ---- measuring ---- */
+
+/* One operation on the nth request. */
+typedef void (*operation)(void *user, size_t nth);
+
+static void measure(const char *what, operation run, void *user, size_t count) {
+    static uint64_t calls[REQUESTS_MOST][ROUNDS];
+    static uint64_t medians[REQUESTS_MOST];
+    uint64_t rounds[ROUNDS];
+    for (size_t i = 0; i < count; i++) {
+        run(user, i); /* warms up */
+    }
+    allocations = 0;
+    for (size_t round = 0; round < ROUNDS; round++) {
+        uint64_t cpu = cpu_ns();
         for (size_t i = 0; i < count; i++) {
-            uint64_t begun = now_ns();
-            check(aicp_policy_authorize(set, entities, requests[i], flags, response, &err), &err);
-            samples[n++] = now_ns() - begun;
+            uint64_t begun = clock_ns(CLOCK_MONOTONIC);
+            run(user, i);
+            calls[i][round] = clock_ns(CLOCK_MONOTONIC) - begun;
+        }
+        rounds[round] = cpu_ns() - cpu;
+    }
+    qsort(rounds, ROUNDS, sizeof *rounds, compare_u64);
+    for (size_t i = 0; i < count; i++) {
+        qsort(calls[i], ROUNDS, sizeof *calls[i], compare_u64);
+        medians[i] = calls[i][ROUNDS / 2];
+    }
+    qsort(medians, count, sizeof *medians, compare_u64);
+    printf(
+        "{\"what\":\"%s\",\"ns\":%.1f,\"p50_ns\":%llu,\"p99_ns\":%llu,\"allocs\":%.2f}\n",
+        what,
+        (double)rounds[ROUNDS / 2] / (double)count,
+        (unsigned long long)medians[count / 2],
+        (unsigned long long)medians[count * 99 / 100],
+        (double)allocations / (double)(count * ROUNDS));
+}
+
+typedef struct workload {
+    aicp_policy_set *set;
+    aicp_policy_entities *entities;
+    aicp_policy_request *requests[REQUESTS_MOST];
+    size_t count;
+    aicp_policy_response *response;
+    uint32_t flags;
+} workload;
+
+static void authorize(void *user, size_t nth) {
+    workload *w = user;
+    aicp_error err;
+    check(
+        aicp_policy_authorize(w->set, w->entities, w->requests[nth], w->flags, w->response, &err),
+        &err);
+}
+
+static void measure_authorize(const char *what, workload *w, uint32_t flags) {
+    w->flags = flags;
+    measure(what, authorize, w, w->count);
+}
+
+static void print_answers(workload *w) {
+    printf("{\"what\":\"answers\",\"decisions\":\"");
+    for (size_t i = 0; i < w->count; i++) {
+        authorize(w, i);
+        bool allow = aicp_policy_response_decision(w->response) == AICP_POLICY_ALLOW;
+        putchar(allow ? 'A' : 'D');
+    }
+    printf("\"}\n");
+}
+
+static void print_memory(void) {
+    char line[256];
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && fgets(line, sizeof line, f)) {
+        if (strncmp(line, "VmHWM:", 6) == 0) {
+            printf("{\"what\":\"memory\",\"peak_kb\":%ld}\n", strtol(line + 6, NULL, 10));
         }
     }
-    print_line(name, what, n, allocations);
-    aicp_policy_response_free(response);
+    if (f) {
+        fclose(f);
+    }
 }
 
 /* ---- the way of a gate: everything by typed calls ---- */
@@ -205,141 +247,137 @@ static void fill_request(aicp_policy_request *r, size_t i, aicp_error *err) {
     check(aicp_policy_request_context_bool(r, "mfa", 1, err), err);
 }
 
-static void measure_gate(const aicp_policy_set *set, const aicp_policy_entities *entities) {
-    aicp_policy_request *request = NULL;
-    aicp_policy_response *response = NULL;
+typedef struct gate {
+    const workload *w;
+    aicp_policy_request *request;
+} gate;
+
+static void pass_gate(void *user, size_t nth) {
+    gate *g = user;
     aicp_error err;
-    check(aicp_policy_request_new(&ALLOCATOR, &request, &err), &err);
-    check(aicp_policy_response_new(&ALLOCATOR, &response, &err), &err);
-    size_t n = 0;
-    for (size_t i = 0; i < REQUESTS_MOST * ROUNDS; i++) {
-        if (i == 100) {
-            n = 0;
-            allocations = 0;
-        }
-        uint64_t begun = now_ns();
-        fill_request(request, i, &err);
-        check(aicp_policy_authorize(set, entities, request, 0, response, &err), &err);
-        samples[n++] = now_ns() - begun;
-    }
-    if (aicp_policy_response_decision(response) != AICP_POLICY_ALLOW ||
-        aicp_policy_response_error_count(response) != 0) {
+    fill_request(g->request, nth, &err);
+    check(
+        aicp_policy_authorize(g->w->set, g->w->entities, g->request, 0, g->w->response, &err),
+        &err);
+}
+
+static void measure_gate(const workload *w) {
+    gate g = {.w = w};
+    aicp_error err;
+    check(aicp_policy_request_new(&ALLOCATOR, &g.request, &err), &err);
+    measure("fill-and-authorize", pass_gate, &g, REQUESTS_MOST);
+    if (aicp_policy_response_decision(w->response) != AICP_POLICY_ALLOW ||
+        aicp_policy_response_error_count(w->response) != 0) {
         (void)fprintf(stderr, "bench_policy: the gate's request should be allowed\n");
         exit(1);
     }
-    print_line("a-control-plane", "fill-and-authorize", n, allocations);
-    aicp_policy_request_free(request);
-    aicp_policy_response_free(response);
+    aicp_policy_request_free(g.request);
 }
 
 /* ---- loading ---- */
 
-static void print_load(const char *name, const char *what, size_t bytes, uint64_t best_ns) {
-    printf(
-        "{\"bench\":\"policy/%s/%s\",\"ns\":%llu,\"bytes\":%zu,\"mb_s\":%.1f}\n",
-        name,
-        what,
-        (unsigned long long)best_ns,
-        bytes,
-        (double)bytes * 1e3 / (double)best_ns);
-}
+/* What is loaded, again and again. */
+typedef struct load {
+    aicpi_slice policies;
+    aicpi_slice links;
+    aicpi_slice entities;
+    aicp_policy_set *unlinked;
+} load;
 
-static aicp_policy_set *load_policies(const char *name, const char *folder) {
-    aicpi_slice text = read_file(folder, "policies.cedar");
-    aicpi_slice links = read_file(folder, "links.json");
+static void parse(const load *l, aicp_policy_set **out) {
     aicp_policy_set_options options = AICP_POLICY_SET_OPTIONS_INIT;
     options.flags = AICP_POLICY_ID_FROM_ANNOTATION;
+    aicp_error err;
+    check(aicp_policy_set_parse(l->policies.data, l->policies.len, &options, out, &err), &err);
+}
+
+static void run_parse(const load *l) {
+    aicp_policy_set *set = NULL;
+    parse(l, &set);
+    aicp_policy_set_free(set);
+}
+
+static void run_link(const load *l) {
     aicp_policy_set *set = NULL;
     aicp_error err;
-    uint64_t best = UINT64_MAX;
-    for (int i = 0; i < LOADS; i++) {
-        aicp_policy_set_free(set);
-        uint64_t begun = now_ns();
-        check(aicp_policy_set_parse(text.data, text.len, &options, &set, &err), &err);
-        uint64_t took = now_ns() - begun;
-        best = took < best ? took : best;
-    }
-    print_load(name, "parse", text.len, best);
-    if (links.data) {
-        aicp_policy_set *linked = NULL;
-        uint64_t begun = now_ns();
-        check(aicp_policy_set_link(set, links.data, links.len, &linked, &err), &err);
-        print_load(name, "link", links.len, now_ns() - begun);
-        aicp_policy_set_free(set);
-        set = linked;
-    }
-    free((char *)text.data);
-    free((char *)links.data);
-    return set;
+    check(aicp_policy_set_link(l->unlinked, l->links.data, l->links.len, &set, &err), &err);
+    aicp_policy_set_free(set);
 }
 
-static aicp_policy_entities *load_entities(const char *name, const char *folder) {
-    aicpi_slice text = read_file(folder, "entities.json");
+static void run_entities(const load *l) {
     aicp_policy_entities *entities = NULL;
     aicp_error err;
+    check(
+        aicp_policy_entities_parse(l->entities.data, l->entities.len, NULL, &entities, &err), &err);
+    aicp_policy_entities_free(entities);
+}
+
+static void measure_load(const char *what, void (*run)(const load *), const load *l, size_t bytes) {
     uint64_t best = UINT64_MAX;
     for (int i = 0; i < LOADS; i++) {
-        aicp_policy_entities_free(entities);
-        uint64_t begun = now_ns();
-        check(aicp_policy_entities_parse(text.data, text.len, NULL, &entities, &err), &err);
-        uint64_t took = now_ns() - begun;
+        uint64_t begun = cpu_ns();
+        run(l);
+        uint64_t took = cpu_ns() - begun;
         best = took < best ? took : best;
     }
-    print_load(name, "entities", text.len, best);
-    free((char *)text.data);
-    return entities;
+    printf("{\"what\":\"%s\",\"mb_s\":%.1f}\n", what, (double)bytes * 1e3 / (double)best);
 }
 
-static void run(const char *root, const char *name) {
-    static aicp_policy_request *requests[REQUESTS_MOST];
-    char folder[1024];
-    snprintf(folder, sizeof folder, "%s/%s", root, name);
-    aicp_policy_set *set = load_policies(name, folder);
-    aicp_policy_entities *entities = load_entities(name, folder);
-    aicpi_slice text = read_file(folder, "requests.json");
-    size_t count = read_requests(text, requests);
-    measure_authorize(name, "authorize", set, entities, requests, count, 0);
-    measure_authorize(name, "decide", set, entities, requests, count, AICP_POLICY_DECISION_ONLY);
-    if (strncmp(name, "a-", 2) == 0) {
-        measure_gate(set, entities);
+static void open_workload(workload *w, load *l, const char *folder) {
+    aicp_error err;
+    *l = (load){
+        .policies = read_file(folder, "policies.cedar"),
+        .links = read_file(folder, "links.json"),
+        .entities = read_file(folder, "entities.json")};
+    parse(l, &l->unlinked);
+    w->set = aicp_policy_set_ref(l->unlinked);
+    if (l->links.data) {
+        aicp_policy_set_free(w->set);
+        check(aicp_policy_set_link(l->unlinked, l->links.data, l->links.len, &w->set, &err), &err);
     }
-    for (size_t i = 0; i < count; i++) {
-        aicp_policy_request_free(requests[i]);
+    check(
+        aicp_policy_entities_parse(l->entities.data, l->entities.len, NULL, &w->entities, &err),
+        &err);
+    aicpi_slice requests = read_file(folder, "requests.json");
+    w->count = read_requests(requests, w->requests);
+    free((char *)requests.data);
+    check(aicp_policy_response_new(&ALLOCATOR, &w->response, &err), &err);
+}
+
+static void close_workload(workload *w, load *l) {
+    for (size_t i = 0; i < w->count; i++) {
+        aicp_policy_request_free(w->requests[i]);
     }
-    aicp_policy_set_free(set);
-    aicp_policy_entities_free(entities);
-    free((char *)text.data);
-}
-
-/* Unpacks the workloads into a folder, or removes it. */
-static int unpack(const char *folder) {
-    char command[2048];
-    snprintf(
-        command,
-        sizeof command,
-        "tar -xzf '%s/policy/workloads.tar.gz' -C '%s'",
-        AICP_TEST_DATA,
-        folder);
-    return system(command);
-}
-
-static int clean_up(const char *folder) {
-    char command[2048];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    aicp_policy_response_free(w->response);
+    aicp_policy_entities_free(w->entities);
+    aicp_policy_set_free(w->set);
+    aicp_policy_set_free(l->unlinked);
+    free((char *)l->policies.data);
+    free((char *)l->links.data);
+    free((char *)l->entities.data);
 }
 
 int main(int argc, char **argv) {
-    static const char *const names[] = {
-        "a-control-plane", "b-scoped-1k", "c-templates-10k", "d-deep-10k"};
-    char made[] = "/tmp/aicp-bench-XXXXXX";
-    const char *root = argc > 1 ? argv[1] : mkdtemp(made);
-    if (!root || (argc < 2 && unpack(root) != 0)) {
-        (void)fprintf(stderr, "bench_policy: cannot unpack the workloads\n");
-        return 1;
+    static workload w;
+    load l;
+    if (argc != 2) {
+        (void)fprintf(stderr, "usage: bench_policy FOLDER\n");
+        return 2;
     }
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        run(root, names[i]);
+    open_workload(&w, &l, argv[1]);
+    print_answers(&w);
+    print_memory();
+    measure_authorize("authorize", &w, 0);
+    measure_authorize("decide", &w, AICP_POLICY_DECISION_ONLY);
+    measure_authorize("authorize-no-index", &w, AICP_POLICY_NO_INDEX);
+    if (strstr(argv[1], "a-control-plane")) {
+        measure_gate(&w);
     }
-    return argc < 2 ? clean_up(root) : 0;
+    measure_load("parse", run_parse, &l, l.policies.len);
+    if (l.links.data) {
+        measure_load("link", run_link, &l, l.links.len);
+    }
+    measure_load("entities", run_entities, &l, l.entities.len);
+    close_workload(&w, &l);
+    return 0;
 }
