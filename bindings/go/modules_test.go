@@ -81,6 +81,36 @@ func TestPoliciesDecideWithReasonsAndFailures(t *testing.T) {
 	wantCode(t, err, ErrState)
 }
 
+func TestManyRequestsAreAnsweredInOneCall(t *testing.T) {
+	set, err := ParsePolicies(`permit(principal == User::"ann", action, resource) when { context.n == 1 };`, PolicyOptions{})
+	must(t, err)
+	defer set.Close()
+	authorizer, err := NewAuthorizer(set, nil)
+	must(t, err)
+	defer authorizer.Close()
+	question := `{"principal": "User::\"ann\"", "action": {"type": "Action", "id": "a"}, "resource": "Doc::\"d\"", "context": {"n": 1}}`
+	answers, err := authorizer.AuthorizeJSON([]byte("["+question+"]"), BatchOptions{})
+	must(t, err)
+	want(t, "answers", string(answers), `[{"decision":"allow","reasons":["policy0"],"errors":[]}]`+"\n")
+	o := BatchOptions{DecisionOnly: true, Lines: true, FirstLine: 5}
+	answers, err = authorizer.AuthorizeJSON([]byte(question+"\n[]\n"), o)
+	must(t, err)
+	first, rest, _ := strings.Cut(string(answers), "\n")
+	want(t, "decision", first, `{"decision":"allow"}`)
+	if !strings.Contains(rest, `"line":6`) {
+		t.Fatal(rest)
+	}
+	_, err = authorizer.AuthorizeJSON([]byte("["), BatchOptions{})
+	wantCode(t, err, ErrParse)
+	r, err := NewPolicyRequest()
+	must(t, err)
+	defer r.Close()
+	must(t, r.JSON([]byte(question)))
+	allowed, err := authorizer.Allowed(r)
+	must(t, err)
+	want(t, "allowed", allowed, true)
+}
+
 func TestRequestsTakeValuesOfEveryType(t *testing.T) {
 	set, err := ParsePolicies(`permit(principal, action, resource) when {
 		context.b && context.n == 7 && context.s == "x" && context.set.contains("a") &&

@@ -279,6 +279,14 @@ func (r *PolicyRequest) Resource(uid EntityUID) error {
 	})
 }
 
+// JSON sets principal, action, resource and context from one JSON object; an entity may stand as {"type", "id"} or
+// as text, Type::"id".
+func (r *PolicyRequest) JSON(object []byte) error {
+	return r.with(func(p *capi.PolicyRequest, e *capi.Error) int {
+		return capi.Aicp_policy_request_set_json(p, capi.View(object), e)
+	})
+}
+
 // ContextJSON sets the whole context from a JSON object.
 func (r *PolicyRequest) ContextJSON(object []byte) error {
 	return r.with(func(p *capi.PolicyRequest, e *capi.Error) int {
@@ -485,20 +493,62 @@ func (a *Authorizer) Allowed(r *PolicyRequest) (bool, error) {
 	return answer.Allowed, err
 }
 
-func (a *Authorizer) ask(r *PolicyRequest, flags uint) (Authorization, error) {
-	var answer Authorization
+// BatchOptions says how many requests in one text are read. Zero means default.
+type BatchOptions struct {
+	DecisionOnly bool   // the answers have a decision and no more
+	Lines        bool   // JSON Lines even where the text begins with a bracket
+	FirstLine    uint32 // number of the first line
+}
+
+// AuthorizeJSON answers many requests, a JSON array or JSON Lines, in the form they come in.
+func (a *Authorizer) AuthorizeJSON(requests []byte, o BatchOptions) (answers []byte, err error) {
+	var c capi.PolicyBatchOptions
+	capi.Aicp_policy_batch_options_init(&c, int64(unsafe.Sizeof(c)))
+	if o.DecisionOnly {
+		c.Flags |= capi.AICP_POLICY_DECISION_ONLY
+	}
+	if o.Lines {
+		c.Flags |= capi.AICP_POLICY_LINES
+	}
+	c.First_line = o.FirstLine
+	err = a.with(func(set *capi.PolicySet, entities *capi.PolicyEntities) (err error) {
+		answers, err = bytesOf(func(buf *capi.Buf, e *capi.Error) int {
+			return capi.Aicp_policy_authorize_json(set, entities, &c, capi.View(requests), buf, e)
+		})
+		return err
+	})
+	return answers, err
+}
+
+// with keeps policies and entities while they are used.
+func (a *Authorizer) with(call func(set *capi.PolicySet, entities *capi.PolicyEntities) error) error {
 	set, err := a.policies.enter()
 	if err != nil {
-		return answer, err
+		return err
 	}
 	defer a.policies.leave()
 	var entities *capi.PolicyEntities
 	if a.entities != nil {
 		if entities, err = a.entities.enter(); err != nil {
-			return answer, err
+			return err
 		}
 		defer a.entities.leave()
 	}
+	return call(set, entities)
+}
+
+func (a *Authorizer) ask(r *PolicyRequest, flags uint) (answer Authorization, err error) {
+	err = a.with(func(set *capi.PolicySet, entities *capi.PolicyEntities) (err error) {
+		answer, err = a.askWith(set, entities, r, flags)
+		return err
+	})
+	return answer, err
+}
+
+func (a *Authorizer) askWith(
+	set *capi.PolicySet, entities *capi.PolicyEntities, r *PolicyRequest, flags uint,
+) (Authorization, error) {
+	var answer Authorization
 	request, err := r.h.lock()
 	if err != nil {
 		return answer, err

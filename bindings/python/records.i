@@ -41,6 +41,9 @@ TABLE(aicp_policy_set_options) = {F(T, flags), F(T, max_depth), F(T, max_bytes),
 TABLE(aicp_policy_entities_options) = {
     F(T, max_bytes), F(T, max_entities), F(T, max_ancestors), FEND};
 #undef T
+#define T aicp_policy_batch_options
+TABLE(aicp_policy_batch_options) = {F(T, flags), F(T, first_line), FEND};
+#undef T
 
 #define T aicp_token_count
 TABLE(aicp_token_count) = {
@@ -211,6 +214,7 @@ TABLE(aicp_ledger_metrics) = {
 %}
 AICP_RECORD_IN(aicp_policy_set_options, options, AICP_POLICY_SET_OPTIONS_INIT)
 AICP_RECORD_IN(aicp_policy_entities_options, options, AICP_POLICY_ENTITIES_OPTIONS_INIT)
+AICP_RECORD_IN(aicp_policy_batch_options, options, AICP_POLICY_BATCH_OPTIONS_INIT)
 AICP_RECORD_OUT(aicp_token_count, count, {0})
 AICP_RECORD_IN(aicp_price_table_options, options, AICP_PRICE_TABLE_OPTIONS_INIT)
 AICP_RECORD_IN(aicp_cost_options, options, AICP_COST_OPTIONS_INIT)

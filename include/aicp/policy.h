@@ -82,6 +82,9 @@ enum {
  * finds. The answer is the same; for tests and measurements. */
 #define AICP_POLICY_NO_INDEX 2u
 
+/** aicp_policy_batch_options::flags: the text is JSON Lines even where it begins with `[`. */
+#define AICP_POLICY_LINES 2u
+
 /** Default and greatest nesting of expressions. A deeper text is refused with ERR_POLICY_DEPTH.
  * A level takes up to 768 bytes of stack (twice that without optimisation): threads that parse or
  * evaluate need 192 KiB for the default, 768 KiB for the greatest. */
@@ -115,11 +118,23 @@ typedef struct aicp_policy_entities_options {
 #define AICP_POLICY_ENTITIES_OPTIONS_INIT                                                          \
     { sizeof(aicp_policy_entities_options), 0, 0, 0, NULL }
 
+/** Options of aicp_policy_authorize_json(). Zero means default. */
+typedef struct aicp_policy_batch_options {
+    size_t size;                     /**< sizeof this structure */
+    uint32_t flags;                  /**< #AICP_POLICY_DECISION_ONLY, #AICP_POLICY_LINES */
+    uint32_t first_line;             /**< number of the text's first line in errors, default 1 */
+    const aicp_allocator *allocator; /**< NULL: the C library's heap */
+} aicp_policy_batch_options;
+
+#define AICP_POLICY_BATCH_OPTIONS_INIT                                                             \
+    { sizeof(aicp_policy_batch_options), 0, 0, NULL }
+
 AICP_BEGIN_DECL
 
 /** Fills options with defaults; `size` is the caller's sizeof. */
 AICP_API void aicp_policy_set_options_init(aicp_policy_set_options *options, size_t size);
 AICP_API void aicp_policy_entities_options_init(aicp_policy_entities_options *options, size_t size);
+AICP_API void aicp_policy_batch_options_init(aicp_policy_batch_options *options, size_t size);
 
 /* ------------------------------------------------------------------------------ policy set */
 
@@ -268,6 +283,17 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_set_resource(
     const char *id,
     size_t id_len,
     aicp_error *err);
+
+/**
+ * Sets what a JSON object says: `{"principal":U, "action":U, "resource":U, "context":{…}}`, each U
+ * as `{"type":…,"id":…}`, the same inside `{"__entity":…}`, or text in Cedar's syntax,
+ * `"Type::\"id\""`. A missing part is not set any more, a missing or null context is empty; other
+ * keys mean nothing. Entities that were begun stay. After an error the request is to be reset.
+ *
+ * Errors with line and column: ERR_PARSE, ERR_RANGE, ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_set_json(
+    aicp_policy_request *request, const char *data, size_t len, aicp_error *err);
 
 /**
  * Sets the whole context from a JSON object; what was set before is dropped. Errors with line and
@@ -427,6 +453,34 @@ aicp_policy_response_error_column(const aicp_policy_response *response, size_t n
 
 /** Cedar's name of an error kind ("TypeError"); "Unknown" for other numbers. Static. */
 AICP_API const char *aicp_policy_error_name(int32_t kind);
+
+/* ------------------------------------------------------------------------- richer answers */
+
+/**
+ * Answers many requests in one call: a JSON array of requests as aicp_policy_request_set_json()
+ * reads them, or JSON Lines (empty lines are passed over). The answers come in the order of the
+ * requests, an array for an array, lines for lines:
+ *
+ *     {"decision":"allow","reasons":["policy0"],"errors":[{"policy":"policy3","kind":"TypeError",
+ *      "message":"expected long, found string","line":7,"column":14}]}
+ *     {"error":{"code":"ERR_PARSE","message":"…","line":2,"column":17}}
+ *
+ * Each answer stands in one line. The second form answers a request that cannot be read or lacks a
+ * part, with its place in `data`; the run goes on. `kind` is as aicp_policy_error_name() says it;
+ * the place of a policy's error is that in the policy text. With #AICP_POLICY_DECISION_ONLY an
+ * answer has "decision" alone. `*out` is to be given back with aicp_buf_free().
+ *
+ * Errors, which leave `out` empty: ERR_PARSE (an array that is no JSON), ERR_INVALID (options),
+ * ERR_LIMIT (answers of more than 1 GiB), ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_authorize_json(
+    const aicp_policy_set *set,
+    const aicp_policy_entities *entities,
+    const aicp_policy_batch_options *options,
+    const char *data,
+    size_t len,
+    aicp_buf *out,
+    aicp_error *err);
 
 AICP_END_DECL
 

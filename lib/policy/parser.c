@@ -177,7 +177,7 @@ const aicpi_policy_str *aicpi_policy_parse_path(
 
 /* ---- scope ---- */
 
-static const aicpi_policy_uid *parse_entity(aicpi_policy_parser *p, const char *expected) {
+const aicpi_policy_uid *aicpi_policy_parse_uid(aicpi_policy_parser *p, const char *expected) {
     const aicpi_policy_str *first = aicpi_policy_parse_name(p, expected);
     const aicpi_policy_uid *uid = NULL;
     if (first && aicpi_policy_parse_path(p, first, &uid) && !uid) {
@@ -198,7 +198,7 @@ static bool is_action_type(const aicpi_policy_str *type) {
 
 static const aicpi_policy_uid *parse_action_entity(aicpi_policy_parser *p) {
     uint32_t start = p->token.start;
-    const aicpi_policy_uid *uid = parse_entity(p, "an action such as Action::\"view\"");
+    const aicpi_policy_uid *uid = aicpi_policy_parse_uid(p, "an action such as Action::\"view\"");
     if (uid && !is_action_type(uid->type)) {
         aicpi_policy_parse_fail(
             p,
@@ -259,7 +259,7 @@ static const char *const slot_names[] = {"?principal", NULL, "?resource"};
 /* An entity or the slot of this part. */
 static void parse_scope_target(aicpi_policy_parser *p, aicpi_policy_scope *scope, int var) {
     if (p->token.type != AICPI_POLICY_TOKEN_SLOT) {
-        scope->entity = parse_entity(p, "an entity such as User::\"alice\", or a slot");
+        scope->entity = aicpi_policy_parse_uid(p, "an entity such as User::\"alice\", or a slot");
         return;
     }
     if (!aicpi_slice_is(aicpi_policy_token_text(p), slot_names[var])) {

@@ -98,6 +98,15 @@ typedef bool cli_line_fn(void *user, json_object *in, json_object *out, aicp_err
  */
 int cli_each_line(const cli_args *args, cli_line_fn *each, void *user);
 
+/** Handles some whole lines, the first of which has that number; gives an exit code. */
+typedef int cli_block_fn(void *user, cli_text block, uint32_t first_line);
+/**
+ * Hands the lines of the operands (standard input when there are none) on in blocks, as large as
+ * they come: from a terminal each line at once. The run goes on behind CLI_NO; gives the worst
+ * exit code.
+ */
+int cli_each_block(const cli_args *args, cli_block_fn *each, void *user);
+
 /* Typed reading of fields: false with `err` set when a field is missing or of another type. */
 bool cli_get_text(
     json_object *from, const char *name, bool required, cli_text *out, aicp_error *err);

@@ -191,7 +191,8 @@ static void run_line(line_run *run, const char *text, size_t len) {
     cli_put_line(out);
 }
 
-static bool run_file(line_run *run, FILE *from) {
+static bool run_file(void *user, FILE *from) {
+    line_run *run = user;
     char *line = NULL;
     size_t room = 0;
     ssize_t n;
@@ -210,17 +211,84 @@ static bool run_file(line_run *run, FILE *from) {
     return ferror(from) == 0;
 }
 
-int cli_each_line(const cli_args *args, cli_line_fn *each, void *user) {
+typedef struct block_run {
+    cli_block_fn *each;
+    void *user;
+    cli_text text; /* lines that are not handed on yet */
+    size_t room;
+    uint32_t line; /* number of its first line */
+    int code;
+} block_run;
+
+static void hand_on(block_run *run, size_t len) {
+    int code = run->each(run->user, (cli_text){run->text.data, len}, run->line);
+    run->code = code > run->code ? code : run->code;
+    for (size_t i = 0; i < len; i++) {
+        run->line += run->text.data[i] == '\n';
+    }
+    run->text.len -= len;
+    memmove(run->text.data, run->text.data + len, run->text.len);
+}
+
+/* Room for more behind what is kept. */
+static void make_room(block_run *run) {
+    if (run->text.len == run->room) {
+        size_t room = run->room > 0 ? run->room * 2 : (size_t)256 << 10;
+        char *grown = cli_alloc(room);
+        if (run->text.len > 0) {
+            memcpy(grown, run->text.data, run->text.len);
+        }
+        free(run->text.data);
+        run->text.data = grown;
+        run->room = room;
+    }
+}
+
+/* Reads more behind what is kept and hands on the lines that are whole; bytes read, 0 at the end,
+ * -1 when the file cannot be read. */
+static ssize_t read_block(block_run *run, int from) {
+    make_room(run);
+    size_t old = run->text.len;
+    ssize_t n = read(from, run->text.data + old, run->room - old);
+    if (n < 0 && errno == EINTR) {
+        return 1;
+    }
+    if (n <= 0) {
+        return n;
+    }
+    run->text.len += (size_t)n;
+    const char *end = memrchr(run->text.data + old, '\n', (size_t)n);
+    if (end != NULL) {
+        hand_on(run, (size_t)(end - run->text.data) + 1);
+    }
+    return n;
+}
+
+static bool block_file(void *user, FILE *from) {
+    block_run *run = user;
+    ssize_t n = 1;
+    run->line = 1;
+    while (n > 0 && run->code != CLI_ENV) {
+        n = read_block(run, fileno(from));
+    }
+    if (n == 0 && run->text.len > 0) {
+        hand_on(run, run->text.len);
+    }
+    return n >= 0;
+}
+
+/* Goes through the operands, or standard input when there are none; false, with a message, when
+ * one cannot be read. */
+static bool each_file(const cli_args *args, bool (*each)(void *user, FILE *from), void *user) {
     char dash[] = "-";
     char *standard_input[] = {dash};
     char **names = args->operand_count > 0 ? args->operands : standard_input;
     size_t count = args->operand_count > 0 ? args->operand_count : 1;
-    line_run run = {each, user, json_tokener_new_ex(64), 0, false};
-    bool readable = run.tokener != NULL;
+    bool readable = true;
     cli_set_buffering(args);
     for (size_t i = 0; i < count && readable; i++) {
         FILE *from = strcmp(names[i], "-") == 0 ? stdin : fopen(names[i], "rb");
-        readable = from != NULL && run_file(&run, from);
+        readable = from != NULL && each(user, from);
         if (!readable) {
             fprintf(stderr, "aicp: %s: %s\n", names[i], strerror(errno));
         }
@@ -228,6 +296,19 @@ int cli_each_line(const cli_args *args, cli_line_fn *each, void *user) {
             fclose(from);
         }
     }
+    return readable;
+}
+
+int cli_each_block(const cli_args *args, cli_block_fn *each, void *user) {
+    block_run run = {.each = each, .user = user, .code = CLI_OK};
+    bool readable = each_file(args, block_file, &run);
+    free(run.text.data);
+    return readable ? run.code : CLI_ENV;
+}
+
+int cli_each_line(const cli_args *args, cli_line_fn *each, void *user) {
+    line_run run = {each, user, json_tokener_new_ex(64), 0, false};
+    bool readable = run.tokener != NULL && each_file(args, run_file, &run);
     json_tokener_free(run.tokener);
     return !readable ? CLI_ENV : run.bad ? CLI_NO : CLI_OK;
 }

@@ -163,6 +163,37 @@ class PolicySet(Handle):
         request = Request(principal, action, resource, context)
         return request.authorize(self, entities, decision_only=decision_only)
 
+    def authorize_json(
+        self,
+        requests: Text,
+        entities: Optional[Entities] = None,
+        *,
+        decision_only: bool = False,
+        lines: bool = False,
+        first_line: Optional[int] = None,
+    ) -> bytes:
+        """Answers many requests, a JSON array or JSON Lines, in the form they come in. ``lines``:
+        JSON Lines even where the text begins with a bracket; ``first_line``: its first number."""
+        flags = (_c.AICP_POLICY_DECISION_ONLY if decision_only else 0) | (
+            _c.AICP_POLICY_LINES if lines else 0
+        )
+        store = (entities if entities is not None else _NO_ENTITIES)._h
+        options = given(flags=flags, first_line=first_line)
+        return _c.aicp_policy_authorize_json(self._h, store, options, requests)
+
+    def authorize_many(
+        self,
+        requests: Iterable[Mapping[str, Any]],
+        entities: Optional[Entities] = None,
+        *,
+        decision_only: bool = False,
+    ) -> List[Dict[str, Any]]:
+        """The same for mappings: ``{"principal": 'User::"ann"', "action": …, "resource": …,
+        "context": {…}}`` each; the answers have "decision", "reasons", "errors", or "error"."""
+        text = json.dumps(list(requests))
+        answers = self.authorize_json(text, entities, decision_only=decision_only)
+        return json.loads(answers)
+
 
 class Request(Handle):
     """A question that is built step by step, reusable. One thread at a time."""
@@ -201,6 +232,12 @@ class Request(Handle):
     def resource(self, uid: Uid) -> None:
         """On what: (type, id)."""
         _c.aicp_policy_request_set_resource(self._h, uid[0], uid[1])
+
+    def json(self, request: Union[Text, Mapping[str, Any]]) -> None:
+        """Principal, action, resource and context as one JSON object, or a mapping that becomes
+        one; an entity may also stand as text, ``Type::"id"``."""
+        text = request if isinstance(request, (str, bytes)) else json.dumps(dict(request))
+        _c.aicp_policy_request_set_json(self._h, text)
 
     def context(self, context: Union[Text, Mapping[str, Any]]) -> None:
         """The whole context as JSON, or a mapping that becomes JSON."""

@@ -60,6 +60,29 @@ def test_policies_decide_with_reasons_and_errors():
         policies["none"]
 
 
+def test_many_requests_are_answered_in_one_call():
+    policies = aicp.PolicySet(
+        'permit(principal == User::"ann", action, resource) when { context.n == 1 };'
+    )
+    ask = {
+        "principal": 'User::"ann"',
+        "action": {"type": "Action", "id": "a"},
+        "resource": 'Doc::"d"',
+        "context": {"n": 1},
+    }
+    yes, bad = policies.authorize_many([ask, {**ask, "principal": "User"}], aicp.Entities())
+    assert yes == {"decision": "allow", "reasons": ["policy0"], "errors": []}
+    assert bad["error"]["code"] == "ERR_PARSE"
+    assert policies.authorize_many([ask], decision_only=True) == [{"decision": "allow"}]
+    text = policies.authorize_json(json.dumps(ask) + "\n[]\n", lines=True, first_line=5)
+    assert json.loads(text.splitlines()[1])["error"]["line"] == 6
+    with pytest.raises(aicp.ParseError):
+        policies.authorize_json("[")
+    request = aicp.Request()
+    request.json(ask)
+    assert request.authorize(policies).allowed
+
+
 def test_requests_take_values_of_every_type():
     policies = aicp.PolicySet(
         """permit(principal, action, resource) when {

@@ -153,7 +153,9 @@ class PolicyAuthorize(Files):
         self.assertEqual(code, 0)
         self.assertEqual([o["decision"] for o in out], ["allow", "deny", "deny"])
         self.assertEqual([o["reasons"] for o in out], [["policy0"], ["policy1"], []])
-        self.assertEqual([e["policy"] for e in out[0]["errors"]], ["policy2"])
+        (failed,) = out[0]["errors"]
+        self.assertEqual((failed["policy"], failed["kind"]), ("policy2", "EntityDoesNotExist"))
+        self.assertEqual((failed["line"], failed["column"]), (3, 56))
 
     def test_ids_from_annotations(self):
         _, out, _ = self.ask("--id-from-annotation", stdin=[self.request()])
@@ -179,7 +181,28 @@ class PolicyAuthorize(Files):
         self.assertEqual(len(out), len(bad) + 1)
         for line in out[:-1]:
             self.assertIn("message", line["error"], line)
+        self.assertEqual([line["error"]["line"] for line in out[:-1]], list(range(1, len(bad) + 1)))
         self.assertEqual(out[-1]["decision"], "allow")
+
+    def test_answers_do_not_wait_for_the_end_of_the_input(self):
+        command = [TOOL, "policy", "authorize", "--line-buffered", "--policies", self.policies]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as run:
+            for _ in range(3):
+                run.stdin.write(json.dumps(self.request()) + "\n")
+                run.stdin.flush()
+                self.assertEqual(json.loads(run.stdout.readline())["decision"], "deny")
+            run.stdin.close()
+            self.assertEqual(run.wait(60), 0)
+
+    def test_more_lines_than_one_block_keep_their_numbers(self):
+        good = json.dumps(self.request(note="x" * 1000))
+        count = 2000
+        code, out, _ = self.ask(stdin=(good + "\n") * count + "nonsense")
+        self.assertEqual((code, len(out)), (1, count + 1))
+        self.assertTrue(all(line["decision"] == "allow" for line in out[:-1]))
+        self.assertEqual(out[-1]["error"]["line"], count + 1)
 
     def test_broken_files_end_the_run(self):
         broken = self.file("x.cedar", "permit(")

@@ -148,3 +148,32 @@ Test(nomem, authorize_denies_when_memory_runs_out) {
     aicp_policy_set_free(s.set);
     aicp_policy_entities_free(s.store);
 }
+
+static bool ask_many(void *user, const aicp_allocator *a) {
+    shared *s = user;
+    static const char text[] =
+        "[{\"principal\":\"User::\\\"al\\\\x69ce\\\"\",\"action\":{\"type\":\"Action\",\"id\":"
+        "\"chat\"},\"resource\":\"Model::\\\"gpt-5\\\"\",\"context\":{\"input_tokens\":900}},{},1]";
+    aicp_policy_batch_options options = AICP_POLICY_BATCH_OPTIONS_INIT;
+    aicp_buf out = AICP_BUF_INIT;
+    aicp_error err;
+    options.allocator = a;
+    aicp_status status =
+        aicp_policy_authorize_json(s->set, s->store, &options, text, sizeof text - 1, &out, &err);
+    if (status != AICP_OK) {
+        return failed_cleanly(status, out.data);
+    }
+    bool ok = strncmp(out.data, "[{\"decision\":\"allow\"", 20) == 0;
+    aicp_buf_free(&out);
+    return ok;
+}
+
+Test(nomem, batches_are_answered_whole_or_not_at_all) {
+    shared s = {NULL, NULL};
+    cr_assert_eq(aicp_policy_set_parse(policies, sizeof policies - 1, NULL, &s.set, NULL), AICP_OK);
+    cr_assert_eq(
+        aicp_policy_entities_parse(entities, sizeof entities - 1, NULL, &s.store, NULL), AICP_OK);
+    cr_assert_gt(test_every_allocation_failing(ask_many, &s), 5);
+    aicp_policy_set_free(s.set);
+    aicp_policy_entities_free(s.store);
+}

@@ -38,27 +38,27 @@ typedef long long swig_type_8;
 typedef long long swig_type_9;
 typedef long long swig_type_10;
 typedef long long swig_type_11;
-typedef _gostring_ swig_type_12;
+typedef long long swig_type_12;
 typedef _gostring_ swig_type_13;
-typedef long long swig_type_14;
+typedef _gostring_ swig_type_14;
 typedef long long swig_type_15;
 typedef long long swig_type_16;
 typedef long long swig_type_17;
-typedef _gostring_ swig_type_18;
-typedef long long swig_type_19;
+typedef long long swig_type_18;
+typedef _gostring_ swig_type_19;
 typedef long long swig_type_20;
 typedef long long swig_type_21;
 typedef long long swig_type_22;
-typedef _gostring_ swig_type_23;
-typedef long long swig_type_24;
+typedef long long swig_type_23;
+typedef _gostring_ swig_type_24;
 typedef long long swig_type_25;
 typedef long long swig_type_26;
 typedef long long swig_type_27;
 typedef long long swig_type_28;
 typedef long long swig_type_29;
-typedef _gostring_ swig_type_30;
-typedef long long swig_type_31;
-typedef _gostring_ swig_type_32;
+typedef long long swig_type_30;
+typedef _gostring_ swig_type_31;
+typedef long long swig_type_32;
 typedef _gostring_ swig_type_33;
 typedef _gostring_ swig_type_34;
 typedef _gostring_ swig_type_35;
@@ -69,46 +69,46 @@ typedef _gostring_ swig_type_39;
 typedef _gostring_ swig_type_40;
 typedef _gostring_ swig_type_41;
 typedef _gostring_ swig_type_42;
-typedef long long swig_type_43;
+typedef _gostring_ swig_type_43;
 typedef _gostring_ swig_type_44;
-typedef _gostring_ swig_type_45;
+typedef long long swig_type_45;
 typedef _gostring_ swig_type_46;
-typedef long long swig_type_47;
+typedef _gostring_ swig_type_47;
 typedef _gostring_ swig_type_48;
-typedef _gostring_ swig_type_49;
+typedef long long swig_type_49;
 typedef _gostring_ swig_type_50;
 typedef _gostring_ swig_type_51;
 typedef _gostring_ swig_type_52;
 typedef _gostring_ swig_type_53;
 typedef _gostring_ swig_type_54;
 typedef _gostring_ swig_type_55;
-typedef long long swig_type_56;
+typedef _gostring_ swig_type_56;
 typedef _gostring_ swig_type_57;
 typedef long long swig_type_58;
 typedef _gostring_ swig_type_59;
-typedef _gostring_ swig_type_60;
+typedef long long swig_type_60;
 typedef _gostring_ swig_type_61;
 typedef _gostring_ swig_type_62;
 typedef _gostring_ swig_type_63;
 typedef _gostring_ swig_type_64;
 typedef _gostring_ swig_type_65;
 typedef _gostring_ swig_type_66;
-typedef long long swig_type_67;
+typedef _gostring_ swig_type_67;
 typedef _gostring_ swig_type_68;
-typedef _gostring_ swig_type_69;
+typedef long long swig_type_69;
 typedef _gostring_ swig_type_70;
-typedef long long swig_type_71;
+typedef _gostring_ swig_type_71;
 typedef _gostring_ swig_type_72;
-typedef _gostring_ swig_type_73;
+typedef long long swig_type_73;
 typedef _gostring_ swig_type_74;
 typedef _gostring_ swig_type_75;
-typedef long long swig_type_76;
+typedef _gostring_ swig_type_76;
 typedef _gostring_ swig_type_77;
-typedef _gostring_ swig_type_78;
+typedef long long swig_type_78;
 typedef _gostring_ swig_type_79;
 typedef _gostring_ swig_type_80;
-typedef long long swig_type_81;
-typedef long long swig_type_82;
+typedef _gostring_ swig_type_81;
+typedef _gostring_ swig_type_82;
 typedef long long swig_type_83;
 typedef long long swig_type_84;
 typedef long long swig_type_85;
@@ -120,61 +120,61 @@ typedef long long swig_type_90;
 typedef long long swig_type_91;
 typedef long long swig_type_92;
 typedef long long swig_type_93;
-typedef _gostring_ swig_type_94;
-typedef _gostring_ swig_type_95;
+typedef long long swig_type_94;
+typedef long long swig_type_95;
 typedef _gostring_ swig_type_96;
 typedef _gostring_ swig_type_97;
-typedef _goslice_ swig_type_98;
+typedef _gostring_ swig_type_98;
 typedef _gostring_ swig_type_99;
-typedef long long swig_type_100;
-typedef _gostring_ swig_type_101;
+typedef _gostring_ swig_type_100;
+typedef _goslice_ swig_type_101;
 typedef _gostring_ swig_type_102;
-typedef _gostring_ swig_type_103;
+typedef long long swig_type_103;
 typedef _gostring_ swig_type_104;
 typedef _gostring_ swig_type_105;
 typedef _gostring_ swig_type_106;
-typedef long long swig_type_107;
-typedef long long swig_type_108;
-typedef long long swig_type_109;
-typedef _gostring_ swig_type_110;
-typedef _gostring_ swig_type_111;
+typedef _gostring_ swig_type_107;
+typedef _gostring_ swig_type_108;
+typedef _gostring_ swig_type_109;
+typedef long long swig_type_110;
+typedef long long swig_type_111;
 typedef long long swig_type_112;
-typedef long long swig_type_113;
-typedef long long swig_type_114;
-typedef _gostring_ swig_type_115;
+typedef _gostring_ swig_type_113;
+typedef _gostring_ swig_type_114;
+typedef long long swig_type_115;
 typedef long long swig_type_116;
 typedef long long swig_type_117;
-typedef long long swig_type_118;
-typedef _gostring_ swig_type_119;
+typedef _gostring_ swig_type_118;
+typedef long long swig_type_119;
 typedef long long swig_type_120;
 typedef long long swig_type_121;
-typedef long long swig_type_122;
-typedef _gostring_ swig_type_123;
-typedef _gostring_ swig_type_124;
+typedef _gostring_ swig_type_122;
+typedef long long swig_type_123;
+typedef long long swig_type_124;
 typedef long long swig_type_125;
 typedef _gostring_ swig_type_126;
-typedef long long swig_type_127;
+typedef _gostring_ swig_type_127;
 typedef long long swig_type_128;
-typedef long long swig_type_129;
+typedef _gostring_ swig_type_129;
 typedef long long swig_type_130;
 typedef long long swig_type_131;
 typedef long long swig_type_132;
-typedef _gostring_ swig_type_133;
+typedef long long swig_type_133;
 typedef long long swig_type_134;
 typedef long long swig_type_135;
 typedef _gostring_ swig_type_136;
 typedef long long swig_type_137;
-typedef _gostring_ swig_type_138;
-typedef long long swig_type_139;
-typedef _gostring_ swig_type_140;
-typedef long long swig_type_141;
+typedef long long swig_type_138;
+typedef _gostring_ swig_type_139;
+typedef long long swig_type_140;
+typedef _gostring_ swig_type_141;
 typedef long long swig_type_142;
-typedef long long swig_type_143;
+typedef _gostring_ swig_type_143;
 typedef long long swig_type_144;
-typedef _gostring_ swig_type_145;
+typedef long long swig_type_145;
 typedef long long swig_type_146;
 typedef long long swig_type_147;
-typedef long long swig_type_148;
+typedef _gostring_ swig_type_148;
 typedef long long swig_type_149;
 typedef long long swig_type_150;
 typedef long long swig_type_151;
@@ -184,22 +184,22 @@ typedef long long swig_type_154;
 typedef long long swig_type_155;
 typedef long long swig_type_156;
 typedef long long swig_type_157;
-typedef _gostring_ swig_type_158;
+typedef long long swig_type_158;
 typedef long long swig_type_159;
 typedef long long swig_type_160;
-typedef long long swig_type_161;
-typedef _gostring_ swig_type_162;
+typedef _gostring_ swig_type_161;
+typedef long long swig_type_162;
 typedef long long swig_type_163;
-typedef _gostring_ swig_type_164;
-typedef long long swig_type_165;
+typedef long long swig_type_164;
+typedef _gostring_ swig_type_165;
 typedef long long swig_type_166;
-typedef long long swig_type_167;
+typedef _gostring_ swig_type_167;
 typedef long long swig_type_168;
-typedef _gostring_ swig_type_169;
+typedef long long swig_type_169;
 typedef long long swig_type_170;
 typedef long long swig_type_171;
-typedef long long swig_type_172;
-typedef _gostring_ swig_type_173;
+typedef _gostring_ swig_type_172;
+typedef long long swig_type_173;
 typedef long long swig_type_174;
 typedef long long swig_type_175;
 typedef _gostring_ swig_type_176;
@@ -207,28 +207,28 @@ typedef long long swig_type_177;
 typedef long long swig_type_178;
 typedef _gostring_ swig_type_179;
 typedef long long swig_type_180;
-typedef _gostring_ swig_type_181;
-typedef long long swig_type_182;
-typedef _gostring_ swig_type_183;
-typedef long long swig_type_184;
-typedef _gostring_ swig_type_185;
-typedef long long swig_type_186;
-typedef _gostring_ swig_type_187;
-typedef long long swig_type_188;
-typedef _gostring_ swig_type_189;
+typedef long long swig_type_181;
+typedef _gostring_ swig_type_182;
+typedef long long swig_type_183;
+typedef _gostring_ swig_type_184;
+typedef long long swig_type_185;
+typedef _gostring_ swig_type_186;
+typedef long long swig_type_187;
+typedef _gostring_ swig_type_188;
+typedef long long swig_type_189;
 typedef _gostring_ swig_type_190;
-typedef _gostring_ swig_type_191;
-typedef long long swig_type_192;
-typedef long long swig_type_193;
-typedef long long swig_type_194;
-typedef _gostring_ swig_type_195;
+typedef long long swig_type_191;
+typedef _gostring_ swig_type_192;
+typedef _gostring_ swig_type_193;
+typedef _gostring_ swig_type_194;
+typedef long long swig_type_195;
 typedef long long swig_type_196;
-typedef _gostring_ swig_type_197;
-typedef long long swig_type_198;
+typedef long long swig_type_197;
+typedef _gostring_ swig_type_198;
 typedef long long swig_type_199;
 typedef _gostring_ swig_type_200;
-typedef _gostring_ swig_type_201;
-typedef _gostring_ swig_type_202;
+typedef long long swig_type_201;
+typedef long long swig_type_202;
 typedef _gostring_ swig_type_203;
 typedef _gostring_ swig_type_204;
 typedef _gostring_ swig_type_205;
@@ -309,18 +309,18 @@ typedef _gostring_ swig_type_279;
 typedef _gostring_ swig_type_280;
 typedef _gostring_ swig_type_281;
 typedef _gostring_ swig_type_282;
-typedef long long swig_type_283;
+typedef _gostring_ swig_type_283;
 typedef _gostring_ swig_type_284;
 typedef _gostring_ swig_type_285;
-typedef _gostring_ swig_type_286;
+typedef long long swig_type_286;
 typedef _gostring_ swig_type_287;
 typedef _gostring_ swig_type_288;
 typedef _gostring_ swig_type_289;
-typedef long long swig_type_290;
+typedef _gostring_ swig_type_290;
 typedef _gostring_ swig_type_291;
-typedef long long swig_type_292;
+typedef _gostring_ swig_type_292;
 typedef long long swig_type_293;
-typedef long long swig_type_294;
+typedef _gostring_ swig_type_294;
 typedef long long swig_type_295;
 typedef long long swig_type_296;
 typedef long long swig_type_297;
@@ -328,13 +328,16 @@ typedef long long swig_type_298;
 typedef long long swig_type_299;
 typedef long long swig_type_300;
 typedef long long swig_type_301;
-typedef _gostring_ swig_type_302;
-typedef _gostring_ swig_type_303;
-typedef _gostring_ swig_type_304;
+typedef long long swig_type_302;
+typedef long long swig_type_303;
+typedef long long swig_type_304;
 typedef _gostring_ swig_type_305;
-typedef long long swig_type_306;
+typedef _gostring_ swig_type_306;
 typedef _gostring_ swig_type_307;
 typedef _gostring_ swig_type_308;
+typedef long long swig_type_309;
+typedef _gostring_ swig_type_310;
+typedef _gostring_ swig_type_311;
 extern void _wrap_Swig_free_capi_5cea4ae9392fa844(uintptr_t arg1);
 extern uintptr_t _wrap_Swig_malloc_capi_5cea4ae9392fa844(swig_intgo arg1);
 extern swig_intgo _wrap_aicp_litellm_stream_go_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_1 arg2, swig_type_2 arg3, swig_type_3 arg4, swig_voidp arg5, swig_voidp arg6);
@@ -349,243 +352,246 @@ extern swig_intgo _wrap_aicp_money_parse_capi_5cea4ae9392fa844(swig_type_7 arg1,
 extern swig_type_8 _wrap_aicp_money_format_capi_5cea4ae9392fa844(swig_type_9 arg1, swig_voidp arg2);
 extern void _wrap_aicp_policy_set_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_10 arg2);
 extern void _wrap_aicp_policy_entities_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_11 arg2);
-extern swig_intgo _wrap_aicp_policy_set_parse_capi_5cea4ae9392fa844(swig_type_12 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_set_link_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_13 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_policy_batch_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_12 arg2);
+extern swig_intgo _wrap_aicp_policy_set_parse_capi_5cea4ae9392fa844(swig_type_13 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_set_link_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_14 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_policy_set_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern void _wrap_aicp_policy_set_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_14 _wrap_aicp_policy_set_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_15 _wrap_aicp_policy_set_template_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_set_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_16 arg2);
-extern swig_voidp _wrap_aicp_policy_set_template_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_17 arg2);
-extern swig_intgo _wrap_aicp_policy_set_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_18 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_set_effect_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_19 arg2);
-extern swig_intgo _wrap_aicp_policy_set_line_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_20 arg2);
-extern swig_intgo _wrap_aicp_policy_set_column_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_21 arg2);
-extern swig_voidp _wrap_aicp_policy_set_annotation_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_22 arg2, swig_type_23 arg3);
-extern swig_type_24 _wrap_aicp_policy_set_annotation_count_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_25 arg2);
-extern swig_voidp _wrap_aicp_policy_set_annotation_key_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_26 arg2, swig_type_27 arg3);
-extern swig_voidp _wrap_aicp_policy_set_annotation_value_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_28 arg2, swig_type_29 arg3);
-extern swig_intgo _wrap_aicp_policy_entities_parse_capi_5cea4ae9392fa844(swig_type_30 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_type_15 _wrap_aicp_policy_set_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_16 _wrap_aicp_policy_set_template_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_set_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_17 arg2);
+extern swig_voidp _wrap_aicp_policy_set_template_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_18 arg2);
+extern swig_intgo _wrap_aicp_policy_set_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_19 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_set_effect_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_20 arg2);
+extern swig_intgo _wrap_aicp_policy_set_line_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_21 arg2);
+extern swig_intgo _wrap_aicp_policy_set_column_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_22 arg2);
+extern swig_voidp _wrap_aicp_policy_set_annotation_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_23 arg2, swig_type_24 arg3);
+extern swig_type_25 _wrap_aicp_policy_set_annotation_count_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_26 arg2);
+extern swig_voidp _wrap_aicp_policy_set_annotation_key_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_27 arg2, swig_type_28 arg3);
+extern swig_voidp _wrap_aicp_policy_set_annotation_value_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_29 arg2, swig_type_30 arg3);
+extern swig_intgo _wrap_aicp_policy_entities_parse_capi_5cea4ae9392fa844(swig_type_31 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_policy_entities_write_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_policy_entities_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern void _wrap_aicp_policy_entities_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_31 _wrap_aicp_policy_entities_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_entities_contains_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_32 arg2, swig_type_33 arg3);
+extern swig_type_32 _wrap_aicp_policy_entities_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_entities_contains_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_33 arg2, swig_type_34 arg3);
 extern swig_intgo _wrap_aicp_policy_request_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
 extern void _wrap_aicp_policy_request_free_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern void _wrap_aicp_policy_request_reset_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_request_set_principal_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_34 arg2, swig_type_35 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_action_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_36 arg2, swig_type_37 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_resource_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_38 arg2, swig_type_39 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_context_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_40 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_policy_request_context_bool_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_41 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_long_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_42 arg2, swig_type_43 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_string_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_44 arg2, swig_type_45 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_string_set_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_46 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_47 arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_request_context_entity_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_48 arg2, swig_type_49 arg3, swig_type_50 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_policy_request_context_ip_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_51 arg2, swig_type_52 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_decimal_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_53 arg2, swig_type_54 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_datetime_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_55 arg2, swig_type_56 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_duration_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_57 arg2, swig_type_58 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_59 arg2, swig_type_60 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_begin_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_61 arg2, swig_type_62 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_parent_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_63 arg2, swig_type_64 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_bool_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_65 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_long_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_66 arg2, swig_type_67 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_68 arg2, swig_type_69 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_70 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_71 arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_entity_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_72 arg2, swig_type_73 arg3, swig_type_74 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_75 arg2, swig_type_76 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_77 arg2, swig_type_78 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_79 arg2, swig_type_80 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_principal_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_35 arg2, swig_type_36 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_action_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_37 arg2, swig_type_38 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_resource_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_39 arg2, swig_type_40 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_41 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_policy_request_set_context_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_42 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_policy_request_context_bool_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_43 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_long_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_44 arg2, swig_type_45 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_string_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_46 arg2, swig_type_47 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_string_set_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_48 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_49 arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_request_context_entity_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_50 arg2, swig_type_51 arg3, swig_type_52 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_policy_request_context_ip_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_53 arg2, swig_type_54 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_decimal_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_55 arg2, swig_type_56 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_datetime_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_57 arg2, swig_type_58 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_duration_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_59 arg2, swig_type_60 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_61 arg2, swig_type_62 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_begin_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_63 arg2, swig_type_64 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_parent_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_65 arg2, swig_type_66 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_bool_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_67 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_long_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_68 arg2, swig_type_69 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_70 arg2, swig_type_71 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_72 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_73 arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_entity_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_74 arg2, swig_type_75 arg3, swig_type_76 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_77 arg2, swig_type_78 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_79 arg2, swig_type_80 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_81 arg2, swig_type_82 arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_policy_authorize_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_intgo arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_policy_response_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
 extern void _wrap_aicp_policy_response_free_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_policy_response_decision_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_81 _wrap_aicp_policy_response_reason_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_response_reason_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_82 arg2);
-extern swig_type_83 _wrap_aicp_policy_response_reason_index_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_84 arg2);
-extern swig_type_85 _wrap_aicp_policy_response_error_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_response_error_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_86 arg2);
-extern swig_type_87 _wrap_aicp_policy_response_error_index_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_88 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_kind_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_89 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_status_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_90 arg2);
-extern swig_voidp _wrap_aicp_policy_response_error_message_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_91 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_line_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_92 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_column_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_93 arg2);
+extern swig_type_83 _wrap_aicp_policy_response_reason_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_response_reason_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_84 arg2);
+extern swig_type_85 _wrap_aicp_policy_response_reason_index_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_86 arg2);
+extern swig_type_87 _wrap_aicp_policy_response_error_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_response_error_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_88 arg2);
+extern swig_type_89 _wrap_aicp_policy_response_error_index_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_90 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_kind_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_91 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_status_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_92 arg2);
+extern swig_voidp _wrap_aicp_policy_response_error_message_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_93 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_line_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_94 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_column_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_95 arg2);
 extern swig_voidp _wrap_aicp_policy_error_name_capi_5cea4ae9392fa844(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_tokenizer_open_capi_5cea4ae9392fa844(swig_type_94 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_policy_authorize_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_96 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_tokenizer_open_capi_5cea4ae9392fa844(swig_type_97 arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_tokenizer_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern void _wrap_aicp_tokenizer_free_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_tokenizer_name_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_tokenizer_vocab_size_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_tokenizer_count_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_95 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_encode_into_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_96 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_encode_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_97 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_decode_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_98 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_tokenizer_truncate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_99 arg2, swig_type_100 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_tokenizer_count_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_98 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_encode_into_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_99 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_encode_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_100 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_decode_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_101 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_tokenizer_truncate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_102 arg2, swig_type_103 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_voidp _wrap_aicp_count_quality_name_capi_5cea4ae9392fa844(swig_intgo arg1);
-extern swig_voidp _wrap_aicp_token_profile_find_capi_5cea4ae9392fa844(swig_type_101 arg1);
+extern swig_voidp _wrap_aicp_token_profile_find_capi_5cea4ae9392fa844(swig_type_104 arg1);
 extern swig_voidp _wrap_aicp_token_profile_family_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_token_profile_encoding_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_token_profile_quality_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_cost_request_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
 extern void _wrap_aicp_cost_request_free_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern void _wrap_aicp_cost_request_reset_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_cost_request_parse_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_102 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_parse_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_105 arg2, swig_voidp arg3);
 extern void _wrap_aicp_cost_request_set_kind_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2);
-extern void _wrap_aicp_cost_request_set_model_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_103 arg2);
+extern void _wrap_aicp_cost_request_set_model_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_106 arg2);
 extern void _wrap_aicp_cost_request_model_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_message_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_104 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_name_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_105 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_text_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_106 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_tokens_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_107 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_image_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_108 arg2, swig_type_109 arg3, swig_intgo arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_cost_request_add_image_url_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_110 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_cost_request_add_tools_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_111 arg2, swig_voidp arg3);
-extern void _wrap_aicp_cost_request_set_max_tokens_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_112 arg2);
-extern void _wrap_aicp_cost_request_set_n_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_113 arg2);
+extern swig_intgo _wrap_aicp_cost_request_add_message_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_107 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_name_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_108 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_text_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_109 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_tokens_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_110 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_image_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_111 arg2, swig_type_112 arg3, swig_intgo arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_cost_request_add_image_url_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_113 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_cost_request_add_tools_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_114 arg2, swig_voidp arg3);
+extern void _wrap_aicp_cost_request_set_max_tokens_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_115 arg2);
+extern void _wrap_aicp_cost_request_set_n_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_116 arg2);
 extern void _wrap_aicp_cost_request_set_long_cache_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2);
 extern swig_intgo _wrap_aicp_cost_request_count_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_price_table_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_114 arg2);
-extern swig_intgo _wrap_aicp_price_table_parse_capi_5cea4ae9392fa844(swig_type_115 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_price_table_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_117 arg2);
+extern swig_intgo _wrap_aicp_price_table_parse_capi_5cea4ae9392fa844(swig_type_118 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_price_table_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern void _wrap_aicp_price_table_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_116 _wrap_aicp_price_table_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_117 _wrap_aicp_price_table_rounded_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_119 _wrap_aicp_price_table_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_120 _wrap_aicp_price_table_rounded_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_table_version_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_table_at_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_118 arg2);
-extern swig_intgo _wrap_aicp_price_table_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_119 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_price_table_at_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_121 arg2);
+extern swig_intgo _wrap_aicp_price_table_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_122 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_price_key_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_provider_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_mode_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_version_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_120 _wrap_aicp_price_valid_from_ns_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_121 _wrap_aicp_price_max_input_tokens_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_122 _wrap_aicp_price_max_output_tokens_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_123 _wrap_aicp_price_valid_from_ns_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_124 _wrap_aicp_price_max_input_tokens_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_125 _wrap_aicp_price_max_output_tokens_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_deprecation_date_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_price_known_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_price_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_123 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_model_list_parse_capi_5cea4ae9392fa844(swig_type_124 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_price_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_126 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_model_list_parse_capi_5cea4ae9392fa844(swig_type_127 arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_model_list_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern void _wrap_aicp_model_list_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_125 _wrap_aicp_model_list_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_model_list_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_126 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_model_list_name_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_127 arg2);
-extern swig_voidp _wrap_aicp_model_list_provider_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_128 arg2);
-extern swig_voidp _wrap_aicp_model_list_litellm_model_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_129 arg2);
-extern swig_voidp _wrap_aicp_model_list_price_key_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_130 arg2);
-extern swig_voidp _wrap_aicp_model_list_fallback_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_131 arg2, swig_type_132 arg3);
-extern swig_voidp _wrap_aicp_model_list_alias_member_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_133 arg2, swig_type_134 arg3);
+extern swig_type_128 _wrap_aicp_model_list_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_model_list_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_129 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_model_list_name_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_130 arg2);
+extern swig_voidp _wrap_aicp_model_list_provider_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_131 arg2);
+extern swig_voidp _wrap_aicp_model_list_litellm_model_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_132 arg2);
+extern swig_voidp _wrap_aicp_model_list_price_key_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_133 arg2);
+extern swig_voidp _wrap_aicp_model_list_fallback_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_134 arg2, swig_type_135 arg3);
+extern swig_voidp _wrap_aicp_model_list_alias_member_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_136 arg2, swig_type_137 arg3);
 extern swig_voidp _wrap_aicp_cost_part_name_capi_5cea4ae9392fa844(swig_intgo arg1);
-extern void _wrap_aicp_cost_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_135 arg2);
+extern void _wrap_aicp_cost_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_138 arg2);
 extern swig_intgo _wrap_aicp_cost_estimate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_cost_estimate_body_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_136 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_usage_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_137 arg2);
-extern swig_intgo _wrap_aicp_usage_parse_capi_5cea4ae9392fa844(swig_type_138 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_estimate_body_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_139 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_usage_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_140 arg2);
+extern swig_intgo _wrap_aicp_usage_parse_capi_5cea4ae9392fa844(swig_type_141 arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_cost_of_usage_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_limit_rules_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_139 arg2);
-extern swig_intgo _wrap_aicp_limit_rules_parse_capi_5cea4ae9392fa844(swig_type_140 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_limit_rules_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_142 arg2);
+extern swig_intgo _wrap_aicp_limit_rules_parse_capi_5cea4ae9392fa844(swig_type_143 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_limit_rules_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern void _wrap_aicp_limit_rules_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_141 _wrap_aicp_limit_rules_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_limit_rules_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_142 arg2);
-extern swig_intgo _wrap_aicp_limit_rules_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_143 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_redis_leases_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_144 arg2);
-extern swig_intgo _wrap_aicp_redis_leases_open_capi_5cea4ae9392fa844(swig_type_145 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_type_144 _wrap_aicp_limit_rules_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_limit_rules_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_145 arg2);
+extern swig_intgo _wrap_aicp_limit_rules_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_146 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_redis_leases_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_147 arg2);
+extern swig_intgo _wrap_aicp_redis_leases_open_capi_5cea4ae9392fa844(swig_type_148 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern void _wrap_aicp_redis_leases_free_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern void _wrap_aicp_redis_leases_source_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_limiter_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_146 arg2);
+extern void _wrap_aicp_limiter_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_149 arg2);
 extern swig_intgo _wrap_aicp_limiter_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_limiter_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern void _wrap_aicp_limit_request_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_147 arg2);
-extern void _wrap_aicp_limit_result_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_148 arg2);
+extern void _wrap_aicp_limit_request_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_150 arg2);
+extern void _wrap_aicp_limit_result_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_151 arg2);
 extern swig_intgo _wrap_aicp_limiter_take_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern void _wrap_aicp_limiter_settle_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_149 arg3, swig_type_150 arg4);
-extern void _wrap_aicp_limiter_cancel_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_151 arg3);
-extern void _wrap_aicp_limiter_refund_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_152 arg3);
-extern swig_intgo _wrap_aicp_limiter_renew_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_153 arg3, swig_type_154 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_limiter_peek_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_type_155 arg5, swig_voidp arg6, swig_voidp arg7);
-extern swig_intgo _wrap_aicp_limiter_flush_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2, swig_type_156 arg3, swig_voidp arg4);
+extern void _wrap_aicp_limiter_settle_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_152 arg3, swig_type_153 arg4);
+extern void _wrap_aicp_limiter_cancel_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_154 arg3);
+extern void _wrap_aicp_limiter_refund_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_155 arg3);
+extern swig_intgo _wrap_aicp_limiter_renew_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_156 arg3, swig_type_157 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_limiter_peek_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_type_158 arg5, swig_voidp arg6, swig_voidp arg7);
+extern swig_intgo _wrap_aicp_limiter_flush_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2, swig_type_159 arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_limiter_stats_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_limit_headers_format_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_guard_action_name_capi_5cea4ae9392fa844(swig_intgo arg1);
 extern swig_voidp _wrap_aicp_guard_category_name_capi_5cea4ae9392fa844(swig_intgo arg1);
-extern void _wrap_aicp_guard_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_157 arg2);
-extern swig_intgo _wrap_aicp_guard_profile_parse_capi_5cea4ae9392fa844(swig_type_158 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_guard_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_160 arg2);
+extern swig_intgo _wrap_aicp_guard_profile_parse_capi_5cea4ae9392fa844(swig_type_161 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_guard_profile_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern void _wrap_aicp_guard_profile_free_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_guard_profile_name_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_159 _wrap_aicp_guard_profile_version_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_162 _wrap_aicp_guard_profile_version_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_session_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_guard_session_free_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern void _wrap_aicp_guard_session_reset_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_160 _wrap_aicp_guard_session_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_163 _wrap_aicp_guard_session_count_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_session_action_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern double _wrap_aicp_guard_session_risk_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_161 _wrap_aicp_guard_session_match_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_restore_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_162 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_guard_scan_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_163 arg2);
+extern swig_type_164 _wrap_aicp_guard_session_match_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_restore_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_165 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_guard_scan_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_166 arg2);
 extern swig_intgo _wrap_aicp_guard_result_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_guard_result_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_scan_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_164 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_guard_scan_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_167 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
 extern swig_intgo _wrap_aicp_guard_result_action_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern double _wrap_aicp_guard_result_risk_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern double _wrap_aicp_guard_result_score_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2);
-extern swig_type_165 _wrap_aicp_guard_result_finding_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_result_finding_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_166 arg2);
-extern swig_type_167 _wrap_aicp_guard_result_match_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_168 _wrap_aicp_guard_result_finding_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_result_finding_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_169 arg2);
+extern swig_type_170 _wrap_aicp_guard_result_match_count_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_result_rewritten_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_guard_result_text_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
 extern swig_intgo _wrap_aicp_guard_result_error_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_result_truncated_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_168 _wrap_aicp_guard_result_bytes_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_171 _wrap_aicp_guard_result_bytes_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_guard_result_reason_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_stream_open_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern void _wrap_aicp_guard_stream_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_stream_feed_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_169 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_guard_stream_feed_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_172 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_guard_stream_finish_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
 extern swig_voidp _wrap_aicp_guard_stream_released_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
 extern swig_voidp _wrap_aicp_guard_stream_result_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_170 _wrap_aicp_guard_rule_count_capi_5cea4ae9392fa844(void);
-extern swig_voidp _wrap_aicp_guard_rule_at_capi_5cea4ae9392fa844(swig_type_171 arg1);
-extern void _wrap_aicp_budget_window_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_172 arg2);
-extern swig_intgo _wrap_aicp_budget_window_parse_capi_5cea4ae9392fa844(swig_type_173 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_type_173 _wrap_aicp_guard_rule_count_capi_5cea4ae9392fa844(void);
+extern swig_voidp _wrap_aicp_guard_rule_at_capi_5cea4ae9392fa844(swig_type_174 arg1);
+extern void _wrap_aicp_budget_window_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_175 arg2);
+extern swig_intgo _wrap_aicp_budget_window_parse_capi_5cea4ae9392fa844(swig_type_176 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_budget_window_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern void _wrap_aicp_budget_window_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_budget_window_at_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_174 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_ledger_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_175 arg2);
-extern swig_intgo _wrap_aicp_ledger_open_capi_5cea4ae9392fa844(swig_type_176 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_budget_window_at_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_177 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_ledger_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_178 arg2);
+extern swig_intgo _wrap_aicp_ledger_open_capi_5cea4ae9392fa844(swig_type_179 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern void _wrap_aicp_ledger_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_ledger_close_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_177 arg2, swig_voidp arg3);
-extern void _wrap_aicp_ledger_account_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_178 arg2);
-extern swig_intgo _wrap_aicp_ledger_account_put_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_179 arg2, swig_voidp arg3, swig_type_180 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_account_status_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_181 arg2, swig_type_182 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_close_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_180 arg2, swig_voidp arg3);
+extern void _wrap_aicp_ledger_account_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_181 arg2);
+extern swig_intgo _wrap_aicp_ledger_account_put_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_182 arg2, swig_voidp arg3, swig_type_183 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_account_status_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_184 arg2, swig_type_185 arg3, swig_voidp arg4, swig_voidp arg5);
 extern swig_intgo _wrap_aicp_ledger_reserve_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_mark_dispatched_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_183 arg2, swig_type_184 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_renew_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_185 arg2, swig_type_186 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_settle_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_187 arg2, swig_type_188 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_release_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_189 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_ledger_adjust_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_190 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_mark_dispatched_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_186 arg2, swig_type_187 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_renew_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_188 arg2, swig_type_189 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_settle_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_190 arg2, swig_type_191 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_release_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_192 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_ledger_adjust_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_193 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_ledger_account_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_reservation_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_191 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_reservation_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_194 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
 extern void _wrap_aicp_ledger_page_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_192 _wrap_aicp_ledger_page_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_ledger_page_account_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_193 arg2);
-extern swig_voidp _wrap_aicp_ledger_page_reservation_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_194 arg2);
-extern swig_intgo _wrap_aicp_ledger_account_spend_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_195 arg2, swig_type_196 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_serve_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_197 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_flush_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_198 arg2, swig_voidp arg3);
+extern swig_type_195 _wrap_aicp_ledger_page_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_ledger_page_account_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_196 arg2);
+extern swig_voidp _wrap_aicp_ledger_page_reservation_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_197 arg2);
+extern swig_intgo _wrap_aicp_ledger_account_spend_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_198 arg2, swig_type_199 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_serve_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_200 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_flush_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_201 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_ledger_event_next_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_ledger_metrics_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_litellm_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_199 arg2);
-extern swig_intgo _wrap_aicp_litellm_open_capi_5cea4ae9392fa844(swig_type_200 arg1, swig_type_201 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_litellm_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_202 arg2);
+extern swig_intgo _wrap_aicp_litellm_open_capi_5cea4ae9392fa844(swig_type_203 arg1, swig_type_204 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
 extern void _wrap_aicp_litellm_free_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_litellm_reply_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
 extern void _wrap_aicp_litellm_reply_free_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_litellm_reply_status_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_litellm_reply_body_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_litellm_reply_header_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_202 arg2);
+extern swig_voidp _wrap_aicp_litellm_reply_header_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_205 arg2);
 extern swig_voidp _wrap_aicp_litellm_reply_message_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_litellm_reply_type_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_litellm_reply_code_capi_5cea4ae9392fa844(swig_voidp arg1);
@@ -593,7 +599,7 @@ extern swig_voidp _wrap_aicp_litellm_reply_param_capi_5cea4ae9392fa844(swig_void
 extern swig_intgo _wrap_aicp_litellm_reply_cost_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_reply_usage_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_reply_relay_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2);
-extern swig_intgo _wrap_aicp_litellm_call_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_203 arg2, swig_type_204 arg3, swig_type_205 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_litellm_call_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_206 arg2, swig_type_207 arg3, swig_type_208 arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_litellm_health_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_health_details_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_liveness_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
@@ -602,96 +608,96 @@ extern swig_intgo _wrap_aicp_litellm_model_health_capi_5cea4ae9392fa844(swig_voi
 extern swig_intgo _wrap_aicp_litellm_model_health_latest_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_models_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_model_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_206 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_207 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_209 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_210 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_model_groups_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_208 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_209 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_patch_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_210 arg2, swig_type_211 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_litellm_model_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_212 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_block_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_213 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_unblock_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_214 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_generate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_215 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_216 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_211 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_212 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_patch_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_213 arg2, swig_type_214 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_litellm_model_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_215 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_block_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_216 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_unblock_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_217 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_generate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_218 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_219 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_key_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_key_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_217 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_218 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_219 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_delete_many_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_220 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_block_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_221 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_unblock_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_222 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_reset_spend_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_223 arg2, swig_type_224 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_litellm_team_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_225 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_226 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_220 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_221 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_222 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_delete_many_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_223 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_block_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_224 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_unblock_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_225 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_reset_spend_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_226 arg2, swig_type_227 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_litellm_team_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_228 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_229 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_team_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_team_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_227 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_228 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_229 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_delete_many_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_230 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_block_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_231 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_unblock_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_232 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_add_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_233 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_234 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_235 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_model_add_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_236 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_model_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_237 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_238 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_239 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_240 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_241 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_242 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_delete_many_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_243 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_244 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_230 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_231 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_232 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_delete_many_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_233 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_block_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_234 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_unblock_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_235 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_add_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_236 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_237 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_238 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_model_add_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_239 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_model_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_240 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_241 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_242 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_243 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_244 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_245 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_delete_many_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_246 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_247 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_customer_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_customer_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_245 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_246 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_247 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_248 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_248 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_249 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_250 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_251 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_budget_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_budget_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_249 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_settings_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_250 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_251 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_252 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_logs_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_253 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_days_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_254 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_keys_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_255 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_users_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_256 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_tags_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_257 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_calculate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_258 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_token_count_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_259 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_252 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_settings_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_253 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_254 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_255 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_logs_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_256 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_days_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_257 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_keys_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_258 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_users_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_259 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_tags_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_260 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_calculate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_261 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_token_count_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_262 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_global_spend_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_global_spend_logs_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_260 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_keys_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_261 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_models_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_262 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_logs_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_263 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_keys_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_264 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_models_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_265 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_global_spend_teams_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_global_spend_providers_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_263 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_tags_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_264 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_activity_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_265 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_activity_models_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_266 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_activity_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_267 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_activity_days_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_268 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_activity_days_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_269 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_activity_days_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_270 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_providers_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_266 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_tags_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_267 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_activity_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_268 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_activity_models_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_269 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_activity_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_270 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_activity_days_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_271 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_activity_days_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_272 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_activity_days_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_273 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_router_settings_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_config_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_271 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_config_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_274 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_config_callbacks_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_config_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_272 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_set_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_273 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_274 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_275 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_config_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_275 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_set_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_276 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_277 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_278 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_cache_settings_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_cache_settings_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_276 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_cache_settings_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_279 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_cache_ping_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_guardrails_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_guardrail_apply_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_277 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_chat_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_278 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_completion_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_279 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_response_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_280 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_message_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_281 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_embedding_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_282 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_gate_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_283 arg2);
-extern swig_intgo _wrap_aicp_bundle_open_capi_5cea4ae9392fa844(swig_type_284 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_bundle_seal_capi_5cea4ae9392fa844(swig_type_285 arg1, swig_type_286 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_guardrail_apply_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_280 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_chat_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_281 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_completion_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_282 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_response_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_283 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_message_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_284 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_embedding_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_285 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_gate_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_286 arg2);
+extern swig_intgo _wrap_aicp_bundle_open_capi_5cea4ae9392fa844(swig_type_287 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_bundle_seal_capi_5cea4ae9392fa844(swig_type_288 arg1, swig_type_289 arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_bundle_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern void _wrap_aicp_bundle_free_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_bundle_version_capi_5cea4ae9392fa844(swig_voidp arg1);
@@ -707,12 +713,12 @@ extern swig_intgo _wrap_aicp_gate_flush_capi_5cea4ae9392fa844(swig_voidp arg1, s
 extern swig_intgo _wrap_aicp_gate_request_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_gate_request_free_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern void _wrap_aicp_gate_request_reset_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_request_set_body_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_287 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_request_set_body_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_290 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_gate_request_set_action_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_request_set_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2, swig_type_288 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_gate_request_add_tag_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_289 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_check_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_290 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_gate_candidate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_291 arg3, swig_type_292 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_request_set_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2, swig_type_291 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_gate_request_add_tag_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_292 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_check_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_293 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_gate_candidate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_294 arg3, swig_type_295 arg4, swig_voidp arg5, swig_voidp arg6);
 extern void _wrap_aicp_gate_decision_free_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_gate_decision_verdict_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_gate_decision_http_status_capi_5cea4ae9392fa844(swig_voidp arg1);
@@ -722,33 +728,33 @@ extern swig_voidp _wrap_aicp_gate_decision_rule_capi_5cea4ae9392fa844(swig_voidp
 extern swig_voidp _wrap_aicp_gate_decision_type_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_gate_decision_message_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_gate_decision_advice_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_293 _wrap_aicp_gate_decision_header_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_header_name_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_294 arg2);
-extern swig_voidp _wrap_aicp_gate_decision_header_value_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_295 arg2);
+extern swig_type_296 _wrap_aicp_gate_decision_header_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_header_name_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_297 arg2);
+extern swig_voidp _wrap_aicp_gate_decision_header_value_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_298 arg2);
 extern swig_intgo _wrap_aicp_gate_decision_body_changed_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_gate_decision_body_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
 extern swig_voidp _wrap_aicp_gate_decision_model_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_296 _wrap_aicp_gate_decision_max_tokens_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_297 _wrap_aicp_gate_decision_input_tokens_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_298 _wrap_aicp_gate_decision_cost_expected_nano_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_299 _wrap_aicp_gate_decision_reserved_nano_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_300 _wrap_aicp_gate_decision_finding_count_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_299 _wrap_aicp_gate_decision_max_tokens_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_300 _wrap_aicp_gate_decision_input_tokens_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_301 _wrap_aicp_gate_decision_cost_expected_nano_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_302 _wrap_aicp_gate_decision_reserved_nano_capi_5cea4ae9392fa844(swig_voidp arg1);
+extern swig_type_303 _wrap_aicp_gate_decision_finding_count_capi_5cea4ae9392fa844(swig_voidp arg1);
 extern double _wrap_aicp_gate_decision_risk_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_301 _wrap_aicp_gate_decision_step_ns_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2);
+extern swig_type_304 _wrap_aicp_gate_decision_step_ns_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2);
 extern swig_voidp _wrap_aicp_gate_step_name_capi_5cea4ae9392fa844(swig_intgo arg1);
 extern swig_intgo _wrap_aicp_gate_decision_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_output_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_302 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_gate_output_text_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_303 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_output_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_305 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_output_text_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_306 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_gate_stream_open_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_gate_stream_feed_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_304 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_stream_feed_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_307 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
 extern void _wrap_aicp_gate_stream_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_decision_served_by_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_305 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_decision_served_by_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_308 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_gate_renew_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_settle_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_306 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_settle_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_309 arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_gate_release_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_rate_store_open_capi_5cea4ae9392fa844(swig_type_307 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_rate_store_open_capi_5cea4ae9392fa844(swig_type_310 arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_rate_store_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_rate_store_serve_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_308 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_rate_store_serve_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_311 arg2, swig_voidp arg3, swig_voidp arg4);
 #undef intgo
 */
 import "C"
@@ -889,13 +895,19 @@ func Aicp_policy_entities_options_init(arg1 *PolicyEntitiesOptions, arg2 int64) 
 	C._wrap_aicp_policy_entities_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_11(_swig_i_1))
 }
 
+func Aicp_policy_batch_options_init(arg1 *PolicyBatchOptions, arg2 int64) {
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	C._wrap_aicp_policy_batch_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_12(_swig_i_1))
+}
+
 func Aicp_policy_set_parse(arg1 string, arg2 *PolicySetOptions, arg3 **PolicySet, arg4 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_parse_capi_5cea4ae9392fa844(*(*C.swig_type_12)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_parse_capi_5cea4ae9392fa844(*(*C.swig_type_13)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -908,7 +920,7 @@ func Aicp_policy_set_link(arg1 *PolicySet, arg2 string, arg3 **PolicySet, arg4 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_link_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_13)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_link_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_14)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -945,7 +957,7 @@ func Aicp_policy_set_id(arg1 *PolicySet, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_set_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_16(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_17(_swig_i_1)))
 	return swig_r
 }
 
@@ -953,7 +965,7 @@ func Aicp_policy_set_template_id(arg1 *PolicySet, arg2 int64) (_swig_ret *byte) 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_set_template_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_17(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_template_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_18(_swig_i_1)))
 	return swig_r
 }
 
@@ -963,7 +975,7 @@ func Aicp_policy_set_find(arg1 *PolicySet, arg2 string, arg3 *uint64, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_18)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_19)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -974,7 +986,7 @@ func Aicp_policy_set_effect(arg1 *PolicySet, arg2 int64) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_set_effect_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_19(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_set_effect_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_20(_swig_i_1)))
 	return swig_r
 }
 
@@ -982,7 +994,7 @@ func Aicp_policy_set_line(arg1 *PolicySet, arg2 int64) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_set_line_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_20(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_set_line_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_21(_swig_i_1)))
 	return swig_r
 }
 
@@ -990,7 +1002,7 @@ func Aicp_policy_set_column(arg1 *PolicySet, arg2 int64) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_set_column_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_21(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_set_column_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_22(_swig_i_1)))
 	return swig_r
 }
 
@@ -999,7 +1011,7 @@ func Aicp_policy_set_annotation(arg1 *PolicySet, arg2 int64, arg3 string) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_22(_swig_i_1), *(*C.swig_type_23)(unsafe.Pointer(&_swig_i_2))))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_23(_swig_i_1), *(*C.swig_type_24)(unsafe.Pointer(&_swig_i_2))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -1010,7 +1022,7 @@ func Aicp_policy_set_annotation_count(arg1 *PolicySet, arg2 int64) (_swig_ret in
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_set_annotation_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_25(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_set_annotation_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_26(_swig_i_1)))
 	return swig_r
 }
 
@@ -1019,7 +1031,7 @@ func Aicp_policy_set_annotation_key(arg1 *PolicySet, arg2 int64, arg3 int64) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_key_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_26(_swig_i_1), C.swig_type_27(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_key_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_27(_swig_i_1), C.swig_type_28(_swig_i_2)))
 	return swig_r
 }
 
@@ -1028,7 +1040,7 @@ func Aicp_policy_set_annotation_value(arg1 *PolicySet, arg2 int64, arg3 int64) (
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_value_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_28(_swig_i_1), C.swig_type_29(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_value_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_29(_swig_i_1), C.swig_type_30(_swig_i_2)))
 	return swig_r
 }
 
@@ -1038,7 +1050,7 @@ func Aicp_policy_entities_parse(arg1 string, arg2 *PolicyEntitiesOptions, arg3 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_entities_parse_capi_5cea4ae9392fa844(*(*C.swig_type_30)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_entities_parse_capi_5cea4ae9392fa844(*(*C.swig_type_31)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1078,7 +1090,7 @@ func Aicp_policy_entities_contains(arg1 *PolicyEntities, arg2 string, arg3 strin
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_entities_contains_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_32)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_33)(unsafe.Pointer(&_swig_i_2))))
+	swig_r = (int)(C._wrap_aicp_policy_entities_contains_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_33)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_34)(unsafe.Pointer(&_swig_i_2))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1112,7 +1124,7 @@ func Aicp_policy_request_set_principal(arg1 *PolicyRequest, arg2 string, arg3 st
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_principal_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_34)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_35)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_principal_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_35)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_36)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1128,7 +1140,7 @@ func Aicp_policy_request_set_action(arg1 *PolicyRequest, arg2 string, arg3 strin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_action_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_36)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_37)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_action_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_37)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_38)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1144,7 +1156,7 @@ func Aicp_policy_request_set_resource(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_resource_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_38)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_39)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_resource_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_39)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_40)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1154,12 +1166,24 @@ func Aicp_policy_request_set_resource(arg1 *PolicyRequest, arg2 string, arg3 str
 	return swig_r
 }
 
+func Aicp_policy_request_set_json(arg1 *PolicyRequest, arg2 string, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_policy_request_set_json_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_41)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	return swig_r
+}
+
 func Aicp_policy_request_set_context_json(arg1 *PolicyRequest, arg2 string, arg3 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_request_set_context_json_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_40)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_context_json_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_42)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1172,7 +1196,7 @@ func Aicp_policy_request_context_bool(arg1 *PolicyRequest, arg2 string, arg3 int
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_bool_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_41)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_bool_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_43)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1185,7 +1209,7 @@ func Aicp_policy_request_context_long(arg1 *PolicyRequest, arg2 string, arg3 int
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_long_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_42)(unsafe.Pointer(&_swig_i_1)), C.swig_type_43(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_long_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_44)(unsafe.Pointer(&_swig_i_1)), C.swig_type_45(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1198,7 +1222,7 @@ func Aicp_policy_request_context_string(arg1 *PolicyRequest, arg2 string, arg3 s
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_string_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_44)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_45)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_string_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_46)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_47)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1216,7 +1240,7 @@ func Aicp_policy_request_context_string_set(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_request_context_string_set_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_46)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_47(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_string_set_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_49(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1230,7 +1254,7 @@ func Aicp_policy_request_context_entity(arg1 *PolicyRequest, arg2 string, arg3 s
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_policy_request_context_entity_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_49)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_50)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_entity_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_50)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_51)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_52)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1249,7 +1273,7 @@ func Aicp_policy_request_context_ip(arg1 *PolicyRequest, arg2 string, arg3 strin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_ip_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_51)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_52)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_ip_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_53)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_54)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1265,7 +1289,7 @@ func Aicp_policy_request_context_decimal(arg1 *PolicyRequest, arg2 string, arg3 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_decimal_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_53)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_54)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_decimal_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_55)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_56)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1281,7 +1305,7 @@ func Aicp_policy_request_context_datetime(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_datetime_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_55)(unsafe.Pointer(&_swig_i_1)), C.swig_type_56(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_datetime_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_57)(unsafe.Pointer(&_swig_i_1)), C.swig_type_58(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1294,7 +1318,7 @@ func Aicp_policy_request_context_duration(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_duration_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_57)(unsafe.Pointer(&_swig_i_1)), C.swig_type_58(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_duration_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_59)(unsafe.Pointer(&_swig_i_1)), C.swig_type_60(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1307,7 +1331,7 @@ func Aicp_policy_request_context_json(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_json_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_59)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_60)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_json_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_61)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_62)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1323,7 +1347,7 @@ func Aicp_policy_request_entity_begin(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_begin_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_61)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_62)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_begin_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_63)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_64)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1339,7 +1363,7 @@ func Aicp_policy_request_entity_parent(arg1 *PolicyRequest, arg2 string, arg3 st
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_parent_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_63)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_64)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_parent_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_66)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1355,7 +1379,7 @@ func Aicp_policy_request_entity_attr_bool(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_bool_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_bool_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_67)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1368,7 +1392,7 @@ func Aicp_policy_request_entity_attr_long(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_long_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_66)(unsafe.Pointer(&_swig_i_1)), C.swig_type_67(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_long_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_68)(unsafe.Pointer(&_swig_i_1)), C.swig_type_69(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1381,7 +1405,7 @@ func Aicp_policy_request_entity_attr_string(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_68)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_69)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_70)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_71)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1399,7 +1423,7 @@ func Aicp_policy_request_entity_attr_string_set(arg1 *PolicyRequest, arg2 string
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_set_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_70)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_71(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_set_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_72)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_73(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1413,7 +1437,7 @@ func Aicp_policy_request_entity_attr_entity(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_entity_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_72)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_73)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_74)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_entity_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_74)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_75)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_76)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1432,7 +1456,7 @@ func Aicp_policy_request_entity_attr_datetime(arg1 *PolicyRequest, arg2 string, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_datetime_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_75)(unsafe.Pointer(&_swig_i_1)), C.swig_type_76(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_datetime_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_77)(unsafe.Pointer(&_swig_i_1)), C.swig_type_78(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1445,7 +1469,7 @@ func Aicp_policy_request_entity_attr_decimal(arg1 *PolicyRequest, arg2 string, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_decimal_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_77)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_78)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_decimal_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_79)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_80)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1461,7 +1485,7 @@ func Aicp_policy_request_entity_attr_json(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_json_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_79)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_80)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_json_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_81)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_82)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1514,7 +1538,7 @@ func Aicp_policy_response_reason_id(arg1 *PolicyResponse, arg2 int64) (_swig_ret
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_reason_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_82(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_reason_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_84(_swig_i_1)))
 	return swig_r
 }
 
@@ -1522,7 +1546,7 @@ func Aicp_policy_response_reason_index(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_response_reason_index_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_84(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_reason_index_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_86(_swig_i_1)))
 	return swig_r
 }
 
@@ -1537,7 +1561,7 @@ func Aicp_policy_response_error_id(arg1 *PolicyResponse, arg2 int64) (_swig_ret 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_error_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_86(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_error_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_88(_swig_i_1)))
 	return swig_r
 }
 
@@ -1545,7 +1569,7 @@ func Aicp_policy_response_error_index(arg1 *PolicyResponse, arg2 int64) (_swig_r
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_response_error_index_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_88(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_error_index_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_90(_swig_i_1)))
 	return swig_r
 }
 
@@ -1553,7 +1577,7 @@ func Aicp_policy_response_error_kind(arg1 *PolicyResponse, arg2 int64) (_swig_re
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_response_error_kind_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_89(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_response_error_kind_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_91(_swig_i_1)))
 	return swig_r
 }
 
@@ -1561,7 +1585,7 @@ func Aicp_policy_response_error_status(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_response_error_status_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_90(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_response_error_status_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_92(_swig_i_1)))
 	return swig_r
 }
 
@@ -1569,7 +1593,7 @@ func Aicp_policy_response_error_message(arg1 *PolicyResponse, arg2 int64) (_swig
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_error_message_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_91(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_error_message_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_93(_swig_i_1)))
 	return swig_r
 }
 
@@ -1577,7 +1601,7 @@ func Aicp_policy_response_error_line(arg1 *PolicyResponse, arg2 int64) (_swig_re
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_response_error_line_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_92(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_response_error_line_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_94(_swig_i_1)))
 	return swig_r
 }
 
@@ -1585,7 +1609,7 @@ func Aicp_policy_response_error_column(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_response_error_column_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_93(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_response_error_column_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_95(_swig_i_1)))
 	return swig_r
 }
 
@@ -1596,12 +1620,27 @@ func Aicp_policy_error_name(arg1 int) (_swig_ret *byte) {
 	return swig_r
 }
 
+func Aicp_policy_authorize_json(arg1 *PolicySet, arg2 *PolicyEntities, arg3 *PolicyBatchOptions, arg4 string, arg5 *Buf, arg6 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	_swig_i_4 := arg5
+	_swig_i_5 := arg6
+	swig_r = (int)(C._wrap_aicp_policy_authorize_json_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), *(*C.swig_type_96)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg4
+	}
+	return swig_r
+}
+
 func Aicp_tokenizer_open(arg1 string, arg2 **Tokenizer, arg3 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_tokenizer_open_capi_5cea4ae9392fa844(*(*C.swig_type_94)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_open_capi_5cea4ae9392fa844(*(*C.swig_type_97)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1641,7 +1680,7 @@ func Aicp_tokenizer_count(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *int64, a
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_95)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_98)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1655,7 +1694,7 @@ func Aicp_tokenizer_encode_into(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *To
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_encode_into_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_96)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_encode_into_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_99)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1669,7 +1708,7 @@ func Aicp_tokenizer_encode(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *Buf, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_encode_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_97)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_encode_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_100)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1682,7 +1721,7 @@ func Aicp_tokenizer_decode(arg1 *Tokenizer, arg2 []uint32, arg3 *Buf, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_tokenizer_decode_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_98)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_decode_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_101)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1697,7 +1736,7 @@ func Aicp_tokenizer_truncate(arg1 *Tokenizer, arg2 string, arg3 int64, arg4 *uin
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_tokenizer_truncate_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_99)(unsafe.Pointer(&_swig_i_1)), C.swig_type_100(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_truncate_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_102)(unsafe.Pointer(&_swig_i_1)), C.swig_type_103(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1714,7 +1753,7 @@ func Aicp_count_quality_name(arg1 int) (_swig_ret *byte) {
 func Aicp_token_profile_find(arg1 string) (_swig_ret *TokenProfile) {
 	var swig_r *TokenProfile
 	_swig_i_0 := arg1
-	swig_r = (*TokenProfile)(C._wrap_aicp_token_profile_find_capi_5cea4ae9392fa844(*(*C.swig_type_101)(unsafe.Pointer(&_swig_i_0))))
+	swig_r = (*TokenProfile)(C._wrap_aicp_token_profile_find_capi_5cea4ae9392fa844(*(*C.swig_type_104)(unsafe.Pointer(&_swig_i_0))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1765,7 +1804,7 @@ func Aicp_cost_request_parse(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_parse_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_102)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_parse_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_105)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1781,7 +1820,7 @@ func Aicp_cost_request_set_kind(arg1 *CostRequest, arg2 int) {
 func Aicp_cost_request_set_model(arg1 *CostRequest, arg2 string) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_model_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_103)(unsafe.Pointer(&_swig_i_1)))
+	C._wrap_aicp_cost_request_set_model_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_106)(unsafe.Pointer(&_swig_i_1)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1799,7 +1838,7 @@ func Aicp_cost_request_add_message(arg1 *CostRequest, arg2 string, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_message_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_104)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_message_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_107)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1811,7 +1850,7 @@ func Aicp_cost_request_add_name(arg1 *CostRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_name_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_105)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_name_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_108)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1823,7 +1862,7 @@ func Aicp_cost_request_add_text(arg1 *CostRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_text_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_106)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_text_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_109)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1835,7 +1874,7 @@ func Aicp_cost_request_add_tokens(arg1 *CostRequest, arg2 int64, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_tokens_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_107(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_tokens_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_110(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -1846,7 +1885,7 @@ func Aicp_cost_request_add_image(arg1 *CostRequest, arg2 int64, arg3 int64, arg4
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_request_add_image_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_108(_swig_i_1), C.swig_type_109(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_image_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_111(_swig_i_1), C.swig_type_112(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -1856,7 +1895,7 @@ func Aicp_cost_request_add_image_url(arg1 *CostRequest, arg2 string, arg3 int, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_cost_request_add_image_url_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_110)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_image_url_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_113)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1868,7 +1907,7 @@ func Aicp_cost_request_add_tools(arg1 *CostRequest, arg2 string, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_tools_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_111)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_tools_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_114)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1878,13 +1917,13 @@ func Aicp_cost_request_add_tools(arg1 *CostRequest, arg2 string, arg3 *Error) (_
 func Aicp_cost_request_set_max_tokens(arg1 *CostRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_max_tokens_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_112(_swig_i_1))
+	C._wrap_aicp_cost_request_set_max_tokens_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_115(_swig_i_1))
 }
 
 func Aicp_cost_request_set_n(arg1 *CostRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_n_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_113(_swig_i_1))
+	C._wrap_aicp_cost_request_set_n_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_116(_swig_i_1))
 }
 
 func Aicp_cost_request_set_long_cache(arg1 *CostRequest, arg2 int) {
@@ -1906,7 +1945,7 @@ func Aicp_cost_request_count(arg1 *CostRequest, arg2 *TokenProfile, arg3 *TokenC
 func Aicp_price_table_options_init(arg1 *PriceTableOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_price_table_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_114(_swig_i_1))
+	C._wrap_aicp_price_table_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_117(_swig_i_1))
 }
 
 func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTable, arg4 *Error) (_swig_ret int) {
@@ -1915,7 +1954,7 @@ func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTa
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_table_parse_capi_5cea4ae9392fa844(*(*C.swig_type_115)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_table_parse_capi_5cea4ae9392fa844(*(*C.swig_type_118)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1959,7 +1998,7 @@ func Aicp_price_table_at(arg1 *PriceTable, arg2 int64) (_swig_ret *Price) {
 	var swig_r *Price
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*Price)(C._wrap_aicp_price_table_at_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_118(_swig_i_1)))
+	swig_r = (*Price)(C._wrap_aicp_price_table_at_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_121(_swig_i_1)))
 	return swig_r
 }
 
@@ -1969,7 +2008,7 @@ func Aicp_price_table_find(arg1 *PriceTable, arg2 string, arg3 **Price, arg4 *Er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_table_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_119)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_table_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_122)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2045,7 +2084,7 @@ func Aicp_price_get(arg1 *Price, arg2 string, arg3 *int64, arg4 *Error) (_swig_r
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_123)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_126)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2057,7 +2096,7 @@ func Aicp_model_list_parse(arg1 string, arg2 **ModelList, arg3 *Error) (_swig_re
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_model_list_parse_capi_5cea4ae9392fa844(*(*C.swig_type_124)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_model_list_parse_capi_5cea4ae9392fa844(*(*C.swig_type_127)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2089,7 +2128,7 @@ func Aicp_model_list_find(arg1 *ModelList, arg2 string, arg3 *uint64, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_model_list_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_126)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_model_list_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_129)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2100,7 +2139,7 @@ func Aicp_model_list_name(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_name_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_127(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_name_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_130(_swig_i_1)))
 	return swig_r
 }
 
@@ -2108,7 +2147,7 @@ func Aicp_model_list_provider(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_provider_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_128(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_provider_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_131(_swig_i_1)))
 	return swig_r
 }
 
@@ -2116,7 +2155,7 @@ func Aicp_model_list_litellm_model(arg1 *ModelList, arg2 int64) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_litellm_model_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_129(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_litellm_model_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_132(_swig_i_1)))
 	return swig_r
 }
 
@@ -2124,7 +2163,7 @@ func Aicp_model_list_price_key(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_price_key_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_130(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_price_key_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_133(_swig_i_1)))
 	return swig_r
 }
 
@@ -2133,7 +2172,7 @@ func Aicp_model_list_fallback(arg1 *ModelList, arg2 int64, arg3 int64) (_swig_re
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_model_list_fallback_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_131(_swig_i_1), C.swig_type_132(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_fallback_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_134(_swig_i_1), C.swig_type_135(_swig_i_2)))
 	return swig_r
 }
 
@@ -2142,7 +2181,7 @@ func Aicp_model_list_alias_member(arg1 *ModelList, arg2 string, arg3 int64) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_model_list_alias_member_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_133)(unsafe.Pointer(&_swig_i_1)), C.swig_type_134(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_alias_member_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_136)(unsafe.Pointer(&_swig_i_1)), C.swig_type_137(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2159,7 +2198,7 @@ func Aicp_cost_part_name(arg1 int) (_swig_ret *byte) {
 func Aicp_cost_options_init(arg1 *CostOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_135(_swig_i_1))
+	C._wrap_aicp_cost_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_138(_swig_i_1))
 }
 
 func Aicp_cost_estimate(arg1 *CostRequest, arg2 *Price, arg3 *CostOptions, arg4 *CostQuote, arg5 *Error) (_swig_ret int) {
@@ -2180,7 +2219,7 @@ func Aicp_cost_estimate_body(arg1 *PriceTable, arg2 string, arg3 *CostOptions, a
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_estimate_body_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_136)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_estimate_body_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_139)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2190,7 +2229,7 @@ func Aicp_cost_estimate_body(arg1 *PriceTable, arg2 string, arg3 *CostOptions, a
 func Aicp_usage_init(arg1 *Usage, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_usage_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_137(_swig_i_1))
+	C._wrap_aicp_usage_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_140(_swig_i_1))
 }
 
 func Aicp_usage_parse(arg1 string, arg2 *Usage, arg3 *Error) (_swig_ret int) {
@@ -2198,7 +2237,7 @@ func Aicp_usage_parse(arg1 string, arg2 *Usage, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_usage_parse_capi_5cea4ae9392fa844(*(*C.swig_type_138)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_usage_parse_capi_5cea4ae9392fa844(*(*C.swig_type_141)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2219,7 +2258,7 @@ func Aicp_cost_of_usage(arg1 *Price, arg2 *Usage, arg3 *CostOptions, arg4 *Cost,
 func Aicp_limit_rules_options_init(arg1 *LimitRulesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_rules_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_139(_swig_i_1))
+	C._wrap_aicp_limit_rules_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_142(_swig_i_1))
 }
 
 func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRules, arg4 *Error) (_swig_ret int) {
@@ -2228,7 +2267,7 @@ func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRu
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limit_rules_parse_capi_5cea4ae9392fa844(*(*C.swig_type_140)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limit_rules_parse_capi_5cea4ae9392fa844(*(*C.swig_type_143)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2258,7 +2297,7 @@ func Aicp_limit_rules_id(arg1 *LimitRules, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_limit_rules_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_142(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_limit_rules_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_145(_swig_i_1)))
 	return swig_r
 }
 
@@ -2268,14 +2307,14 @@ func Aicp_limit_rules_get(arg1 *LimitRules, arg2 int64, arg3 *LimitRuleInfo, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limit_rules_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_143(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limit_rules_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_146(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
 func Aicp_redis_leases_options_init(arg1 *RedisLeasesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_redis_leases_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_144(_swig_i_1))
+	C._wrap_aicp_redis_leases_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_147(_swig_i_1))
 }
 
 func Aicp_redis_leases_open(arg1 string, arg2 *RedisLeasesOptions, arg3 **RedisLeases, arg4 *Error) (_swig_ret int) {
@@ -2284,7 +2323,7 @@ func Aicp_redis_leases_open(arg1 string, arg2 *RedisLeasesOptions, arg3 **RedisL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_redis_leases_open_capi_5cea4ae9392fa844(*(*C.swig_type_145)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_redis_leases_open_capi_5cea4ae9392fa844(*(*C.swig_type_148)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2305,7 +2344,7 @@ func Aicp_redis_leases_source(arg1 *RedisLeases, arg2 *LeaseSource) {
 func Aicp_limiter_options_init(arg1 *LimiterOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limiter_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_146(_swig_i_1))
+	C._wrap_aicp_limiter_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_149(_swig_i_1))
 }
 
 func Aicp_limiter_new(arg1 *LimiterOptions, arg2 **Limiter, arg3 *Error) (_swig_ret int) {
@@ -2325,13 +2364,13 @@ func Aicp_limiter_free(arg1 *Limiter) {
 func Aicp_limit_request_init(arg1 *LimitRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_request_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_147(_swig_i_1))
+	C._wrap_aicp_limit_request_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_150(_swig_i_1))
 }
 
 func Aicp_limit_result_init(arg1 *LimitResult, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_result_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_148(_swig_i_1))
+	C._wrap_aicp_limit_result_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_151(_swig_i_1))
 }
 
 func Aicp_limiter_take(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4 *LimitTicket, arg5 *LimitResult, arg6 *Error) (_swig_ret int) {
@@ -2351,21 +2390,21 @@ func Aicp_limiter_settle(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	C._wrap_aicp_limiter_settle_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_149(_swig_i_2), C.swig_type_150(_swig_i_3))
+	C._wrap_aicp_limiter_settle_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_152(_swig_i_2), C.swig_type_153(_swig_i_3))
 }
 
 func Aicp_limiter_cancel(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limiter_cancel_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_151(_swig_i_2))
+	C._wrap_aicp_limiter_cancel_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_154(_swig_i_2))
 }
 
 func Aicp_limiter_refund(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limiter_refund_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_152(_swig_i_2))
+	C._wrap_aicp_limiter_refund_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_155(_swig_i_2))
 }
 
 func Aicp_limiter_renew(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uint64, arg5 *Error) (_swig_ret int) {
@@ -2375,7 +2414,7 @@ func Aicp_limiter_renew(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uint
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_limiter_renew_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_153(_swig_i_2), C.swig_type_154(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_limiter_renew_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_156(_swig_i_2), C.swig_type_157(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -2388,7 +2427,7 @@ func Aicp_limiter_peek(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
-	swig_r = (int)(C._wrap_aicp_limiter_peek_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_155(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6)))
+	swig_r = (int)(C._wrap_aicp_limiter_peek_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_158(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6)))
 	return swig_r
 }
 
@@ -2398,7 +2437,7 @@ func Aicp_limiter_flush(arg1 *Limiter, arg2 int, arg3 uint64, arg4 *Error) (_swi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limiter_flush_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_type_156(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limiter_flush_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_type_159(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
@@ -2435,7 +2474,7 @@ func Aicp_guard_category_name(arg1 int) (_swig_ret *byte) {
 func Aicp_guard_options_init(arg1 *GuardOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_guard_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_157(_swig_i_1))
+	C._wrap_aicp_guard_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_160(_swig_i_1))
 }
 
 func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfile, arg4 *Error) (_swig_ret int) {
@@ -2444,7 +2483,7 @@ func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_profile_parse_capi_5cea4ae9392fa844(*(*C.swig_type_158)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_profile_parse_capi_5cea4ae9392fa844(*(*C.swig_type_161)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2530,7 +2569,7 @@ func Aicp_guard_restore(arg1 *GuardSession, arg2 string, arg3 *Buf, arg4 *Error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_restore_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_162)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_restore_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_165)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2540,7 +2579,7 @@ func Aicp_guard_restore(arg1 *GuardSession, arg2 string, arg3 *Buf, arg4 *Error)
 func Aicp_guard_scan_options_init(arg1 *GuardScanOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_guard_scan_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_163(_swig_i_1))
+	C._wrap_aicp_guard_scan_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_166(_swig_i_1))
 }
 
 func Aicp_guard_result_new(arg1 *GuardOptions, arg2 **GuardResult, arg3 *Error) (_swig_ret int) {
@@ -2564,7 +2603,7 @@ func Aicp_guard_scan(arg1 *GuardProfile, arg2 string, arg3 *GuardScanOptions, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_guard_scan_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_164)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_guard_scan_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_167)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2604,7 +2643,7 @@ func Aicp_guard_result_finding(arg1 *GuardResult, arg2 int64) (_swig_ret *GuardF
 	var swig_r *GuardFinding
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*GuardFinding)(C._wrap_aicp_guard_result_finding_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_166(_swig_i_1)))
+	swig_r = (*GuardFinding)(C._wrap_aicp_guard_result_finding_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_169(_swig_i_1)))
 	return swig_r
 }
 
@@ -2678,7 +2717,7 @@ func Aicp_guard_stream_feed(arg1 *GuardStream, arg2 string, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_guard_stream_feed_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_169)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_guard_stream_feed_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_172)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2717,14 +2756,14 @@ func Aicp_guard_rule_count() (_swig_ret int64) {
 func Aicp_guard_rule_at(arg1 int64) (_swig_ret *GuardRule) {
 	var swig_r *GuardRule
 	_swig_i_0 := arg1
-	swig_r = (*GuardRule)(C._wrap_aicp_guard_rule_at_capi_5cea4ae9392fa844(C.swig_type_171(_swig_i_0)))
+	swig_r = (*GuardRule)(C._wrap_aicp_guard_rule_at_capi_5cea4ae9392fa844(C.swig_type_174(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_budget_window_options_init(arg1 *BudgetWindowOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_budget_window_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_172(_swig_i_1))
+	C._wrap_aicp_budget_window_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_175(_swig_i_1))
 }
 
 func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **BudgetWindow, arg4 *Error) (_swig_ret int) {
@@ -2733,7 +2772,7 @@ func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **Bud
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_budget_window_parse_capi_5cea4ae9392fa844(*(*C.swig_type_173)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_budget_window_parse_capi_5cea4ae9392fa844(*(*C.swig_type_176)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2759,14 +2798,14 @@ func Aicp_budget_window_at(arg1 *BudgetWindow, arg2 int64, arg3 *int64, arg4 *in
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_budget_window_at_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_174(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_budget_window_at_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_177(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
 func Aicp_ledger_options_init(arg1 *LedgerOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_175(_swig_i_1))
+	C._wrap_aicp_ledger_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_178(_swig_i_1))
 }
 
 func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Error) (_swig_ret int) {
@@ -2775,7 +2814,7 @@ func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Err
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_open_capi_5cea4ae9392fa844(*(*C.swig_type_176)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_open_capi_5cea4ae9392fa844(*(*C.swig_type_179)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2792,14 +2831,14 @@ func Aicp_ledger_close(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_close_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_177(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_close_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_180(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_ledger_account_init(arg1 *LedgerAccount, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_account_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_178(_swig_i_1))
+	C._wrap_aicp_ledger_account_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_181(_swig_i_1))
 }
 
 func Aicp_ledger_account_put(arg1 *Ledger, arg2 string, arg3 *LedgerAccount, arg4 uint64, arg5 *Error) (_swig_ret int) {
@@ -2809,7 +2848,7 @@ func Aicp_ledger_account_put(arg1 *Ledger, arg2 string, arg3 *LedgerAccount, arg
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_put_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_179)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_180(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_put_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_182)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_183(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2823,7 +2862,7 @@ func Aicp_ledger_account_status(arg1 *Ledger, arg2 string, arg3 uint64, arg4 *Le
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_status_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_181)(unsafe.Pointer(&_swig_i_1)), C.swig_type_182(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_status_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_184)(unsafe.Pointer(&_swig_i_1)), C.swig_type_185(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2846,7 +2885,7 @@ func Aicp_ledger_mark_dispatched(arg1 *Ledger, arg2 string, arg3 int64, arg4 *Er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_mark_dispatched_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_183)(unsafe.Pointer(&_swig_i_1)), C.swig_type_184(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_mark_dispatched_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_186)(unsafe.Pointer(&_swig_i_1)), C.swig_type_187(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2859,7 +2898,7 @@ func Aicp_ledger_renew(arg1 *Ledger, arg2 string, arg3 uint64, arg4 *Error) (_sw
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_renew_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_185)(unsafe.Pointer(&_swig_i_1)), C.swig_type_186(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_renew_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_188)(unsafe.Pointer(&_swig_i_1)), C.swig_type_189(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2873,7 +2912,7 @@ func Aicp_ledger_settle(arg1 *Ledger, arg2 string, arg3 int64, arg4 *LedgerSettl
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_settle_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_187)(unsafe.Pointer(&_swig_i_1)), C.swig_type_188(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_settle_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_190)(unsafe.Pointer(&_swig_i_1)), C.swig_type_191(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2885,7 +2924,7 @@ func Aicp_ledger_release(arg1 *Ledger, arg2 string, arg3 *Error) (_swig_ret int)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_release_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_189)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_release_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_192)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2898,7 +2937,7 @@ func Aicp_ledger_adjust(arg1 *Ledger, arg2 string, arg3 *LedgerAdjustment, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_adjust_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_190)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_adjust_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_193)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2922,7 +2961,7 @@ func Aicp_ledger_reservation_list(arg1 *Ledger, arg2 string, arg3 *LedgerQuery, 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_reservation_list_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_191)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_reservation_list_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_194)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2945,7 +2984,7 @@ func Aicp_ledger_page_account(arg1 *LedgerPage, arg2 int64) (_swig_ret *LedgerAc
 	var swig_r *LedgerAccountRow
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*LedgerAccountRow)(C._wrap_aicp_ledger_page_account_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_193(_swig_i_1)))
+	swig_r = (*LedgerAccountRow)(C._wrap_aicp_ledger_page_account_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_196(_swig_i_1)))
 	return swig_r
 }
 
@@ -2953,7 +2992,7 @@ func Aicp_ledger_page_reservation(arg1 *LedgerPage, arg2 int64) (_swig_ret *Ledg
 	var swig_r *LedgerReservationRow
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*LedgerReservationRow)(C._wrap_aicp_ledger_page_reservation_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_194(_swig_i_1)))
+	swig_r = (*LedgerReservationRow)(C._wrap_aicp_ledger_page_reservation_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_197(_swig_i_1)))
 	return swig_r
 }
 
@@ -2964,7 +3003,7 @@ func Aicp_ledger_account_spend(arg1 *Ledger, arg2 string, arg3 int64, arg4 *int6
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_spend_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_195)(unsafe.Pointer(&_swig_i_1)), C.swig_type_196(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_spend_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_198)(unsafe.Pointer(&_swig_i_1)), C.swig_type_199(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2977,7 +3016,7 @@ func Aicp_ledger_serve(arg1 *Ledger, arg2 string, arg3 *Buf, arg4 *Error) (_swig
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_serve_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_197)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_serve_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_200)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2989,7 +3028,7 @@ func Aicp_ledger_flush(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_flush_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_198(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_flush_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_201(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3011,7 +3050,7 @@ func Aicp_ledger_metrics_get(arg1 *Ledger, arg2 *LedgerMetrics) {
 func Aicp_litellm_options_init(arg1 *LiteLLMOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_litellm_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_199(_swig_i_1))
+	C._wrap_aicp_litellm_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_202(_swig_i_1))
 }
 
 func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **LiteLLM, arg5 *Error) (_swig_ret int) {
@@ -3021,7 +3060,7 @@ func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **Li
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_open_capi_5cea4ae9392fa844(*(*C.swig_type_200)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_201)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_open_capi_5cea4ae9392fa844(*(*C.swig_type_203)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_204)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -3068,7 +3107,7 @@ func Aicp_litellm_reply_header(arg1 *LiteLLMReply, arg2 string) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_header_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_202)(unsafe.Pointer(&_swig_i_1))))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_header_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_205)(unsafe.Pointer(&_swig_i_1))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3137,7 +3176,7 @@ func Aicp_litellm_call(arg1 *LiteLLM, arg2 string, arg3 string, arg4 string, arg
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_litellm_call_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_203)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_204)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_205)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_litellm_call_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_206)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_207)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_208)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3228,7 +3267,7 @@ func Aicp_litellm_model_get(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_206)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_209)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3241,7 +3280,7 @@ func Aicp_litellm_model_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_207)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_210)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3263,7 +3302,7 @@ func Aicp_litellm_model_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_208)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3276,7 +3315,7 @@ func Aicp_litellm_model_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_209)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_212)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3290,7 +3329,7 @@ func Aicp_litellm_model_patch(arg1 *LiteLLM, arg2 string, arg3 string, arg4 *Lit
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_model_patch_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_210)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_patch_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_214)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3306,7 +3345,7 @@ func Aicp_litellm_model_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_212)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3319,7 +3358,7 @@ func Aicp_litellm_model_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_block_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_block_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_216)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3332,7 +3371,7 @@ func Aicp_litellm_model_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_unblock_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_214)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_unblock_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3345,7 +3384,7 @@ func Aicp_litellm_key_generate(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_generate_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_generate_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_218)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3358,7 +3397,7 @@ func Aicp_litellm_key_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_216)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_219)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3380,7 +3419,7 @@ func Aicp_litellm_key_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_220)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3393,7 +3432,7 @@ func Aicp_litellm_key_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_218)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_221)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3406,7 +3445,7 @@ func Aicp_litellm_key_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_219)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_222)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3419,7 +3458,7 @@ func Aicp_litellm_key_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_delete_many_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_220)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_delete_many_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3432,7 +3471,7 @@ func Aicp_litellm_key_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_block_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_221)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_block_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3445,7 +3484,7 @@ func Aicp_litellm_key_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_unblock_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_222)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_unblock_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3459,7 +3498,7 @@ func Aicp_litellm_key_reset_spend(arg1 *LiteLLM, arg2 string, arg3 string, arg4 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_key_reset_spend_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_reset_spend_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_226)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_227)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3475,7 +3514,7 @@ func Aicp_litellm_team_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_228)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3488,7 +3527,7 @@ func Aicp_litellm_team_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_226)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3510,7 +3549,7 @@ func Aicp_litellm_team_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_227)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_230)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3523,7 +3562,7 @@ func Aicp_litellm_team_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_228)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3536,7 +3575,7 @@ func Aicp_litellm_team_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3549,7 +3588,7 @@ func Aicp_litellm_team_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRepl
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_delete_many_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_230)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_delete_many_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3562,7 +3601,7 @@ func Aicp_litellm_team_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_block_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_block_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_234)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3575,7 +3614,7 @@ func Aicp_litellm_team_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_unblock_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_unblock_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3588,7 +3627,7 @@ func Aicp_litellm_team_member_add(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_add_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_add_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3601,7 +3640,7 @@ func Aicp_litellm_team_member_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_234)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3614,7 +3653,7 @@ func Aicp_litellm_team_member_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3627,7 +3666,7 @@ func Aicp_litellm_team_model_add(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply,
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_model_add_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_model_add_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3640,7 +3679,7 @@ func Aicp_litellm_team_model_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_model_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_model_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3653,7 +3692,7 @@ func Aicp_litellm_user_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3666,7 +3705,7 @@ func Aicp_litellm_user_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_242)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3679,7 +3718,7 @@ func Aicp_litellm_user_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3692,7 +3731,7 @@ func Aicp_litellm_user_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3705,7 +3744,7 @@ func Aicp_litellm_user_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_242)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3718,7 +3757,7 @@ func Aicp_litellm_user_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRepl
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_delete_many_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_delete_many_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3731,7 +3770,7 @@ func Aicp_litellm_customer_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3753,7 +3792,7 @@ func Aicp_litellm_customer_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3766,7 +3805,7 @@ func Aicp_litellm_customer_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3779,7 +3818,7 @@ func Aicp_litellm_customer_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3792,7 +3831,7 @@ func Aicp_litellm_budget_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_251)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3814,7 +3853,7 @@ func Aicp_litellm_budget_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3827,7 +3866,7 @@ func Aicp_litellm_budget_settings(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_settings_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_settings_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3840,7 +3879,7 @@ func Aicp_litellm_budget_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_251)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3853,7 +3892,7 @@ func Aicp_litellm_budget_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3866,7 +3905,7 @@ func Aicp_litellm_spend_logs(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_logs_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_logs_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3879,7 +3918,7 @@ func Aicp_litellm_spend_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_days_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_days_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_257)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3892,7 +3931,7 @@ func Aicp_litellm_spend_keys(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_keys_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_keys_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3905,7 +3944,7 @@ func Aicp_litellm_spend_users(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_users_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_users_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3918,7 +3957,7 @@ func Aicp_litellm_spend_tags(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_tags_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_257)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_tags_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3931,7 +3970,7 @@ func Aicp_litellm_spend_calculate(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_calculate_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_calculate_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_261)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3944,7 +3983,7 @@ func Aicp_litellm_token_count(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_token_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_token_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3966,7 +4005,7 @@ func Aicp_litellm_global_spend_logs(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_logs_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_logs_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_263)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3979,7 +4018,7 @@ func Aicp_litellm_global_spend_keys(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_keys_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_261)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_keys_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3992,7 +4031,7 @@ func Aicp_litellm_global_spend_models(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMR
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_models_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_models_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4014,7 +4053,7 @@ func Aicp_litellm_global_spend_providers(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_providers_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_263)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_providers_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4027,7 +4066,7 @@ func Aicp_litellm_global_spend_tags(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_tags_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_tags_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_267)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4040,7 +4079,7 @@ func Aicp_litellm_global_activity(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_activity_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_activity_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4053,7 +4092,7 @@ func Aicp_litellm_global_activity_models(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_activity_models_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_activity_models_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_269)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4066,7 +4105,7 @@ func Aicp_litellm_activity(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_activity_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_267)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_activity_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_270)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4079,7 +4118,7 @@ func Aicp_litellm_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_activity_days_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_activity_days_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_271)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4092,7 +4131,7 @@ func Aicp_litellm_team_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_activity_days_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_269)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_activity_days_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_272)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4105,7 +4144,7 @@ func Aicp_litellm_customer_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_activity_days_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_270)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_activity_days_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4127,7 +4166,7 @@ func Aicp_litellm_config_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_config_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_271)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_config_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_274)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4149,7 +4188,7 @@ func Aicp_litellm_config_list(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_config_list_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_272)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_config_list_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_275)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4162,7 +4201,7 @@ func Aicp_litellm_fallback_set(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_set_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_set_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_276)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4175,7 +4214,7 @@ func Aicp_litellm_fallback_get(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_274)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_277)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4188,7 +4227,7 @@ func Aicp_litellm_fallback_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_275)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_278)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4210,7 +4249,7 @@ func Aicp_litellm_cache_settings_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_276)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_279)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4241,7 +4280,7 @@ func Aicp_litellm_guardrail_apply(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_guardrail_apply_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_277)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_guardrail_apply_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_280)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4254,7 +4293,7 @@ func Aicp_litellm_chat(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Err
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_chat_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_278)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_chat_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_281)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4267,7 +4306,7 @@ func Aicp_litellm_completion(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_completion_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_279)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_completion_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_282)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4280,7 +4319,7 @@ func Aicp_litellm_response(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_response_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_280)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_response_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_283)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4293,7 +4332,7 @@ func Aicp_litellm_message(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_message_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_281)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_message_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_284)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4306,7 +4345,7 @@ func Aicp_litellm_embedding(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_embedding_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_282)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_embedding_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_285)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4316,7 +4355,7 @@ func Aicp_litellm_embedding(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 func Aicp_gate_options_init(arg1 *GateOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_gate_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_283(_swig_i_1))
+	C._wrap_aicp_gate_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_286(_swig_i_1))
 }
 
 func Aicp_bundle_open(arg1 string, arg2 **Bundle, arg3 *Error) (_swig_ret int) {
@@ -4324,7 +4363,7 @@ func Aicp_bundle_open(arg1 string, arg2 **Bundle, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_open_capi_5cea4ae9392fa844(*(*C.swig_type_284)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_open_capi_5cea4ae9392fa844(*(*C.swig_type_287)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4336,7 +4375,7 @@ func Aicp_bundle_seal(arg1 string, arg2 string, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_seal_capi_5cea4ae9392fa844(*(*C.swig_type_285)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_286)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_seal_capi_5cea4ae9392fa844(*(*C.swig_type_288)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_289)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4465,7 +4504,7 @@ func Aicp_gate_request_set_body(arg1 *GateRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_set_body_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_287)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_body_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_290)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4487,7 +4526,7 @@ func Aicp_gate_request_set(arg1 *GateRequest, arg2 int, arg3 string, arg4 *Error
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_gate_request_set_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), *(*C.swig_type_288)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), *(*C.swig_type_291)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4499,7 +4538,7 @@ func Aicp_gate_request_add_tag(arg1 *GateRequest, arg2 string, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_add_tag_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_289)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_add_tag_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_292)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4513,7 +4552,7 @@ func Aicp_gate_check(arg1 *Gate, arg2 *GateRequest, arg3 uint64, arg4 **GateDeci
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_gate_check_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_290(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_gate_check_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_293(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -4525,7 +4564,7 @@ func Aicp_gate_candidate(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 uint6
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_candidate_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_291)(unsafe.Pointer(&_swig_i_2)), C.swig_type_292(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_candidate_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_294)(unsafe.Pointer(&_swig_i_2)), C.swig_type_295(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4604,7 +4643,7 @@ func Aicp_gate_decision_header_name(arg1 *GateDecision, arg2 int64) (_swig_ret *
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_name_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_294(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_name_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_297(_swig_i_1)))
 	return swig_r
 }
 
@@ -4612,7 +4651,7 @@ func Aicp_gate_decision_header_value(arg1 *GateDecision, arg2 int64) (_swig_ret 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_value_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_295(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_value_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_298(_swig_i_1)))
 	return swig_r
 }
 
@@ -4712,7 +4751,7 @@ func Aicp_gate_output(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 *Buf, ar
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_output_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_302)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_output_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_305)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4727,7 +4766,7 @@ func Aicp_gate_output_text(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 *Bu
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_output_text_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_303)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_output_text_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_306)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4752,7 +4791,7 @@ func Aicp_gate_stream_feed(arg1 *GateStream, arg2 string, arg3 int, arg4 *Buf, a
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_stream_feed_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_304)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_stream_feed_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_307)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4769,7 +4808,7 @@ func Aicp_gate_decision_served_by(arg1 *GateDecision, arg2 string, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_decision_served_by_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_305)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_served_by_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_308)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4793,7 +4832,7 @@ func Aicp_gate_settle(arg1 *Gate, arg2 *GateDecision, arg3 *Usage, arg4 int64, a
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_settle_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_306(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_settle_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_309(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	return swig_r
 }
 
@@ -4811,7 +4850,7 @@ func Aicp_rate_store_open(arg1 string, arg2 **RateStore, arg3 *Error) (_swig_ret
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_rate_store_open_capi_5cea4ae9392fa844(*(*C.swig_type_307)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_rate_store_open_capi_5cea4ae9392fa844(*(*C.swig_type_310)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4829,7 +4868,7 @@ func Aicp_rate_store_serve(arg1 *RateStore, arg2 string, arg3 *Buf, arg4 *Error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_rate_store_serve_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_308)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_rate_store_serve_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_311)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}

@@ -471,6 +471,18 @@ void _wrap_aicp_policy_entities_options_init_capi_5cea4ae9392fa844(aicp_policy_e
 }
 
 
+void _wrap_aicp_policy_batch_options_init_capi_5cea4ae9392fa844(aicp_policy_batch_options *_swig_go_0, long long _swig_go_1) {
+  aicp_policy_batch_options *arg1 = (aicp_policy_batch_options *) 0 ;
+  size_t arg2 ;
+
+  arg1 = *(aicp_policy_batch_options **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  aicp_policy_batch_options_init(arg1,arg2);
+
+}
+
+
 intgo _wrap_aicp_policy_set_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_policy_set_options *_swig_go_1, aicp_policy_set **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
@@ -965,6 +977,27 @@ intgo _wrap_aicp_policy_request_set_resource_capi_5cea4ae9392fa844(aicp_policy_r
   arg6 = *(aicp_error **)&_swig_go_3;
 
   result = (aicp_status)aicp_policy_request_set_resource(arg1,(char const *)arg2,arg3,(char const *)arg4,arg5,arg6);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_request_set_json_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+  aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_error *arg4 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_request **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_policy_request_set_json(arg1,(char const *)arg2,arg3,arg4);
   _swig_go_result = result;
   return _swig_go_result;
 }
@@ -1868,6 +1901,33 @@ char *_wrap_aicp_policy_error_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
   {
     *(const char **)&_swig_go_result = result;
   }
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_authorize_json_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, aicp_policy_entities *_swig_go_1, aicp_policy_batch_options *_swig_go_2, _gostring_ _swig_go_3, aicp_buf *_swig_go_4, aicp_error *_swig_go_5) {
+  aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
+  aicp_policy_entities *arg2 = (aicp_policy_entities *) 0 ;
+  aicp_policy_batch_options *arg3 = (aicp_policy_batch_options *) 0 ;
+  char *arg4 = (char *) 0 ;
+  size_t arg5 ;
+  aicp_buf *arg6 = (aicp_buf *) 0 ;
+  aicp_error *arg7 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_set **)&_swig_go_0;
+  arg2 = *(aicp_policy_entities **)&_swig_go_1;
+  arg3 = *(aicp_policy_batch_options **)&_swig_go_2;
+
+  arg4 = (char *)_swig_go_3.p;
+  arg5 = (size_t)_swig_go_3.n;
+
+  arg6 = *(aicp_buf **)&_swig_go_4;
+  arg7 = *(aicp_error **)&_swig_go_5;
+
+  result = (aicp_status)aicp_policy_authorize_json((struct aicp_policy_set const *)arg1,(struct aicp_policy_entities const *)arg2,(struct aicp_policy_batch_options const *)arg3,(char const *)arg4,arg5,arg6,arg7);
+  _swig_go_result = result;
   return _swig_go_result;
 }
 

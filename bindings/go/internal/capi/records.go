@@ -413,6 +413,12 @@ type LiteLLMUsage struct {
 	Cached_tokens int64
 	Cost_nano     int64
 }
+type PolicyBatchOptions struct {
+	Size       uint64
+	Flags      uint32
+	First_line uint32
+	Allocator  *[0]byte
+}
 type PolicyEntitiesOptions struct {
 	Size          uint64
 	Max_bytes     uint64
@@ -663,6 +669,7 @@ const AICP_POLICY_ERROR_SLOT = 0x8
 const AICP_POLICY_ERROR_TYPE = 0x1
 const AICP_POLICY_FORBID = 0x1
 const AICP_POLICY_ID_FROM_ANNOTATION = 0x1
+const AICP_POLICY_LINES = 0x2
 const AICP_POLICY_NO_INDEX = 0x2
 const AICP_POLICY_OVERLAY_MAX = 0x100
 const AICP_POLICY_PERMIT = 0x0
