@@ -34,6 +34,7 @@
 /* Handles: opaque in C, objects with a destructor here. HANDLE(type) is defined by the language. */
 %define AICP_HANDLES
 HANDLE(aicp_policy_set)
+HANDLE(aicp_policy_schema)
 HANDLE(aicp_policy_entities)
 HANDLE(aicp_policy_request)
 HANDLE(aicp_policy_response)

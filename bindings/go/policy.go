@@ -168,6 +168,87 @@ func (s *PolicySet) Annotation(index int, key string) (string, bool) {
 	return capi.Text(value), value != nil
 }
 
+// SchemaOptions says how a schema is read. Zero means default.
+type SchemaOptions struct {
+	MaxDepth uint32
+	MaxBytes uint64
+}
+
+// Schema says what entities, actions and contexts look like. It never changes.
+type Schema struct{ h *handle[capi.PolicySchema] }
+
+// ParseSchema reads a schema in Cedar's schema syntax or, when it begins with a brace, in the JSON form.
+func ParseSchema(text []byte, o SchemaOptions) (*Schema, error) {
+	var c capi.PolicySchemaOptions
+	capi.Aicp_policy_schema_options_init(&c, int64(unsafe.Sizeof(c)))
+	c.Max_depth, c.Max_bytes = o.MaxDepth, o.MaxBytes
+	var out *capi.PolicySchema
+	e := detail()
+	if err := failed(capi.Aicp_policy_schema_parse(capi.View(text), &c, &out, e), e); err != nil {
+		return nil, err
+	}
+	return &Schema{hold(out, "Schema", capi.Aicp_policy_schema_free)}, nil
+}
+
+// Close frees the schema.
+func (s *Schema) Close() error { s.h.close(); return nil }
+
+// EntityTypes are the declared entity types with their namespaces.
+func (s *Schema) EntityTypes() []string {
+	p, err := s.h.enter()
+	if err != nil {
+		return nil
+	}
+	defer s.h.leave()
+	names := make([]string, capi.Aicp_policy_schema_entity_type_count(p))
+	for i := range names {
+		names[i] = capi.Text(capi.Aicp_policy_schema_entity_type(p, int64(i)))
+	}
+	return names
+}
+
+// Actions are the declared actions.
+func (s *Schema) Actions() []EntityUID {
+	p, err := s.h.enter()
+	if err != nil {
+		return nil
+	}
+	defer s.h.leave()
+	actions := make([]EntityUID, capi.Aicp_policy_schema_action_count(p))
+	for i := range actions {
+		var n uint64
+		id := capi.Aicp_policy_schema_action_id(p, int64(i), &n)
+		actions[i] = EntityUID{capi.Text(capi.Aicp_policy_schema_action_type(p, int64(i))), string(capi.Bytes(id, n))}
+	}
+	return actions
+}
+
+// SchemaWarning is something of a schema that is allowed but may surprise, with its place from 1.
+type SchemaWarning struct {
+	Message string
+	Line    int
+	Column  int
+}
+
+// Warnings tell of declarations that hide others.
+func (s *Schema) Warnings() []SchemaWarning {
+	p, err := s.h.enter()
+	if err != nil {
+		return nil
+	}
+	defer s.h.leave()
+	warnings := make([]SchemaWarning, capi.Aicp_policy_schema_warning_count(p))
+	for i := range warnings {
+		n := int64(i)
+		warnings[i] = SchemaWarning{
+			Message: capi.Text(capi.Aicp_policy_schema_warning(p, n)),
+			Line:    int(capi.Aicp_policy_schema_warning_line(p, n)),
+			Column:  int(capi.Aicp_policy_schema_warning_column(p, n)),
+		}
+	}
+	return warnings
+}
+
 // EntityOptions says how much is read. Zero means default.
 type EntityOptions struct {
 	MaxBytes     uint64

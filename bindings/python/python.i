@@ -152,15 +152,16 @@ AICP_NUMBER_OUT(size_t, bytes, PyLong_FromSize_t)
     $1 = &n;
 }
 %typemap(check) size_t *len "";
-%define AICP_BYTES_RESULT(FUNCTION)
+%define AICP_BYTES_RESULT(FUNCTION, LEN)
 %typemap(out) const char *FUNCTION {
-    $result = $1 != NULL ? PyBytes_FromStringAndSize($1, (Py_ssize_t)*arg2) : SWIG_Py_Void();
+    $result = $1 != NULL ? PyBytes_FromStringAndSize($1, (Py_ssize_t)*LEN) : SWIG_Py_Void();
 }
 %enddef
-AICP_BYTES_RESULT(aicp_gate_decision_body)
-AICP_BYTES_RESULT(aicp_guard_result_text)
-AICP_BYTES_RESULT(aicp_guard_stream_released)
-AICP_BYTES_RESULT(aicp_litellm_reply_body)
+AICP_BYTES_RESULT(aicp_policy_schema_action_id, arg3)
+AICP_BYTES_RESULT(aicp_gate_decision_body, arg2)
+AICP_BYTES_RESULT(aicp_guard_result_text, arg2)
+AICP_BYTES_RESULT(aicp_guard_stream_released, arg2)
+AICP_BYTES_RESULT(aicp_litellm_reply_body, arg2)
 
 /* ---- hooks that Python does not set ----------------------------------------------------------- */
 %typemap(in, numinputs=0) const aicp_allocator *allocator {
@@ -241,6 +242,7 @@ AICP_CODE_RESULT(aicp_guard_result_error)
 
 /* ---- the interpreter's lock is given up in calls that scan much text or wait ------------------ */
 %thread aicp_policy_set_parse;
+%thread aicp_policy_schema_parse;
 %thread aicp_policy_entities_parse;
 %thread aicp_price_table_parse;
 %thread aicp_model_list_parse;

@@ -38,6 +38,8 @@
 typedef struct aicp_policy_set aicp_policy_set;
 /** A store of entities. *immutable*, reference-counted. */
 typedef struct aicp_policy_entities aicp_policy_entities;
+/** What entities, actions and contexts look like. *immutable*, reference-counted. */
+typedef struct aicp_policy_schema aicp_policy_schema;
 /** A question: who, what, on what, in which context. *confined*, reusable. */
 typedef struct aicp_policy_request aicp_policy_request;
 /** The answer with its reasons, and the workspace of the evaluation. *confined*, reusable. */
@@ -70,6 +72,9 @@ enum {
     AICP_POLICY_ERROR_MAP(AICP_POLICY_ERROR_ENUM)
 #undef AICP_POLICY_ERROR_ENUM
 };
+
+/** Syntaxes of policies and schemas: the one that the text or the object has, Cedar's own, JSON. */
+enum { AICP_POLICY_FORMAT_AUTO = 0, AICP_POLICY_FORMAT_CEDAR = 1, AICP_POLICY_FORMAT_JSON = 2 };
 
 /** aicp_policy_set_options::flags: a policy's `@id("…")` annotation is its id; those without one
  * keep "policyN". Two equal ids are an error, and so is an id with a NUL in it. */
@@ -129,12 +134,25 @@ typedef struct aicp_policy_batch_options {
 #define AICP_POLICY_BATCH_OPTIONS_INIT                                                             \
     { sizeof(aicp_policy_batch_options), 0, 0, NULL }
 
+/** Options of aicp_policy_schema_parse(). Zero means default. */
+typedef struct aicp_policy_schema_options {
+    size_t size;        /**< sizeof this structure */
+    uint32_t max_depth; /**< nesting of types, the names of common types counted as levels; default
+                             #AICP_POLICY_DEPTH_DEFAULT, at most #AICP_POLICY_DEPTH_MAX */
+    size_t max_bytes;   /**< longest text, default 16 MiB */
+    const aicp_allocator *allocator; /**< NULL: the C library's heap */
+} aicp_policy_schema_options;
+
+#define AICP_POLICY_SCHEMA_OPTIONS_INIT                                                            \
+    { sizeof(aicp_policy_schema_options), 0, 0, NULL }
+
 AICP_BEGIN_DECL
 
 /** Fills options with defaults; `size` is the caller's sizeof. */
 AICP_API void aicp_policy_set_options_init(aicp_policy_set_options *options, size_t size);
 AICP_API void aicp_policy_entities_options_init(aicp_policy_entities_options *options, size_t size);
 AICP_API void aicp_policy_batch_options_init(aicp_policy_batch_options *options, size_t size);
+AICP_API void aicp_policy_schema_options_init(aicp_policy_schema_options *options, size_t size);
 
 /* ------------------------------------------------------------------------------ policy set */
 
@@ -204,6 +222,55 @@ AICP_API const char *
 aicp_policy_set_annotation_key(const aicp_policy_set *set, size_t index, size_t nth);
 AICP_API const char *
 aicp_policy_set_annotation_value(const aicp_policy_set *set, size_t index, size_t nth);
+
+/* ---------------------------------------------------------------------------------- schema */
+
+/**
+ * Reads a schema in Cedar's schema syntax or, when its first significant character is `{`, in the
+ * JSON form. All names are looked up; what is not allowed in a schema is refused here. `*out` is to
+ * be given back with aicp_policy_schema_free().
+ *
+ * Errors with line and column: ERR_PARSE saying what was found and expected; ERR_NOT_FOUND (a name
+ * that is not declared); ERR_EXISTS (declared twice, or hiding a declaration outside of all
+ * namespaces); ERR_INVALID (a common type that refers to itself, an action among its own groups, a
+ * context or shape that is no record, a reserved name); ERR_UNSUPPORTED (additionalAttributes,
+ * attributes of actions); ERR_POLICY_DEPTH (JSON: ERR_PARSE beyond 128 levels of the text);
+ * ERR_LIMIT (too long, a type with more than 100,000 parts when its common types are written out,
+ * more than 10,000,000 ancestors); without a place: ERR_INVALID (options), ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_schema_parse(
+    const char *data,
+    size_t len,
+    const aicp_policy_schema_options *options,
+    aicp_policy_schema **out,
+    aicp_error *err);
+
+/** Takes one more reference and returns `schema`. */
+AICP_API aicp_policy_schema *aicp_policy_schema_ref(aicp_policy_schema *schema);
+/** Drops one reference; NULL is fine. */
+AICP_API void aicp_policy_schema_free(aicp_policy_schema *schema);
+
+/** Number of declared entity types, over all namespaces. */
+AICP_API size_t aicp_policy_schema_entity_type_count(const aicp_policy_schema *schema);
+/** The nth entity type with its namespace ("NS::User"), in the order of declaration; NULL when out
+ * of range. Lives as long as the schema. */
+AICP_API const char *aicp_policy_schema_entity_type(const aicp_policy_schema *schema, size_t nth);
+/** Number of declared actions. */
+AICP_API size_t aicp_policy_schema_action_count(const aicp_policy_schema *schema);
+/** Entity type of the nth action ("NS::Action"), in the order of declaration; NULL when out of
+ * range. Lives as long as the schema. */
+AICP_API const char *aicp_policy_schema_action_type(const aicp_policy_schema *schema, size_t nth);
+/** Its id, `*len` bytes, which may be any text, and a NUL; NULL when out of range. */
+AICP_API const char *
+aicp_policy_schema_action_id(const aicp_policy_schema *schema, size_t nth, size_t *len);
+
+/** Warnings: a common type that hides an entity type of the same name, a type that hides a built-in
+ * one. Their count, the nth sentence (NULL when out of range; lives as long as the schema), and the
+ * place of the declaration from 1 (0 when out of range). */
+AICP_API size_t aicp_policy_schema_warning_count(const aicp_policy_schema *schema);
+AICP_API const char *aicp_policy_schema_warning(const aicp_policy_schema *schema, size_t nth);
+AICP_API uint32_t aicp_policy_schema_warning_line(const aicp_policy_schema *schema, size_t nth);
+AICP_API uint32_t aicp_policy_schema_warning_column(const aicp_policy_schema *schema, size_t nth);
 
 /* -------------------------------------------------------------------------------- entities */
 

@@ -142,10 +142,13 @@ static uint32_t read_token(aicpi_policy_lexer *x) {
     if (c == '"') {
         return string_token(x);
     }
-    if (c == '?' && x->pos + 1 < x->len && is_name_start(x->data[x->pos + 1])) {
+    if (c == '?' && !x->schema && x->pos + 1 < x->len && is_name_start(x->data[x->pos + 1])) {
         x->pos++;
         skip_name(x);
         return AICPI_POLICY_TOKEN_SLOT;
+    }
+    if (x->schema && (c == '=' || c == '?')) {
+        return single(x, c == '=' ? AICPI_POLICY_TOKEN_ASSIGN : AICPI_POLICY_TOKEN_QUESTION);
     }
     const char *at = c ? strchr(singles, c) : NULL;
     return at ? single(x, types[at - singles]) : operator_token(x, c);

@@ -1,4 +1,4 @@
-/* Cuts policy text into tokens. */
+/* Cuts the text of policies, or of a schema, into tokens. */
 #ifndef AICPI_POLICY_LEXER_H
 #define AICPI_POLICY_LEXER_H
 
@@ -36,6 +36,8 @@ enum {
     AICPI_POLICY_TOKEN_MINUS,
     AICPI_POLICY_TOKEN_STAR,
     AICPI_POLICY_TOKEN_NOT,
+    AICPI_POLICY_TOKEN_ASSIGN, /* = and ?, in a schema only */
+    AICPI_POLICY_TOKEN_QUESTION,
     AICPI_POLICY_TOKEN_BAD, /* see lexer.wrong */
 };
 
@@ -49,6 +51,7 @@ typedef struct aicpi_policy_lexer {
     const char *data; /* valid UTF-8 */
     uint32_t len;
     uint32_t pos;
+    bool schema;       /* the text is a schema */
     const char *wrong; /* of a bad token: what is wrong at its start */
 } aicpi_policy_lexer;
 

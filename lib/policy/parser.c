@@ -361,7 +361,7 @@ static bool parse_annotation(
     }
     if (count >= ANNOTATIONS_MOST) {
         aicpi_policy_parse_fail(
-            p, AICP_ERR_LIMIT, start, "a policy has at most %d annotations", ANNOTATIONS_MOST);
+            p, AICP_ERR_LIMIT, start, "more than %d annotations in one place", ANNOTATIONS_MOST);
     }
     if (p->status == AICP_OK && annotated_twice(list, count, out->key)) {
         aicpi_policy_parse_fail(
@@ -374,22 +374,24 @@ static bool parse_annotation(
     return p->status == AICP_OK;
 }
 
-static void parse_annotations(aicpi_policy_parser *p, aicpi_policy_ast *policy) {
+bool aicpi_policy_parse_annotations(
+    aicpi_policy_parser *p, const aicpi_policy_annotation **out, uint32_t *out_count) {
     aicpi_policy_annotation *list = NULL;
     size_t capacity = 0;
     size_t count = 0;
     while (p->status == AICP_OK && p->token.type == AICPI_POLICY_TOKEN_AT) {
         if (!aicpi_arena_grow(p->arena, (void **)&list, &capacity, count, sizeof *list)) {
             aicpi_policy_parse_nomem(p);
-            return;
+            return false;
         }
         if (!parse_annotation(p, list, count, &list[count])) {
-            return;
+            return false;
         }
         count++;
     }
-    policy->annotations = list;
-    policy->annotation_count = (uint32_t)count;
+    *out = list;
+    *out_count = (uint32_t)count;
+    return p->status == AICP_OK;
 }
 
 static void parse_conditions(aicpi_policy_parser *p, aicpi_policy_ast *policy) {
@@ -427,7 +429,7 @@ static void parse_conditions(aicpi_policy_parser *p, aicpi_policy_ast *policy) {
 
 static void parse_policy(aicpi_policy_parser *p, aicpi_policy_ast *policy) {
     *policy = (aicpi_policy_ast){.pos = p->token.start};
-    parse_annotations(p, policy);
+    aicpi_policy_parse_annotations(p, &policy->annotations, &policy->annotation_count);
     if (aicpi_policy_at_word(p, "forbid")) {
         policy->effect = AICP_POLICY_FORBID;
     } else if (aicpi_policy_at_word(p, "permit")) {

@@ -46,6 +46,9 @@ const aicpi_policy_str *aicpi_policy_parse_path(
     aicpi_policy_parser *p, const aicpi_policy_str *first, const aicpi_policy_uid **uid);
 /* An entity, Type::"id"; `expected` is for the message about its first name. */
 const aicpi_policy_uid *aicpi_policy_parse_uid(aicpi_policy_parser *p, const char *expected);
+/* Annotations at hand, perhaps none. */
+bool aicpi_policy_parse_annotations(
+    aicpi_policy_parser *p, const aicpi_policy_annotation **out, uint32_t *out_count);
 /* The string token at hand, read over. */
 const aicpi_policy_str *aicpi_policy_parse_string(aicpi_policy_parser *p);
 const aicpi_policy_pattern *aicpi_policy_parse_pattern(aicpi_policy_parser *p);

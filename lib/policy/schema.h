@@ -57,18 +57,28 @@ typedef struct aicpi_policy_action {
 
 typedef struct aicpi_policy_schema_decl aicpi_policy_schema_decl;
 
+typedef struct aicpi_policy_schema_warning {
+    const char *text;
+    uint32_t line;
+    uint32_t column;
+} aicpi_policy_schema_warning;
+
 struct aicp_policy_schema {
     aicpi_ref ref;
     aicp_allocator allocator;
     aicpi_arena arena;
+    /* Declared types in the order of declaration, then the implied action types. */
     const aicpi_policy_entity_type *entity_types;
     uint32_t entity_type_count;
-    const aicpi_policy_action *actions; /* in the order of declaration */
+    uint32_t declared_type_count;
     uint32_t action_count;
-    aicpi_map types_by_name;                  /* const aicpi_policy_entity_type * */
-    const aicpi_policy_action **action_slots; /* open addressing by hash of the uid */
-    size_t action_mask;
+    const aicpi_policy_action *actions;   /* in the order of declaration */
+    aicp_policy_entities action_entities; /* the actions as a store, in the same order */
+    aicpi_map types_by_name;              /* const aicpi_policy_entity_type * */
+    aicpi_map commons_by_name;            /* const aicpi_policy_decl_common * */
     const aicpi_policy_schema_decl *decl; /* what was declared, for writing it again */
+    const aicpi_policy_schema_warning *warnings;
+    size_t warning_count;
 };
 
 /* NULL when there is none. */

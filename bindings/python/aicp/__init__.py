@@ -53,7 +53,7 @@ from .errors import (
 from .gate import Bundle, Decision, Gate, Output, OutputStream
 from .guard import Finding, GuardProfile, GuardSession, GuardStream, Scan
 from .limits import Limiter, LimitRules, RateStore, Taken
-from .policy import Authorization, Entities, PolicySet, Request
+from .policy import Authorization, Entities, PolicySet, Request, Schema
 
 __version__: str = _c.aicp_version()
 
@@ -110,6 +110,7 @@ __all__ = [
     "RateStore",
     "Request",
     "Scan",
+    "Schema",
     "SpecialTokenError",
     "StateError",
     "StoreError",

@@ -54,6 +54,65 @@ class Authorization:
         return self.allowed
 
 
+class SchemaWarning(NamedTuple):
+    """Something of a schema that is allowed but may surprise, with its place from 1."""
+
+    message: str
+    line: int
+    column: int
+
+
+class Schema(Handle):
+    """What entities, actions and contexts look like, in Cedar's schema syntax or as JSON (a text
+    that begins with a brace, or a mapping). Immutable; any thread may use it."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        schema: Union[Text, Mapping[str, Any]] = "",
+        *,
+        max_depth: Optional[int] = None,
+        max_bytes: Optional[int] = None,
+    ) -> None:
+        text = schema if isinstance(schema, (str, bytes)) else json.dumps(dict(schema))
+        self._h = _c.aicp_policy_schema_parse(text, given(max_depth=max_depth, max_bytes=max_bytes))
+
+    @property
+    def entity_types(self) -> List[str]:
+        """The declared entity types with their namespaces."""
+        h = self._h
+        return [
+            _c.aicp_policy_schema_entity_type(h, i)
+            for i in range(_c.aicp_policy_schema_entity_type_count(h))
+        ]
+
+    @property
+    def actions(self) -> List[Uid]:
+        """The declared actions: (type, id)."""
+        h = self._h
+        return [
+            (
+                _c.aicp_policy_schema_action_type(h, i),
+                _c.aicp_policy_schema_action_id(h, i).decode(),
+            )
+            for i in range(_c.aicp_policy_schema_action_count(h))
+        ]
+
+    @property
+    def warnings(self) -> List[SchemaWarning]:
+        """Declarations that hide others."""
+        h = self._h
+        return [
+            SchemaWarning(
+                _c.aicp_policy_schema_warning(h, i),
+                _c.aicp_policy_schema_warning_line(h, i),
+                _c.aicp_policy_schema_warning_column(h, i),
+            )
+            for i in range(_c.aicp_policy_schema_warning_count(h))
+        ]
+
+
 class Entities(Handle):
     """A store of entities, read from Cedar's JSON form. Immutable; any thread may use it."""
 

@@ -39,52 +39,52 @@ typedef long long swig_type_9;
 typedef long long swig_type_10;
 typedef long long swig_type_11;
 typedef long long swig_type_12;
-typedef _gostring_ swig_type_13;
+typedef long long swig_type_13;
 typedef _gostring_ swig_type_14;
-typedef long long swig_type_15;
+typedef _gostring_ swig_type_15;
 typedef long long swig_type_16;
 typedef long long swig_type_17;
 typedef long long swig_type_18;
-typedef _gostring_ swig_type_19;
-typedef long long swig_type_20;
+typedef long long swig_type_19;
+typedef _gostring_ swig_type_20;
 typedef long long swig_type_21;
 typedef long long swig_type_22;
 typedef long long swig_type_23;
-typedef _gostring_ swig_type_24;
-typedef long long swig_type_25;
+typedef long long swig_type_24;
+typedef _gostring_ swig_type_25;
 typedef long long swig_type_26;
 typedef long long swig_type_27;
 typedef long long swig_type_28;
 typedef long long swig_type_29;
 typedef long long swig_type_30;
-typedef _gostring_ swig_type_31;
-typedef long long swig_type_32;
-typedef _gostring_ swig_type_33;
-typedef _gostring_ swig_type_34;
-typedef _gostring_ swig_type_35;
-typedef _gostring_ swig_type_36;
-typedef _gostring_ swig_type_37;
-typedef _gostring_ swig_type_38;
-typedef _gostring_ swig_type_39;
-typedef _gostring_ swig_type_40;
-typedef _gostring_ swig_type_41;
+typedef long long swig_type_31;
+typedef _gostring_ swig_type_32;
+typedef long long swig_type_33;
+typedef long long swig_type_34;
+typedef long long swig_type_35;
+typedef long long swig_type_36;
+typedef long long swig_type_37;
+typedef long long swig_type_38;
+typedef long long swig_type_39;
+typedef long long swig_type_40;
+typedef long long swig_type_41;
 typedef _gostring_ swig_type_42;
-typedef _gostring_ swig_type_43;
+typedef long long swig_type_43;
 typedef _gostring_ swig_type_44;
-typedef long long swig_type_45;
+typedef _gostring_ swig_type_45;
 typedef _gostring_ swig_type_46;
 typedef _gostring_ swig_type_47;
 typedef _gostring_ swig_type_48;
-typedef long long swig_type_49;
+typedef _gostring_ swig_type_49;
 typedef _gostring_ swig_type_50;
 typedef _gostring_ swig_type_51;
 typedef _gostring_ swig_type_52;
 typedef _gostring_ swig_type_53;
 typedef _gostring_ swig_type_54;
 typedef _gostring_ swig_type_55;
-typedef _gostring_ swig_type_56;
+typedef long long swig_type_56;
 typedef _gostring_ swig_type_57;
-typedef long long swig_type_58;
+typedef _gostring_ swig_type_58;
 typedef _gostring_ swig_type_59;
 typedef long long swig_type_60;
 typedef _gostring_ swig_type_61;
@@ -97,103 +97,103 @@ typedef _gostring_ swig_type_67;
 typedef _gostring_ swig_type_68;
 typedef long long swig_type_69;
 typedef _gostring_ swig_type_70;
-typedef _gostring_ swig_type_71;
+typedef long long swig_type_71;
 typedef _gostring_ swig_type_72;
-typedef long long swig_type_73;
+typedef _gostring_ swig_type_73;
 typedef _gostring_ swig_type_74;
 typedef _gostring_ swig_type_75;
 typedef _gostring_ swig_type_76;
 typedef _gostring_ swig_type_77;
-typedef long long swig_type_78;
+typedef _gostring_ swig_type_78;
 typedef _gostring_ swig_type_79;
-typedef _gostring_ swig_type_80;
+typedef long long swig_type_80;
 typedef _gostring_ swig_type_81;
 typedef _gostring_ swig_type_82;
-typedef long long swig_type_83;
+typedef _gostring_ swig_type_83;
 typedef long long swig_type_84;
-typedef long long swig_type_85;
-typedef long long swig_type_86;
-typedef long long swig_type_87;
-typedef long long swig_type_88;
+typedef _gostring_ swig_type_85;
+typedef _gostring_ swig_type_86;
+typedef _gostring_ swig_type_87;
+typedef _gostring_ swig_type_88;
 typedef long long swig_type_89;
-typedef long long swig_type_90;
-typedef long long swig_type_91;
-typedef long long swig_type_92;
-typedef long long swig_type_93;
+typedef _gostring_ swig_type_90;
+typedef _gostring_ swig_type_91;
+typedef _gostring_ swig_type_92;
+typedef _gostring_ swig_type_93;
 typedef long long swig_type_94;
 typedef long long swig_type_95;
-typedef _gostring_ swig_type_96;
-typedef _gostring_ swig_type_97;
-typedef _gostring_ swig_type_98;
-typedef _gostring_ swig_type_99;
-typedef _gostring_ swig_type_100;
-typedef _goslice_ swig_type_101;
-typedef _gostring_ swig_type_102;
+typedef long long swig_type_96;
+typedef long long swig_type_97;
+typedef long long swig_type_98;
+typedef long long swig_type_99;
+typedef long long swig_type_100;
+typedef long long swig_type_101;
+typedef long long swig_type_102;
 typedef long long swig_type_103;
-typedef _gostring_ swig_type_104;
-typedef _gostring_ swig_type_105;
-typedef _gostring_ swig_type_106;
+typedef long long swig_type_104;
+typedef long long swig_type_105;
+typedef long long swig_type_106;
 typedef _gostring_ swig_type_107;
 typedef _gostring_ swig_type_108;
 typedef _gostring_ swig_type_109;
-typedef long long swig_type_110;
-typedef long long swig_type_111;
-typedef long long swig_type_112;
+typedef _gostring_ swig_type_110;
+typedef _gostring_ swig_type_111;
+typedef _goslice_ swig_type_112;
 typedef _gostring_ swig_type_113;
-typedef _gostring_ swig_type_114;
-typedef long long swig_type_115;
-typedef long long swig_type_116;
-typedef long long swig_type_117;
+typedef long long swig_type_114;
+typedef _gostring_ swig_type_115;
+typedef _gostring_ swig_type_116;
+typedef _gostring_ swig_type_117;
 typedef _gostring_ swig_type_118;
-typedef long long swig_type_119;
-typedef long long swig_type_120;
+typedef _gostring_ swig_type_119;
+typedef _gostring_ swig_type_120;
 typedef long long swig_type_121;
-typedef _gostring_ swig_type_122;
+typedef long long swig_type_122;
 typedef long long swig_type_123;
-typedef long long swig_type_124;
-typedef long long swig_type_125;
-typedef _gostring_ swig_type_126;
-typedef _gostring_ swig_type_127;
+typedef _gostring_ swig_type_124;
+typedef _gostring_ swig_type_125;
+typedef long long swig_type_126;
+typedef long long swig_type_127;
 typedef long long swig_type_128;
 typedef _gostring_ swig_type_129;
 typedef long long swig_type_130;
 typedef long long swig_type_131;
 typedef long long swig_type_132;
-typedef long long swig_type_133;
+typedef _gostring_ swig_type_133;
 typedef long long swig_type_134;
 typedef long long swig_type_135;
-typedef _gostring_ swig_type_136;
-typedef long long swig_type_137;
-typedef long long swig_type_138;
-typedef _gostring_ swig_type_139;
-typedef long long swig_type_140;
-typedef _gostring_ swig_type_141;
+typedef long long swig_type_136;
+typedef _gostring_ swig_type_137;
+typedef _gostring_ swig_type_138;
+typedef long long swig_type_139;
+typedef _gostring_ swig_type_140;
+typedef long long swig_type_141;
 typedef long long swig_type_142;
-typedef _gostring_ swig_type_143;
+typedef long long swig_type_143;
 typedef long long swig_type_144;
 typedef long long swig_type_145;
 typedef long long swig_type_146;
-typedef long long swig_type_147;
-typedef _gostring_ swig_type_148;
+typedef _gostring_ swig_type_147;
+typedef long long swig_type_148;
 typedef long long swig_type_149;
-typedef long long swig_type_150;
+typedef _gostring_ swig_type_150;
 typedef long long swig_type_151;
-typedef long long swig_type_152;
+typedef _gostring_ swig_type_152;
 typedef long long swig_type_153;
-typedef long long swig_type_154;
+typedef _gostring_ swig_type_154;
 typedef long long swig_type_155;
 typedef long long swig_type_156;
 typedef long long swig_type_157;
 typedef long long swig_type_158;
-typedef long long swig_type_159;
+typedef _gostring_ swig_type_159;
 typedef long long swig_type_160;
-typedef _gostring_ swig_type_161;
+typedef long long swig_type_161;
 typedef long long swig_type_162;
 typedef long long swig_type_163;
 typedef long long swig_type_164;
-typedef _gostring_ swig_type_165;
+typedef long long swig_type_165;
 typedef long long swig_type_166;
-typedef _gostring_ swig_type_167;
+typedef long long swig_type_167;
 typedef long long swig_type_168;
 typedef long long swig_type_169;
 typedef long long swig_type_170;
@@ -204,42 +204,42 @@ typedef long long swig_type_174;
 typedef long long swig_type_175;
 typedef _gostring_ swig_type_176;
 typedef long long swig_type_177;
-typedef long long swig_type_178;
-typedef _gostring_ swig_type_179;
+typedef _gostring_ swig_type_178;
+typedef long long swig_type_179;
 typedef long long swig_type_180;
 typedef long long swig_type_181;
-typedef _gostring_ swig_type_182;
-typedef long long swig_type_183;
-typedef _gostring_ swig_type_184;
+typedef long long swig_type_182;
+typedef _gostring_ swig_type_183;
+typedef long long swig_type_184;
 typedef long long swig_type_185;
-typedef _gostring_ swig_type_186;
-typedef long long swig_type_187;
-typedef _gostring_ swig_type_188;
+typedef long long swig_type_186;
+typedef _gostring_ swig_type_187;
+typedef long long swig_type_188;
 typedef long long swig_type_189;
 typedef _gostring_ swig_type_190;
 typedef long long swig_type_191;
-typedef _gostring_ swig_type_192;
+typedef long long swig_type_192;
 typedef _gostring_ swig_type_193;
-typedef _gostring_ swig_type_194;
-typedef long long swig_type_195;
+typedef long long swig_type_194;
+typedef _gostring_ swig_type_195;
 typedef long long swig_type_196;
-typedef long long swig_type_197;
-typedef _gostring_ swig_type_198;
-typedef long long swig_type_199;
-typedef _gostring_ swig_type_200;
-typedef long long swig_type_201;
+typedef _gostring_ swig_type_197;
+typedef long long swig_type_198;
+typedef _gostring_ swig_type_199;
+typedef long long swig_type_200;
+typedef _gostring_ swig_type_201;
 typedef long long swig_type_202;
 typedef _gostring_ swig_type_203;
 typedef _gostring_ swig_type_204;
 typedef _gostring_ swig_type_205;
-typedef _gostring_ swig_type_206;
-typedef _gostring_ swig_type_207;
-typedef _gostring_ swig_type_208;
+typedef long long swig_type_206;
+typedef long long swig_type_207;
+typedef long long swig_type_208;
 typedef _gostring_ swig_type_209;
-typedef _gostring_ swig_type_210;
+typedef long long swig_type_210;
 typedef _gostring_ swig_type_211;
-typedef _gostring_ swig_type_212;
-typedef _gostring_ swig_type_213;
+typedef long long swig_type_212;
+typedef long long swig_type_213;
 typedef _gostring_ swig_type_214;
 typedef _gostring_ swig_type_215;
 typedef _gostring_ swig_type_216;
@@ -312,449 +312,473 @@ typedef _gostring_ swig_type_282;
 typedef _gostring_ swig_type_283;
 typedef _gostring_ swig_type_284;
 typedef _gostring_ swig_type_285;
-typedef long long swig_type_286;
+typedef _gostring_ swig_type_286;
 typedef _gostring_ swig_type_287;
 typedef _gostring_ swig_type_288;
 typedef _gostring_ swig_type_289;
 typedef _gostring_ swig_type_290;
 typedef _gostring_ swig_type_291;
 typedef _gostring_ swig_type_292;
-typedef long long swig_type_293;
+typedef _gostring_ swig_type_293;
 typedef _gostring_ swig_type_294;
-typedef long long swig_type_295;
-typedef long long swig_type_296;
+typedef _gostring_ swig_type_295;
+typedef _gostring_ swig_type_296;
 typedef long long swig_type_297;
-typedef long long swig_type_298;
-typedef long long swig_type_299;
-typedef long long swig_type_300;
-typedef long long swig_type_301;
-typedef long long swig_type_302;
-typedef long long swig_type_303;
+typedef _gostring_ swig_type_298;
+typedef _gostring_ swig_type_299;
+typedef _gostring_ swig_type_300;
+typedef _gostring_ swig_type_301;
+typedef _gostring_ swig_type_302;
+typedef _gostring_ swig_type_303;
 typedef long long swig_type_304;
 typedef _gostring_ swig_type_305;
-typedef _gostring_ swig_type_306;
-typedef _gostring_ swig_type_307;
-typedef _gostring_ swig_type_308;
+typedef long long swig_type_306;
+typedef long long swig_type_307;
+typedef long long swig_type_308;
 typedef long long swig_type_309;
-typedef _gostring_ swig_type_310;
-typedef _gostring_ swig_type_311;
-extern void _wrap_Swig_free_capi_5cea4ae9392fa844(uintptr_t arg1);
-extern uintptr_t _wrap_Swig_malloc_capi_5cea4ae9392fa844(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_litellm_stream_go_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_1 arg2, swig_type_2 arg3, swig_type_3 arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_type_4 _wrap_aicp_go_monotonic_ns_capi_5cea4ae9392fa844(void);
-extern swig_intgo _wrap_aicp_litellm_call_bare_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_5 arg2, swig_type_6 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_voidp _wrap_aicp_status_name_capi_5cea4ae9392fa844(swig_intgo arg1);
-extern swig_voidp _wrap_aicp_status_text_capi_5cea4ae9392fa844(swig_intgo arg1);
-extern void _wrap_aicp_error_clear_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_version_capi_5cea4ae9392fa844(void);
-extern void _wrap_aicp_buf_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_money_parse_capi_5cea4ae9392fa844(swig_type_7 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_type_8 _wrap_aicp_money_format_capi_5cea4ae9392fa844(swig_type_9 arg1, swig_voidp arg2);
-extern void _wrap_aicp_policy_set_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_10 arg2);
-extern void _wrap_aicp_policy_entities_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_11 arg2);
-extern void _wrap_aicp_policy_batch_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_12 arg2);
-extern swig_intgo _wrap_aicp_policy_set_parse_capi_5cea4ae9392fa844(swig_type_13 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_set_link_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_14 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_policy_set_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern void _wrap_aicp_policy_set_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_15 _wrap_aicp_policy_set_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_16 _wrap_aicp_policy_set_template_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_set_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_17 arg2);
-extern swig_voidp _wrap_aicp_policy_set_template_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_18 arg2);
-extern swig_intgo _wrap_aicp_policy_set_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_19 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_set_effect_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_20 arg2);
-extern swig_intgo _wrap_aicp_policy_set_line_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_21 arg2);
-extern swig_intgo _wrap_aicp_policy_set_column_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_22 arg2);
-extern swig_voidp _wrap_aicp_policy_set_annotation_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_23 arg2, swig_type_24 arg3);
-extern swig_type_25 _wrap_aicp_policy_set_annotation_count_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_26 arg2);
-extern swig_voidp _wrap_aicp_policy_set_annotation_key_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_27 arg2, swig_type_28 arg3);
-extern swig_voidp _wrap_aicp_policy_set_annotation_value_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_29 arg2, swig_type_30 arg3);
-extern swig_intgo _wrap_aicp_policy_entities_parse_capi_5cea4ae9392fa844(swig_type_31 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_entities_write_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_policy_entities_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern void _wrap_aicp_policy_entities_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_32 _wrap_aicp_policy_entities_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_entities_contains_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_33 arg2, swig_type_34 arg3);
-extern swig_intgo _wrap_aicp_policy_request_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_policy_request_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern void _wrap_aicp_policy_request_reset_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_request_set_principal_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_35 arg2, swig_type_36 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_action_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_37 arg2, swig_type_38 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_resource_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_39 arg2, swig_type_40 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_41 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_policy_request_set_context_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_42 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_policy_request_context_bool_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_43 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_long_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_44 arg2, swig_type_45 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_string_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_46 arg2, swig_type_47 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_string_set_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_48 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_49 arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_request_context_entity_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_50 arg2, swig_type_51 arg3, swig_type_52 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_policy_request_context_ip_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_53 arg2, swig_type_54 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_decimal_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_55 arg2, swig_type_56 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_datetime_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_57 arg2, swig_type_58 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_duration_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_59 arg2, swig_type_60 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_61 arg2, swig_type_62 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_begin_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_63 arg2, swig_type_64 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_parent_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_65 arg2, swig_type_66 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_bool_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_67 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_long_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_68 arg2, swig_type_69 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_70 arg2, swig_type_71 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_72 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_73 arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_entity_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_74 arg2, swig_type_75 arg3, swig_type_76 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_77 arg2, swig_type_78 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_79 arg2, swig_type_80 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_81 arg2, swig_type_82 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_authorize_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_intgo arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_response_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_policy_response_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_response_decision_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_83 _wrap_aicp_policy_response_reason_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_response_reason_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_84 arg2);
-extern swig_type_85 _wrap_aicp_policy_response_reason_index_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_86 arg2);
-extern swig_type_87 _wrap_aicp_policy_response_error_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_response_error_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_88 arg2);
-extern swig_type_89 _wrap_aicp_policy_response_error_index_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_90 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_kind_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_91 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_status_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_92 arg2);
-extern swig_voidp _wrap_aicp_policy_response_error_message_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_93 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_line_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_94 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_column_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_95 arg2);
-extern swig_voidp _wrap_aicp_policy_error_name_capi_5cea4ae9392fa844(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_policy_authorize_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_96 arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_tokenizer_open_capi_5cea4ae9392fa844(swig_type_97 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_tokenizer_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern void _wrap_aicp_tokenizer_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_tokenizer_name_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_tokenizer_vocab_size_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_tokenizer_count_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_98 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_encode_into_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_99 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_encode_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_100 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_decode_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_101 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_tokenizer_truncate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_102 arg2, swig_type_103 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_voidp _wrap_aicp_count_quality_name_capi_5cea4ae9392fa844(swig_intgo arg1);
-extern swig_voidp _wrap_aicp_token_profile_find_capi_5cea4ae9392fa844(swig_type_104 arg1);
-extern swig_voidp _wrap_aicp_token_profile_family_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_token_profile_encoding_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_token_profile_quality_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_cost_request_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_cost_request_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern void _wrap_aicp_cost_request_reset_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_cost_request_parse_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_105 arg2, swig_voidp arg3);
-extern void _wrap_aicp_cost_request_set_kind_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2);
-extern void _wrap_aicp_cost_request_set_model_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_106 arg2);
-extern void _wrap_aicp_cost_request_model_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_message_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_107 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_name_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_108 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_text_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_109 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_tokens_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_110 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_image_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_111 arg2, swig_type_112 arg3, swig_intgo arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_cost_request_add_image_url_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_113 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_cost_request_add_tools_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_114 arg2, swig_voidp arg3);
-extern void _wrap_aicp_cost_request_set_max_tokens_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_115 arg2);
-extern void _wrap_aicp_cost_request_set_n_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_116 arg2);
-extern void _wrap_aicp_cost_request_set_long_cache_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2);
-extern swig_intgo _wrap_aicp_cost_request_count_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_price_table_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_117 arg2);
-extern swig_intgo _wrap_aicp_price_table_parse_capi_5cea4ae9392fa844(swig_type_118 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_price_table_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern void _wrap_aicp_price_table_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_119 _wrap_aicp_price_table_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_120 _wrap_aicp_price_table_rounded_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_table_version_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_table_at_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_121 arg2);
-extern swig_intgo _wrap_aicp_price_table_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_122 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_price_key_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_provider_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_mode_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_version_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_123 _wrap_aicp_price_valid_from_ns_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_124 _wrap_aicp_price_max_input_tokens_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_125 _wrap_aicp_price_max_output_tokens_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_deprecation_date_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_price_known_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_price_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_126 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_model_list_parse_capi_5cea4ae9392fa844(swig_type_127 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_model_list_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern void _wrap_aicp_model_list_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_128 _wrap_aicp_model_list_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_model_list_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_129 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_model_list_name_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_130 arg2);
-extern swig_voidp _wrap_aicp_model_list_provider_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_131 arg2);
-extern swig_voidp _wrap_aicp_model_list_litellm_model_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_132 arg2);
-extern swig_voidp _wrap_aicp_model_list_price_key_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_133 arg2);
-extern swig_voidp _wrap_aicp_model_list_fallback_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_134 arg2, swig_type_135 arg3);
-extern swig_voidp _wrap_aicp_model_list_alias_member_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_136 arg2, swig_type_137 arg3);
-extern swig_voidp _wrap_aicp_cost_part_name_capi_5cea4ae9392fa844(swig_intgo arg1);
-extern void _wrap_aicp_cost_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_138 arg2);
-extern swig_intgo _wrap_aicp_cost_estimate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_cost_estimate_body_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_139 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_usage_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_140 arg2);
-extern swig_intgo _wrap_aicp_usage_parse_capi_5cea4ae9392fa844(swig_type_141 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_of_usage_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_limit_rules_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_142 arg2);
-extern swig_intgo _wrap_aicp_limit_rules_parse_capi_5cea4ae9392fa844(swig_type_143 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_limit_rules_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern void _wrap_aicp_limit_rules_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_144 _wrap_aicp_limit_rules_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_limit_rules_id_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_145 arg2);
-extern swig_intgo _wrap_aicp_limit_rules_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_146 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_redis_leases_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_147 arg2);
-extern swig_intgo _wrap_aicp_redis_leases_open_capi_5cea4ae9392fa844(swig_type_148 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_redis_leases_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern void _wrap_aicp_redis_leases_source_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_limiter_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_149 arg2);
-extern swig_intgo _wrap_aicp_limiter_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_limiter_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern void _wrap_aicp_limit_request_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_150 arg2);
-extern void _wrap_aicp_limit_result_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_151 arg2);
-extern swig_intgo _wrap_aicp_limiter_take_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern void _wrap_aicp_limiter_settle_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_152 arg3, swig_type_153 arg4);
-extern void _wrap_aicp_limiter_cancel_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_154 arg3);
-extern void _wrap_aicp_limiter_refund_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_155 arg3);
-extern swig_intgo _wrap_aicp_limiter_renew_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_156 arg3, swig_type_157 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_limiter_peek_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_type_158 arg5, swig_voidp arg6, swig_voidp arg7);
-extern swig_intgo _wrap_aicp_limiter_flush_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2, swig_type_159 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_limiter_stats_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_limit_headers_format_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_guard_action_name_capi_5cea4ae9392fa844(swig_intgo arg1);
-extern swig_voidp _wrap_aicp_guard_category_name_capi_5cea4ae9392fa844(swig_intgo arg1);
-extern void _wrap_aicp_guard_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_160 arg2);
-extern swig_intgo _wrap_aicp_guard_profile_parse_capi_5cea4ae9392fa844(swig_type_161 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_guard_profile_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern void _wrap_aicp_guard_profile_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_profile_name_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_162 _wrap_aicp_guard_profile_version_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_session_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_guard_session_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern void _wrap_aicp_guard_session_reset_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_163 _wrap_aicp_guard_session_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_session_action_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern double _wrap_aicp_guard_session_risk_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_164 _wrap_aicp_guard_session_match_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_restore_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_165 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_guard_scan_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_166 arg2);
-extern swig_intgo _wrap_aicp_guard_result_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_guard_result_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_scan_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_167 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_guard_result_action_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern double _wrap_aicp_guard_result_risk_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern double _wrap_aicp_guard_result_score_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2);
-extern swig_type_168 _wrap_aicp_guard_result_finding_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_result_finding_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_169 arg2);
-extern swig_type_170 _wrap_aicp_guard_result_match_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_result_rewritten_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_result_text_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
-extern swig_intgo _wrap_aicp_guard_result_error_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_result_truncated_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_171 _wrap_aicp_guard_result_bytes_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_result_reason_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_stream_open_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_guard_stream_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_stream_feed_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_172 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_guard_stream_finish_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_guard_stream_released_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_guard_stream_result_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_173 _wrap_aicp_guard_rule_count_capi_5cea4ae9392fa844(void);
-extern swig_voidp _wrap_aicp_guard_rule_at_capi_5cea4ae9392fa844(swig_type_174 arg1);
-extern void _wrap_aicp_budget_window_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_175 arg2);
-extern swig_intgo _wrap_aicp_budget_window_parse_capi_5cea4ae9392fa844(swig_type_176 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_budget_window_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern void _wrap_aicp_budget_window_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_budget_window_at_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_177 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_ledger_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_178 arg2);
-extern swig_intgo _wrap_aicp_ledger_open_capi_5cea4ae9392fa844(swig_type_179 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_ledger_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_ledger_close_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_180 arg2, swig_voidp arg3);
-extern void _wrap_aicp_ledger_account_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_181 arg2);
-extern swig_intgo _wrap_aicp_ledger_account_put_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_182 arg2, swig_voidp arg3, swig_type_183 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_account_status_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_184 arg2, swig_type_185 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_reserve_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_mark_dispatched_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_186 arg2, swig_type_187 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_renew_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_188 arg2, swig_type_189 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_settle_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_190 arg2, swig_type_191 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_release_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_192 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_ledger_adjust_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_193 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_account_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_reservation_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_194 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_ledger_page_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_195 _wrap_aicp_ledger_page_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_ledger_page_account_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_196 arg2);
-extern swig_voidp _wrap_aicp_ledger_page_reservation_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_197 arg2);
-extern swig_intgo _wrap_aicp_ledger_account_spend_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_198 arg2, swig_type_199 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_serve_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_200 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_flush_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_201 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_ledger_event_next_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_ledger_metrics_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_litellm_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_202 arg2);
-extern swig_intgo _wrap_aicp_litellm_open_capi_5cea4ae9392fa844(swig_type_203 arg1, swig_type_204 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_litellm_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_litellm_reply_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_litellm_reply_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_litellm_reply_status_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_litellm_reply_body_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_litellm_reply_header_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_205 arg2);
-extern swig_voidp _wrap_aicp_litellm_reply_message_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_litellm_reply_type_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_litellm_reply_code_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_litellm_reply_param_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_litellm_reply_cost_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_reply_usage_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_reply_relay_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2);
-extern swig_intgo _wrap_aicp_litellm_call_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_206 arg2, swig_type_207 arg3, swig_type_208 arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_litellm_health_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_health_details_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_liveness_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_backlog_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_health_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_health_latest_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_models_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_209 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_210 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_groups_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_211 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_212 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_patch_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_213 arg2, swig_type_214 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_litellm_model_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_215 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_block_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_216 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_unblock_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_217 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_generate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_218 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_219 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_key_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_220 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_221 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_222 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_delete_many_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_223 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_block_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_224 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_unblock_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_225 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_reset_spend_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_226 arg2, swig_type_227 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_litellm_team_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_228 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_229 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_team_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_230 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_231 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_232 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_delete_many_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_233 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_block_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_234 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_unblock_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_235 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_add_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_236 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_237 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_238 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_model_add_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_239 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_model_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_240 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_241 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_find_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_242 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_243 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_244 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_245 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_delete_many_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_246 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_247 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_customer_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_248 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_249 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_250 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_251 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_budget_info_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_252 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_settings_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_253 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_254 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_255 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_logs_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_256 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_days_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_257 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_keys_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_258 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_users_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_259 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_tags_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_260 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_calculate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_261 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_token_count_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_262 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_global_spend_logs_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_263 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_keys_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_264 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_models_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_265 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_teams_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_global_spend_providers_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_266 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_tags_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_267 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_activity_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_268 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_activity_models_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_269 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_activity_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_270 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_activity_days_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_271 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_activity_days_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_272 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_activity_days_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_273 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_router_settings_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_config_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_274 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_config_callbacks_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_config_list_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_275 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_set_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_276 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_get_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_277 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_delete_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_278 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_cache_settings_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_cache_settings_update_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_279 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_cache_ping_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_guardrails_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_guardrail_apply_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_280 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_chat_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_281 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_completion_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_282 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_response_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_283 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_message_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_284 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_embedding_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_285 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_gate_options_init_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_286 arg2);
-extern swig_intgo _wrap_aicp_bundle_open_capi_5cea4ae9392fa844(swig_type_287 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_bundle_seal_capi_5cea4ae9392fa844(swig_type_288 arg1, swig_type_289 arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_bundle_ref_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern void _wrap_aicp_bundle_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_bundle_version_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_bundle_describe_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_open_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_gate_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_load_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_reload_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_bundle_version_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_metrics_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_events_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_flush_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
-extern swig_intgo _wrap_aicp_gate_request_new_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_gate_request_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern void _wrap_aicp_gate_request_reset_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_request_set_body_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_290 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_request_set_action_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_request_set_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2, swig_type_291 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_gate_request_add_tag_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_292 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_check_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_293 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_gate_candidate_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_294 arg3, swig_type_295 arg4, swig_voidp arg5, swig_voidp arg6);
-extern void _wrap_aicp_gate_decision_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_decision_verdict_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_decision_http_status_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_id_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_step_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_rule_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_type_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_message_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_advice_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_296 _wrap_aicp_gate_decision_header_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_header_name_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_297 arg2);
-extern swig_voidp _wrap_aicp_gate_decision_header_value_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_298 arg2);
-extern swig_intgo _wrap_aicp_gate_decision_body_changed_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_body_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_gate_decision_model_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_299 _wrap_aicp_gate_decision_max_tokens_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_300 _wrap_aicp_gate_decision_input_tokens_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_301 _wrap_aicp_gate_decision_cost_expected_nano_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_302 _wrap_aicp_gate_decision_reserved_nano_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_303 _wrap_aicp_gate_decision_finding_count_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern double _wrap_aicp_gate_decision_risk_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_type_304 _wrap_aicp_gate_decision_step_ns_capi_5cea4ae9392fa844(swig_voidp arg1, swig_intgo arg2);
-extern swig_voidp _wrap_aicp_gate_step_name_capi_5cea4ae9392fa844(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_gate_decision_json_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_output_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_305 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_gate_output_text_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_type_306 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_gate_stream_open_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_gate_stream_feed_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_307 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern void _wrap_aicp_gate_stream_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_decision_served_by_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_308 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_renew_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_settle_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_309 arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_gate_release_capi_5cea4ae9392fa844(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_rate_store_open_capi_5cea4ae9392fa844(swig_type_310 arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_rate_store_free_capi_5cea4ae9392fa844(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_rate_store_serve_capi_5cea4ae9392fa844(swig_voidp arg1, swig_type_311 arg2, swig_voidp arg3, swig_voidp arg4);
+typedef long long swig_type_310;
+typedef long long swig_type_311;
+typedef long long swig_type_312;
+typedef long long swig_type_313;
+typedef long long swig_type_314;
+typedef long long swig_type_315;
+typedef _gostring_ swig_type_316;
+typedef _gostring_ swig_type_317;
+typedef _gostring_ swig_type_318;
+typedef _gostring_ swig_type_319;
+typedef long long swig_type_320;
+typedef _gostring_ swig_type_321;
+typedef _gostring_ swig_type_322;
+extern void _wrap_Swig_free_capi_dde55ec773c1b3d8(uintptr_t arg1);
+extern uintptr_t _wrap_Swig_malloc_capi_dde55ec773c1b3d8(swig_intgo arg1);
+extern swig_intgo _wrap_aicp_litellm_stream_go_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_1 arg2, swig_type_2 arg3, swig_type_3 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_type_4 _wrap_aicp_go_monotonic_ns_capi_dde55ec773c1b3d8(void);
+extern swig_intgo _wrap_aicp_litellm_call_bare_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_5 arg2, swig_type_6 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_voidp _wrap_aicp_status_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
+extern swig_voidp _wrap_aicp_status_text_capi_dde55ec773c1b3d8(swig_intgo arg1);
+extern void _wrap_aicp_error_clear_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_version_capi_dde55ec773c1b3d8(void);
+extern void _wrap_aicp_buf_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_money_parse_capi_dde55ec773c1b3d8(swig_type_7 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_type_8 _wrap_aicp_money_format_capi_dde55ec773c1b3d8(swig_type_9 arg1, swig_voidp arg2);
+extern void _wrap_aicp_policy_set_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_10 arg2);
+extern void _wrap_aicp_policy_entities_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_11 arg2);
+extern void _wrap_aicp_policy_batch_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_12 arg2);
+extern void _wrap_aicp_policy_schema_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_13 arg2);
+extern swig_intgo _wrap_aicp_policy_set_parse_capi_dde55ec773c1b3d8(swig_type_14 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_set_link_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_15 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_policy_set_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern void _wrap_aicp_policy_set_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_16 _wrap_aicp_policy_set_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_17 _wrap_aicp_policy_set_template_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_set_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_18 arg2);
+extern swig_voidp _wrap_aicp_policy_set_template_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_19 arg2);
+extern swig_intgo _wrap_aicp_policy_set_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_20 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_set_effect_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_21 arg2);
+extern swig_intgo _wrap_aicp_policy_set_line_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_22 arg2);
+extern swig_intgo _wrap_aicp_policy_set_column_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_23 arg2);
+extern swig_voidp _wrap_aicp_policy_set_annotation_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_24 arg2, swig_type_25 arg3);
+extern swig_type_26 _wrap_aicp_policy_set_annotation_count_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_27 arg2);
+extern swig_voidp _wrap_aicp_policy_set_annotation_key_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_28 arg2, swig_type_29 arg3);
+extern swig_voidp _wrap_aicp_policy_set_annotation_value_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_30 arg2, swig_type_31 arg3);
+extern swig_intgo _wrap_aicp_policy_schema_parse_capi_dde55ec773c1b3d8(swig_type_32 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_policy_schema_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern void _wrap_aicp_policy_schema_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_33 _wrap_aicp_policy_schema_entity_type_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_schema_entity_type_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_34 arg2);
+extern swig_type_35 _wrap_aicp_policy_schema_action_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_schema_action_type_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_36 arg2);
+extern swig_voidp _wrap_aicp_policy_schema_action_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_37 arg2, swig_voidp arg3);
+extern swig_type_38 _wrap_aicp_policy_schema_warning_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_schema_warning_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_39 arg2);
+extern swig_intgo _wrap_aicp_policy_schema_warning_line_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_40 arg2);
+extern swig_intgo _wrap_aicp_policy_schema_warning_column_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_41 arg2);
+extern swig_intgo _wrap_aicp_policy_entities_parse_capi_dde55ec773c1b3d8(swig_type_42 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_entities_write_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_policy_entities_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern void _wrap_aicp_policy_entities_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_43 _wrap_aicp_policy_entities_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_entities_contains_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_44 arg2, swig_type_45 arg3);
+extern swig_intgo _wrap_aicp_policy_request_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_policy_request_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern void _wrap_aicp_policy_request_reset_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_request_set_principal_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_46 arg2, swig_type_47 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_action_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_48 arg2, swig_type_49 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_resource_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_50 arg2, swig_type_51 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_52 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_policy_request_set_context_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_53 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_policy_request_context_bool_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_54 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_long_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_55 arg2, swig_type_56 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_string_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_57 arg2, swig_type_58 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_string_set_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_59 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_60 arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_request_context_entity_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_61 arg2, swig_type_62 arg3, swig_type_63 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_policy_request_context_ip_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_64 arg2, swig_type_65 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_decimal_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_66 arg2, swig_type_67 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_datetime_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_68 arg2, swig_type_69 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_duration_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_70 arg2, swig_type_71 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_72 arg2, swig_type_73 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_begin_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_74 arg2, swig_type_75 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_parent_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_76 arg2, swig_type_77 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_bool_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_78 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_long_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_79 arg2, swig_type_80 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_81 arg2, swig_type_82 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_83 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_84 arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_entity_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_85 arg2, swig_type_86 arg3, swig_type_87 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_88 arg2, swig_type_89 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_90 arg2, swig_type_91 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_92 arg2, swig_type_93 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_authorize_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_intgo arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_response_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_policy_response_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_response_decision_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_94 _wrap_aicp_policy_response_reason_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_response_reason_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_95 arg2);
+extern swig_type_96 _wrap_aicp_policy_response_reason_index_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_97 arg2);
+extern swig_type_98 _wrap_aicp_policy_response_error_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_response_error_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_99 arg2);
+extern swig_type_100 _wrap_aicp_policy_response_error_index_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_101 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_kind_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_102 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_status_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_103 arg2);
+extern swig_voidp _wrap_aicp_policy_response_error_message_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_104 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_line_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_105 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_column_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_106 arg2);
+extern swig_voidp _wrap_aicp_policy_error_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
+extern swig_intgo _wrap_aicp_policy_authorize_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_107 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_tokenizer_open_capi_dde55ec773c1b3d8(swig_type_108 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_tokenizer_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern void _wrap_aicp_tokenizer_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_tokenizer_name_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_tokenizer_vocab_size_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_tokenizer_count_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_109 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_encode_into_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_110 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_encode_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_111 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_decode_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_112 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_tokenizer_truncate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_113 arg2, swig_type_114 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_voidp _wrap_aicp_count_quality_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
+extern swig_voidp _wrap_aicp_token_profile_find_capi_dde55ec773c1b3d8(swig_type_115 arg1);
+extern swig_voidp _wrap_aicp_token_profile_family_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_token_profile_encoding_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_token_profile_quality_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_cost_request_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_cost_request_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern void _wrap_aicp_cost_request_reset_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_cost_request_parse_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_116 arg2, swig_voidp arg3);
+extern void _wrap_aicp_cost_request_set_kind_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2);
+extern void _wrap_aicp_cost_request_set_model_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_117 arg2);
+extern void _wrap_aicp_cost_request_model_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_message_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_118 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_name_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_119 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_text_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_120 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_121 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_image_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_122 arg2, swig_type_123 arg3, swig_intgo arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_cost_request_add_image_url_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_124 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_cost_request_add_tools_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_125 arg2, swig_voidp arg3);
+extern void _wrap_aicp_cost_request_set_max_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_126 arg2);
+extern void _wrap_aicp_cost_request_set_n_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_127 arg2);
+extern void _wrap_aicp_cost_request_set_long_cache_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2);
+extern swig_intgo _wrap_aicp_cost_request_count_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_price_table_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_128 arg2);
+extern swig_intgo _wrap_aicp_price_table_parse_capi_dde55ec773c1b3d8(swig_type_129 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_price_table_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern void _wrap_aicp_price_table_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_130 _wrap_aicp_price_table_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_131 _wrap_aicp_price_table_rounded_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_table_version_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_table_at_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_132 arg2);
+extern swig_intgo _wrap_aicp_price_table_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_133 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_price_key_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_provider_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_mode_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_version_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_134 _wrap_aicp_price_valid_from_ns_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_135 _wrap_aicp_price_max_input_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_136 _wrap_aicp_price_max_output_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_deprecation_date_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_price_known_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_price_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_137 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_model_list_parse_capi_dde55ec773c1b3d8(swig_type_138 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_model_list_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern void _wrap_aicp_model_list_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_139 _wrap_aicp_model_list_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_model_list_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_140 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_model_list_name_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_141 arg2);
+extern swig_voidp _wrap_aicp_model_list_provider_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_142 arg2);
+extern swig_voidp _wrap_aicp_model_list_litellm_model_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_143 arg2);
+extern swig_voidp _wrap_aicp_model_list_price_key_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_144 arg2);
+extern swig_voidp _wrap_aicp_model_list_fallback_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_145 arg2, swig_type_146 arg3);
+extern swig_voidp _wrap_aicp_model_list_alias_member_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_147 arg2, swig_type_148 arg3);
+extern swig_voidp _wrap_aicp_cost_part_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
+extern void _wrap_aicp_cost_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_149 arg2);
+extern swig_intgo _wrap_aicp_cost_estimate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_cost_estimate_body_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_150 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_usage_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_151 arg2);
+extern swig_intgo _wrap_aicp_usage_parse_capi_dde55ec773c1b3d8(swig_type_152 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_of_usage_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_limit_rules_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_153 arg2);
+extern swig_intgo _wrap_aicp_limit_rules_parse_capi_dde55ec773c1b3d8(swig_type_154 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_limit_rules_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern void _wrap_aicp_limit_rules_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_155 _wrap_aicp_limit_rules_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_limit_rules_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_156 arg2);
+extern swig_intgo _wrap_aicp_limit_rules_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_157 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_redis_leases_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_158 arg2);
+extern swig_intgo _wrap_aicp_redis_leases_open_capi_dde55ec773c1b3d8(swig_type_159 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_redis_leases_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern void _wrap_aicp_redis_leases_source_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_limiter_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_160 arg2);
+extern swig_intgo _wrap_aicp_limiter_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_limiter_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern void _wrap_aicp_limit_request_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_161 arg2);
+extern void _wrap_aicp_limit_result_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_162 arg2);
+extern swig_intgo _wrap_aicp_limiter_take_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern void _wrap_aicp_limiter_settle_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_163 arg3, swig_type_164 arg4);
+extern void _wrap_aicp_limiter_cancel_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_165 arg3);
+extern void _wrap_aicp_limiter_refund_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_166 arg3);
+extern swig_intgo _wrap_aicp_limiter_renew_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_167 arg3, swig_type_168 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_limiter_peek_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_type_169 arg5, swig_voidp arg6, swig_voidp arg7);
+extern swig_intgo _wrap_aicp_limiter_flush_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2, swig_type_170 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_limiter_stats_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_limit_headers_format_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_guard_action_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
+extern swig_voidp _wrap_aicp_guard_category_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
+extern void _wrap_aicp_guard_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_171 arg2);
+extern swig_intgo _wrap_aicp_guard_profile_parse_capi_dde55ec773c1b3d8(swig_type_172 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_guard_profile_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern void _wrap_aicp_guard_profile_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_profile_name_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_173 _wrap_aicp_guard_profile_version_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_session_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_guard_session_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern void _wrap_aicp_guard_session_reset_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_174 _wrap_aicp_guard_session_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_session_action_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern double _wrap_aicp_guard_session_risk_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_175 _wrap_aicp_guard_session_match_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_restore_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_176 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_guard_scan_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_177 arg2);
+extern swig_intgo _wrap_aicp_guard_result_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_guard_result_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_scan_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_178 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_guard_result_action_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern double _wrap_aicp_guard_result_risk_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern double _wrap_aicp_guard_result_score_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2);
+extern swig_type_179 _wrap_aicp_guard_result_finding_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_result_finding_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_180 arg2);
+extern swig_type_181 _wrap_aicp_guard_result_match_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_result_rewritten_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_result_text_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
+extern swig_intgo _wrap_aicp_guard_result_error_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_result_truncated_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_182 _wrap_aicp_guard_result_bytes_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_result_reason_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_stream_open_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_guard_stream_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_stream_feed_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_183 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_guard_stream_finish_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
+extern swig_voidp _wrap_aicp_guard_stream_released_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
+extern swig_voidp _wrap_aicp_guard_stream_result_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_184 _wrap_aicp_guard_rule_count_capi_dde55ec773c1b3d8(void);
+extern swig_voidp _wrap_aicp_guard_rule_at_capi_dde55ec773c1b3d8(swig_type_185 arg1);
+extern void _wrap_aicp_budget_window_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_186 arg2);
+extern swig_intgo _wrap_aicp_budget_window_parse_capi_dde55ec773c1b3d8(swig_type_187 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_budget_window_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern void _wrap_aicp_budget_window_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_budget_window_at_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_188 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_ledger_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_189 arg2);
+extern swig_intgo _wrap_aicp_ledger_open_capi_dde55ec773c1b3d8(swig_type_190 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_ledger_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_ledger_close_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_191 arg2, swig_voidp arg3);
+extern void _wrap_aicp_ledger_account_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_192 arg2);
+extern swig_intgo _wrap_aicp_ledger_account_put_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_193 arg2, swig_voidp arg3, swig_type_194 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_account_status_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_195 arg2, swig_type_196 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_reserve_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_mark_dispatched_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_197 arg2, swig_type_198 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_renew_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_199 arg2, swig_type_200 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_settle_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_201 arg2, swig_type_202 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_release_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_203 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_ledger_adjust_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_204 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_account_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_reservation_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_205 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_ledger_page_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_206 _wrap_aicp_ledger_page_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_ledger_page_account_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_207 arg2);
+extern swig_voidp _wrap_aicp_ledger_page_reservation_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_208 arg2);
+extern swig_intgo _wrap_aicp_ledger_account_spend_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_209 arg2, swig_type_210 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_serve_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_211 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_flush_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_212 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_ledger_event_next_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_ledger_metrics_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_litellm_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_213 arg2);
+extern swig_intgo _wrap_aicp_litellm_open_capi_dde55ec773c1b3d8(swig_type_214 arg1, swig_type_215 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_litellm_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_litellm_reply_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_litellm_reply_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_litellm_reply_status_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_litellm_reply_body_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
+extern swig_voidp _wrap_aicp_litellm_reply_header_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_216 arg2);
+extern swig_voidp _wrap_aicp_litellm_reply_message_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_litellm_reply_type_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_litellm_reply_code_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_litellm_reply_param_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_litellm_reply_cost_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_reply_usage_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_reply_relay_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2);
+extern swig_intgo _wrap_aicp_litellm_call_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_217 arg2, swig_type_218 arg3, swig_type_219 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_litellm_health_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_health_details_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_liveness_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_backlog_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_health_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_health_latest_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_models_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_220 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_221 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_groups_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_222 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_223 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_patch_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_224 arg2, swig_type_225 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_litellm_model_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_226 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_block_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_227 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_unblock_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_228 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_generate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_229 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_230 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_key_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_231 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_232 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_233 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_delete_many_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_234 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_block_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_235 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_unblock_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_236 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_reset_spend_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_237 arg2, swig_type_238 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_litellm_team_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_239 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_240 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_team_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_241 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_242 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_243 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_delete_many_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_244 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_block_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_245 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_unblock_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_246 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_add_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_247 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_248 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_249 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_model_add_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_250 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_model_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_251 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_252 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_253 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_254 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_255 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_256 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_delete_many_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_257 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_258 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_customer_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_259 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_260 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_261 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_262 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_budget_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_263 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_settings_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_264 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_265 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_266 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_logs_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_267 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_days_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_268 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_keys_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_269 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_users_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_270 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_tags_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_271 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_calculate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_272 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_token_count_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_273 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_global_spend_logs_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_274 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_keys_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_275 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_models_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_276 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_teams_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_global_spend_providers_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_277 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_tags_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_278 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_activity_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_279 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_activity_models_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_280 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_activity_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_281 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_activity_days_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_282 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_activity_days_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_283 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_activity_days_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_284 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_router_settings_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_config_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_285 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_config_callbacks_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_config_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_286 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_set_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_287 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_288 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_289 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_cache_settings_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_cache_settings_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_290 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_cache_ping_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_guardrails_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_guardrail_apply_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_291 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_chat_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_292 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_completion_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_293 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_response_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_294 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_message_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_295 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_embedding_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_296 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_gate_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_297 arg2);
+extern swig_intgo _wrap_aicp_bundle_open_capi_dde55ec773c1b3d8(swig_type_298 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_bundle_seal_capi_dde55ec773c1b3d8(swig_type_299 arg1, swig_type_300 arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_bundle_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern void _wrap_aicp_bundle_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_bundle_version_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_bundle_describe_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_open_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_gate_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_load_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_reload_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_bundle_version_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_metrics_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_events_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_flush_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
+extern swig_intgo _wrap_aicp_gate_request_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_gate_request_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern void _wrap_aicp_gate_request_reset_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_request_set_body_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_301 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_request_set_action_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_request_set_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2, swig_type_302 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_gate_request_add_tag_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_303 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_check_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_304 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_gate_candidate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_305 arg3, swig_type_306 arg4, swig_voidp arg5, swig_voidp arg6);
+extern void _wrap_aicp_gate_decision_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_decision_verdict_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_decision_http_status_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_id_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_step_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_rule_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_type_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_message_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_advice_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_307 _wrap_aicp_gate_decision_header_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_header_name_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_308 arg2);
+extern swig_voidp _wrap_aicp_gate_decision_header_value_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_309 arg2);
+extern swig_intgo _wrap_aicp_gate_decision_body_changed_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_body_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
+extern swig_voidp _wrap_aicp_gate_decision_model_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_310 _wrap_aicp_gate_decision_max_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_311 _wrap_aicp_gate_decision_input_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_312 _wrap_aicp_gate_decision_cost_expected_nano_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_313 _wrap_aicp_gate_decision_reserved_nano_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_314 _wrap_aicp_gate_decision_finding_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern double _wrap_aicp_gate_decision_risk_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_315 _wrap_aicp_gate_decision_step_ns_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2);
+extern swig_voidp _wrap_aicp_gate_step_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
+extern swig_intgo _wrap_aicp_gate_decision_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_output_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_316 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_output_text_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_317 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_stream_open_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_gate_stream_feed_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_318 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern void _wrap_aicp_gate_stream_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_decision_served_by_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_319 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_renew_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_settle_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_320 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_release_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_rate_store_open_capi_dde55ec773c1b3d8(swig_type_321 arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_rate_store_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_rate_store_serve_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_322 arg2, swig_voidp arg3, swig_voidp arg4);
 #undef intgo
 */
 import "C"
@@ -782,13 +806,13 @@ type _ sync.Mutex
 
 func Swig_free(arg1 uintptr) {
 	_swig_i_0 := arg1
-	C._wrap_Swig_free_capi_5cea4ae9392fa844(C.uintptr_t(_swig_i_0))
+	C._wrap_Swig_free_capi_dde55ec773c1b3d8(C.uintptr_t(_swig_i_0))
 }
 
 func Swig_malloc(arg1 int) (_swig_ret uintptr) {
 	var swig_r uintptr
 	_swig_i_0 := arg1
-	swig_r = (uintptr)(C._wrap_Swig_malloc_capi_5cea4ae9392fa844(C.swig_intgo(_swig_i_0)))
+	swig_r = (uintptr)(C._wrap_Swig_malloc_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
@@ -800,7 +824,7 @@ func Aicp_litellm_stream_go(arg1 *LiteLLM, arg2 string, arg3 string, arg4 uint64
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_litellm_stream_go_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_1)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_2)(unsafe.Pointer(&_swig_i_2)), C.swig_type_3(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_litellm_stream_go_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_1)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_2)(unsafe.Pointer(&_swig_i_2)), C.swig_type_3(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -812,7 +836,7 @@ func Aicp_litellm_stream_go(arg1 *LiteLLM, arg2 string, arg3 string, arg4 uint64
 
 func Aicp_go_monotonic_ns() (_swig_ret uint64) {
 	var swig_r uint64
-	swig_r = (uint64)(C._wrap_aicp_go_monotonic_ns_capi_5cea4ae9392fa844())
+	swig_r = (uint64)(C._wrap_aicp_go_monotonic_ns_capi_dde55ec773c1b3d8())
 	return swig_r
 }
 
@@ -823,7 +847,7 @@ func Aicp_litellm_call_bare(arg1 *LiteLLM, arg2 string, arg3 string, arg4 *LiteL
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_call_bare_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_5)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_6)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_call_bare_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_5)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_6)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -836,31 +860,31 @@ func Aicp_litellm_call_bare(arg1 *LiteLLM, arg2 string, arg3 string, arg4 *LiteL
 func Aicp_status_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_status_name_capi_5cea4ae9392fa844(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_status_name_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_status_text(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_status_text_capi_5cea4ae9392fa844(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_status_text_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_error_clear(arg1 *Error) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_error_clear_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_error_clear_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_version() (_swig_ret *byte) {
 	var swig_r *byte
-	swig_r = (*byte)(C._wrap_aicp_version_capi_5cea4ae9392fa844())
+	swig_r = (*byte)(C._wrap_aicp_version_capi_dde55ec773c1b3d8())
 	return swig_r
 }
 
 func Aicp_buf_free(arg1 *Buf) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_buf_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_buf_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_money_parse(arg1 string, arg2 *int64, arg3 *Error) (_swig_ret int) {
@@ -868,7 +892,7 @@ func Aicp_money_parse(arg1 string, arg2 *int64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_money_parse_capi_5cea4ae9392fa844(*(*C.swig_type_7)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_money_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_7)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -879,26 +903,32 @@ func Aicp_money_format(arg1 int64, arg2 *byte) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_money_format_capi_5cea4ae9392fa844(C.swig_type_9(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_money_format_capi_dde55ec773c1b3d8(C.swig_type_9(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_set_options_init(arg1 *PolicySetOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_policy_set_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_10(_swig_i_1))
+	C._wrap_aicp_policy_set_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_10(_swig_i_1))
 }
 
 func Aicp_policy_entities_options_init(arg1 *PolicyEntitiesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_policy_entities_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_11(_swig_i_1))
+	C._wrap_aicp_policy_entities_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_11(_swig_i_1))
 }
 
 func Aicp_policy_batch_options_init(arg1 *PolicyBatchOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_policy_batch_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_12(_swig_i_1))
+	C._wrap_aicp_policy_batch_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_12(_swig_i_1))
+}
+
+func Aicp_policy_schema_options_init(arg1 *PolicySchemaOptions, arg2 int64) {
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	C._wrap_aicp_policy_schema_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_13(_swig_i_1))
 }
 
 func Aicp_policy_set_parse(arg1 string, arg2 *PolicySetOptions, arg3 **PolicySet, arg4 *Error) (_swig_ret int) {
@@ -907,7 +937,7 @@ func Aicp_policy_set_parse(arg1 string, arg2 *PolicySetOptions, arg3 **PolicySet
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_parse_capi_5cea4ae9392fa844(*(*C.swig_type_13)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_14)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -920,7 +950,7 @@ func Aicp_policy_set_link(arg1 *PolicySet, arg2 string, arg3 **PolicySet, arg4 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_link_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_14)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_link_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_15)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -930,26 +960,26 @@ func Aicp_policy_set_link(arg1 *PolicySet, arg2 string, arg3 **PolicySet, arg4 *
 func Aicp_policy_set_ref(arg1 *PolicySet) (_swig_ret *PolicySet) {
 	var swig_r *PolicySet
 	_swig_i_0 := arg1
-	swig_r = (*PolicySet)(C._wrap_aicp_policy_set_ref_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*PolicySet)(C._wrap_aicp_policy_set_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_policy_set_free(arg1 *PolicySet) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_set_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_set_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_set_count(arg1 *PolicySet) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_set_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_set_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_policy_set_template_count(arg1 *PolicySet) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_set_template_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_set_template_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -957,7 +987,7 @@ func Aicp_policy_set_id(arg1 *PolicySet, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_set_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_17(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_18(_swig_i_1)))
 	return swig_r
 }
 
@@ -965,7 +995,7 @@ func Aicp_policy_set_template_id(arg1 *PolicySet, arg2 int64) (_swig_ret *byte) 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_set_template_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_18(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_template_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_19(_swig_i_1)))
 	return swig_r
 }
 
@@ -975,7 +1005,7 @@ func Aicp_policy_set_find(arg1 *PolicySet, arg2 string, arg3 *uint64, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_19)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_20)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -986,7 +1016,7 @@ func Aicp_policy_set_effect(arg1 *PolicySet, arg2 int64) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_set_effect_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_20(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_set_effect_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_21(_swig_i_1)))
 	return swig_r
 }
 
@@ -994,7 +1024,7 @@ func Aicp_policy_set_line(arg1 *PolicySet, arg2 int64) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_set_line_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_21(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_set_line_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_22(_swig_i_1)))
 	return swig_r
 }
 
@@ -1002,7 +1032,7 @@ func Aicp_policy_set_column(arg1 *PolicySet, arg2 int64) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_set_column_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_22(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_set_column_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_23(_swig_i_1)))
 	return swig_r
 }
 
@@ -1011,7 +1041,7 @@ func Aicp_policy_set_annotation(arg1 *PolicySet, arg2 int64, arg3 string) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_23(_swig_i_1), *(*C.swig_type_24)(unsafe.Pointer(&_swig_i_2))))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_24(_swig_i_1), *(*C.swig_type_25)(unsafe.Pointer(&_swig_i_2))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -1022,7 +1052,7 @@ func Aicp_policy_set_annotation_count(arg1 *PolicySet, arg2 int64) (_swig_ret in
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_set_annotation_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_26(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_set_annotation_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_27(_swig_i_1)))
 	return swig_r
 }
 
@@ -1031,7 +1061,7 @@ func Aicp_policy_set_annotation_key(arg1 *PolicySet, arg2 int64, arg3 int64) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_key_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_27(_swig_i_1), C.swig_type_28(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_key_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_28(_swig_i_1), C.swig_type_29(_swig_i_2)))
 	return swig_r
 }
 
@@ -1040,7 +1070,102 @@ func Aicp_policy_set_annotation_value(arg1 *PolicySet, arg2 int64, arg3 int64) (
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_value_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_29(_swig_i_1), C.swig_type_30(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_value_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_30(_swig_i_1), C.swig_type_31(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_policy_schema_parse(arg1 string, arg2 *PolicySchemaOptions, arg3 **PolicySchema, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_policy_schema_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_32)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg1
+	}
+	return swig_r
+}
+
+func Aicp_policy_schema_ref(arg1 *PolicySchema) (_swig_ret *PolicySchema) {
+	var swig_r *PolicySchema
+	_swig_i_0 := arg1
+	swig_r = (*PolicySchema)(C._wrap_aicp_policy_schema_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Aicp_policy_schema_free(arg1 *PolicySchema) {
+	_swig_i_0 := arg1
+	C._wrap_aicp_policy_schema_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+}
+
+func Aicp_policy_schema_entity_type_count(arg1 *PolicySchema) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_aicp_policy_schema_entity_type_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Aicp_policy_schema_entity_type(arg1 *PolicySchema, arg2 int64) (_swig_ret *byte) {
+	var swig_r *byte
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (*byte)(C._wrap_aicp_policy_schema_entity_type_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_34(_swig_i_1)))
+	return swig_r
+}
+
+func Aicp_policy_schema_action_count(arg1 *PolicySchema) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_aicp_policy_schema_action_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Aicp_policy_schema_action_type(arg1 *PolicySchema, arg2 int64) (_swig_ret *byte) {
+	var swig_r *byte
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (*byte)(C._wrap_aicp_policy_schema_action_type_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_36(_swig_i_1)))
+	return swig_r
+}
+
+func Aicp_policy_schema_action_id(arg1 *PolicySchema, arg2 int64, arg3 *uint64) (_swig_ret *byte) {
+	var swig_r *byte
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (*byte)(C._wrap_aicp_policy_schema_action_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_37(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_policy_schema_warning_count(arg1 *PolicySchema) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_aicp_policy_schema_warning_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Aicp_policy_schema_warning(arg1 *PolicySchema, arg2 int64) (_swig_ret *byte) {
+	var swig_r *byte
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (*byte)(C._wrap_aicp_policy_schema_warning_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_39(_swig_i_1)))
+	return swig_r
+}
+
+func Aicp_policy_schema_warning_line(arg1 *PolicySchema, arg2 int64) (_swig_ret uint) {
+	var swig_r uint
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (uint)(C._wrap_aicp_policy_schema_warning_line_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_40(_swig_i_1)))
+	return swig_r
+}
+
+func Aicp_policy_schema_warning_column(arg1 *PolicySchema, arg2 int64) (_swig_ret uint) {
+	var swig_r uint
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (uint)(C._wrap_aicp_policy_schema_warning_column_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_41(_swig_i_1)))
 	return swig_r
 }
 
@@ -1050,7 +1175,7 @@ func Aicp_policy_entities_parse(arg1 string, arg2 *PolicyEntitiesOptions, arg3 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_entities_parse_capi_5cea4ae9392fa844(*(*C.swig_type_31)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_entities_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_42)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1062,26 +1187,26 @@ func Aicp_policy_entities_write(arg1 *PolicyEntities, arg2 *Buf, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_entities_write_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_policy_entities_write_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_policy_entities_ref(arg1 *PolicyEntities) (_swig_ret *PolicyEntities) {
 	var swig_r *PolicyEntities
 	_swig_i_0 := arg1
-	swig_r = (*PolicyEntities)(C._wrap_aicp_policy_entities_ref_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*PolicyEntities)(C._wrap_aicp_policy_entities_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_policy_entities_free(arg1 *PolicyEntities) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_entities_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_entities_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_entities_count(arg1 *PolicyEntities) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_entities_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_entities_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1090,7 +1215,7 @@ func Aicp_policy_entities_contains(arg1 *PolicyEntities, arg2 string, arg3 strin
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_entities_contains_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_33)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_34)(unsafe.Pointer(&_swig_i_2))))
+	swig_r = (int)(C._wrap_aicp_policy_entities_contains_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_44)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_45)(unsafe.Pointer(&_swig_i_2))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1104,18 +1229,18 @@ func Aicp_policy_request_new(arg1 **PolicyRequest, arg2 *Error) (_swig_ret int) 
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_request_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_request_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_request_free(arg1 *PolicyRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_request_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_request_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_request_reset(arg1 *PolicyRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_request_reset_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_request_reset_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_request_set_principal(arg1 *PolicyRequest, arg2 string, arg3 string, arg4 *Error) (_swig_ret int) {
@@ -1124,7 +1249,7 @@ func Aicp_policy_request_set_principal(arg1 *PolicyRequest, arg2 string, arg3 st
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_principal_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_35)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_36)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_principal_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_46)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_47)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1140,7 +1265,7 @@ func Aicp_policy_request_set_action(arg1 *PolicyRequest, arg2 string, arg3 strin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_action_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_37)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_38)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_action_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_49)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1156,7 +1281,7 @@ func Aicp_policy_request_set_resource(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_resource_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_39)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_40)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_resource_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_50)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_51)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1171,7 +1296,7 @@ func Aicp_policy_request_set_json(arg1 *PolicyRequest, arg2 string, arg3 *Error)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_request_set_json_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_41)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_52)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1183,7 +1308,7 @@ func Aicp_policy_request_set_context_json(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_request_set_context_json_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_42)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_context_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_53)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1196,7 +1321,7 @@ func Aicp_policy_request_context_bool(arg1 *PolicyRequest, arg2 string, arg3 int
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_bool_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_43)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_bool_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_54)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1209,7 +1334,7 @@ func Aicp_policy_request_context_long(arg1 *PolicyRequest, arg2 string, arg3 int
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_long_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_44)(unsafe.Pointer(&_swig_i_1)), C.swig_type_45(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_long_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_55)(unsafe.Pointer(&_swig_i_1)), C.swig_type_56(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1222,7 +1347,7 @@ func Aicp_policy_request_context_string(arg1 *PolicyRequest, arg2 string, arg3 s
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_string_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_46)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_47)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_string_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_57)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_58)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1240,7 +1365,7 @@ func Aicp_policy_request_context_string_set(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_request_context_string_set_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_49(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_string_set_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_59)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_60(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1254,7 +1379,7 @@ func Aicp_policy_request_context_entity(arg1 *PolicyRequest, arg2 string, arg3 s
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_policy_request_context_entity_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_50)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_51)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_52)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_entity_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_61)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_62)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_63)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1273,7 +1398,7 @@ func Aicp_policy_request_context_ip(arg1 *PolicyRequest, arg2 string, arg3 strin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_ip_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_53)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_54)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_ip_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_64)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1289,7 +1414,7 @@ func Aicp_policy_request_context_decimal(arg1 *PolicyRequest, arg2 string, arg3 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_decimal_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_55)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_56)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_decimal_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_66)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_67)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1305,7 +1430,7 @@ func Aicp_policy_request_context_datetime(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_datetime_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_57)(unsafe.Pointer(&_swig_i_1)), C.swig_type_58(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_datetime_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_68)(unsafe.Pointer(&_swig_i_1)), C.swig_type_69(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1318,7 +1443,7 @@ func Aicp_policy_request_context_duration(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_duration_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_59)(unsafe.Pointer(&_swig_i_1)), C.swig_type_60(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_duration_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_70)(unsafe.Pointer(&_swig_i_1)), C.swig_type_71(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1331,7 +1456,7 @@ func Aicp_policy_request_context_json(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_json_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_61)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_62)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_72)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_73)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1347,7 +1472,7 @@ func Aicp_policy_request_entity_begin(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_begin_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_63)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_64)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_begin_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_74)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_75)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1363,7 +1488,7 @@ func Aicp_policy_request_entity_parent(arg1 *PolicyRequest, arg2 string, arg3 st
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_parent_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_66)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_parent_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_76)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_77)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1379,7 +1504,7 @@ func Aicp_policy_request_entity_attr_bool(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_bool_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_67)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_bool_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_78)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1392,7 +1517,7 @@ func Aicp_policy_request_entity_attr_long(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_long_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_68)(unsafe.Pointer(&_swig_i_1)), C.swig_type_69(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_long_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_79)(unsafe.Pointer(&_swig_i_1)), C.swig_type_80(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1405,7 +1530,7 @@ func Aicp_policy_request_entity_attr_string(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_70)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_71)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_81)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_82)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1423,7 +1548,7 @@ func Aicp_policy_request_entity_attr_string_set(arg1 *PolicyRequest, arg2 string
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_set_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_72)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_73(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_set_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_83)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_84(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1437,7 +1562,7 @@ func Aicp_policy_request_entity_attr_entity(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_entity_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_74)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_75)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_76)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_entity_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_85)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_86)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_87)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1456,7 +1581,7 @@ func Aicp_policy_request_entity_attr_datetime(arg1 *PolicyRequest, arg2 string, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_datetime_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_77)(unsafe.Pointer(&_swig_i_1)), C.swig_type_78(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_datetime_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_88)(unsafe.Pointer(&_swig_i_1)), C.swig_type_89(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1469,7 +1594,7 @@ func Aicp_policy_request_entity_attr_decimal(arg1 *PolicyRequest, arg2 string, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_decimal_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_79)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_80)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_decimal_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_90)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_91)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1485,7 +1610,7 @@ func Aicp_policy_request_entity_attr_json(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_json_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_81)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_82)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_92)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_93)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1503,7 +1628,7 @@ func Aicp_policy_authorize(arg1 *PolicySet, arg2 *PolicyEntities, arg3 *PolicyRe
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_authorize_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_authorize_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	return swig_r
 }
 
@@ -1511,26 +1636,26 @@ func Aicp_policy_response_new(arg1 **PolicyResponse, arg2 *Error) (_swig_ret int
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_response_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_response_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_response_free(arg1 *PolicyResponse) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_response_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_response_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_response_decision(arg1 *PolicyResponse) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_policy_response_decision_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_policy_response_decision_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_policy_response_reason_count(arg1 *PolicyResponse) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_response_reason_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_reason_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1538,7 +1663,7 @@ func Aicp_policy_response_reason_id(arg1 *PolicyResponse, arg2 int64) (_swig_ret
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_reason_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_84(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_reason_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_95(_swig_i_1)))
 	return swig_r
 }
 
@@ -1546,14 +1671,14 @@ func Aicp_policy_response_reason_index(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_response_reason_index_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_86(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_reason_index_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_97(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_response_error_count(arg1 *PolicyResponse) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_response_error_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_error_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1561,7 +1686,7 @@ func Aicp_policy_response_error_id(arg1 *PolicyResponse, arg2 int64) (_swig_ret 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_error_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_88(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_error_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_99(_swig_i_1)))
 	return swig_r
 }
 
@@ -1569,7 +1694,7 @@ func Aicp_policy_response_error_index(arg1 *PolicyResponse, arg2 int64) (_swig_r
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_response_error_index_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_90(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_error_index_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_101(_swig_i_1)))
 	return swig_r
 }
 
@@ -1577,7 +1702,7 @@ func Aicp_policy_response_error_kind(arg1 *PolicyResponse, arg2 int64) (_swig_re
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_response_error_kind_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_91(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_response_error_kind_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_102(_swig_i_1)))
 	return swig_r
 }
 
@@ -1585,7 +1710,7 @@ func Aicp_policy_response_error_status(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_response_error_status_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_92(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_response_error_status_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_103(_swig_i_1)))
 	return swig_r
 }
 
@@ -1593,7 +1718,7 @@ func Aicp_policy_response_error_message(arg1 *PolicyResponse, arg2 int64) (_swig
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_error_message_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_93(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_error_message_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_104(_swig_i_1)))
 	return swig_r
 }
 
@@ -1601,7 +1726,7 @@ func Aicp_policy_response_error_line(arg1 *PolicyResponse, arg2 int64) (_swig_re
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_response_error_line_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_94(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_response_error_line_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_105(_swig_i_1)))
 	return swig_r
 }
 
@@ -1609,14 +1734,14 @@ func Aicp_policy_response_error_column(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_response_error_column_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_95(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_response_error_column_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_106(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_error_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_policy_error_name_capi_5cea4ae9392fa844(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_policy_error_name_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
@@ -1628,7 +1753,7 @@ func Aicp_policy_authorize_json(arg1 *PolicySet, arg2 *PolicyEntities, arg3 *Pol
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_authorize_json_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), *(*C.swig_type_96)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_authorize_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), *(*C.swig_type_107)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg4
 	}
@@ -1640,7 +1765,7 @@ func Aicp_tokenizer_open(arg1 string, arg2 **Tokenizer, arg3 *Error) (_swig_ret 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_tokenizer_open_capi_5cea4ae9392fa844(*(*C.swig_type_97)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_open_capi_dde55ec773c1b3d8(*(*C.swig_type_108)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1650,26 +1775,26 @@ func Aicp_tokenizer_open(arg1 string, arg2 **Tokenizer, arg3 *Error) (_swig_ret 
 func Aicp_tokenizer_ref(arg1 *Tokenizer) (_swig_ret *Tokenizer) {
 	var swig_r *Tokenizer
 	_swig_i_0 := arg1
-	swig_r = (*Tokenizer)(C._wrap_aicp_tokenizer_ref_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*Tokenizer)(C._wrap_aicp_tokenizer_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_tokenizer_free(arg1 *Tokenizer) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_tokenizer_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_tokenizer_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_tokenizer_name(arg1 *Tokenizer) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_tokenizer_name_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_tokenizer_name_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_tokenizer_vocab_size(arg1 *Tokenizer) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_aicp_tokenizer_vocab_size_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint)(C._wrap_aicp_tokenizer_vocab_size_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1680,7 +1805,7 @@ func Aicp_tokenizer_count(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *int64, a
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_98)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_109)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1694,7 +1819,7 @@ func Aicp_tokenizer_encode_into(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *To
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_encode_into_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_99)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_encode_into_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_110)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1708,7 +1833,7 @@ func Aicp_tokenizer_encode(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *Buf, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_encode_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_100)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_encode_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_111)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1721,7 +1846,7 @@ func Aicp_tokenizer_decode(arg1 *Tokenizer, arg2 []uint32, arg3 *Buf, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_tokenizer_decode_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_101)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_decode_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_112)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1736,7 +1861,7 @@ func Aicp_tokenizer_truncate(arg1 *Tokenizer, arg2 string, arg3 int64, arg4 *uin
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_tokenizer_truncate_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_102)(unsafe.Pointer(&_swig_i_1)), C.swig_type_103(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_truncate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_113)(unsafe.Pointer(&_swig_i_1)), C.swig_type_114(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1746,14 +1871,14 @@ func Aicp_tokenizer_truncate(arg1 *Tokenizer, arg2 string, arg3 int64, arg4 *uin
 func Aicp_count_quality_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_count_quality_name_capi_5cea4ae9392fa844(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_count_quality_name_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_token_profile_find(arg1 string) (_swig_ret *TokenProfile) {
 	var swig_r *TokenProfile
 	_swig_i_0 := arg1
-	swig_r = (*TokenProfile)(C._wrap_aicp_token_profile_find_capi_5cea4ae9392fa844(*(*C.swig_type_104)(unsafe.Pointer(&_swig_i_0))))
+	swig_r = (*TokenProfile)(C._wrap_aicp_token_profile_find_capi_dde55ec773c1b3d8(*(*C.swig_type_115)(unsafe.Pointer(&_swig_i_0))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1763,21 +1888,21 @@ func Aicp_token_profile_find(arg1 string) (_swig_ret *TokenProfile) {
 func Aicp_token_profile_family(arg1 *TokenProfile) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_token_profile_family_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_token_profile_family_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_token_profile_encoding(arg1 *TokenProfile) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_token_profile_encoding_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_token_profile_encoding_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_token_profile_quality(arg1 *TokenProfile) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_token_profile_quality_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_token_profile_quality_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1785,18 +1910,18 @@ func Aicp_cost_request_new(arg1 **CostRequest, arg2 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_cost_request_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_cost_request_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_cost_request_free(arg1 *CostRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_cost_request_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_cost_request_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_cost_request_reset(arg1 *CostRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_cost_request_reset_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_cost_request_reset_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_cost_request_parse(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -1804,7 +1929,7 @@ func Aicp_cost_request_parse(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_parse_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_105)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_parse_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_116)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1814,13 +1939,13 @@ func Aicp_cost_request_parse(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig
 func Aicp_cost_request_set_kind(arg1 *CostRequest, arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_kind_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_aicp_cost_request_set_kind_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func Aicp_cost_request_set_model(arg1 *CostRequest, arg2 string) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_model_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_106)(unsafe.Pointer(&_swig_i_1)))
+	C._wrap_aicp_cost_request_set_model_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_117)(unsafe.Pointer(&_swig_i_1)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1830,7 +1955,7 @@ func Aicp_cost_request_model(arg1 *CostRequest, arg2 **byte, arg3 *uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_cost_request_model_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
+	C._wrap_aicp_cost_request_model_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
 }
 
 func Aicp_cost_request_add_message(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -1838,7 +1963,7 @@ func Aicp_cost_request_add_message(arg1 *CostRequest, arg2 string, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_message_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_107)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_message_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_118)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1850,7 +1975,7 @@ func Aicp_cost_request_add_name(arg1 *CostRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_name_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_108)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_name_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_119)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1862,7 +1987,7 @@ func Aicp_cost_request_add_text(arg1 *CostRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_text_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_109)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_text_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_120)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1874,7 +1999,7 @@ func Aicp_cost_request_add_tokens(arg1 *CostRequest, arg2 int64, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_tokens_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_110(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_tokens_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_121(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -1885,7 +2010,7 @@ func Aicp_cost_request_add_image(arg1 *CostRequest, arg2 int64, arg3 int64, arg4
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_request_add_image_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_111(_swig_i_1), C.swig_type_112(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_image_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_122(_swig_i_1), C.swig_type_123(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -1895,7 +2020,7 @@ func Aicp_cost_request_add_image_url(arg1 *CostRequest, arg2 string, arg3 int, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_cost_request_add_image_url_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_113)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_image_url_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_124)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1907,7 +2032,7 @@ func Aicp_cost_request_add_tools(arg1 *CostRequest, arg2 string, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_tools_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_114)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_tools_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_125)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1917,19 +2042,19 @@ func Aicp_cost_request_add_tools(arg1 *CostRequest, arg2 string, arg3 *Error) (_
 func Aicp_cost_request_set_max_tokens(arg1 *CostRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_max_tokens_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_115(_swig_i_1))
+	C._wrap_aicp_cost_request_set_max_tokens_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_126(_swig_i_1))
 }
 
 func Aicp_cost_request_set_n(arg1 *CostRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_n_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_116(_swig_i_1))
+	C._wrap_aicp_cost_request_set_n_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_127(_swig_i_1))
 }
 
 func Aicp_cost_request_set_long_cache(arg1 *CostRequest, arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_long_cache_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_aicp_cost_request_set_long_cache_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func Aicp_cost_request_count(arg1 *CostRequest, arg2 *TokenProfile, arg3 *TokenCount, arg4 *Error) (_swig_ret int) {
@@ -1938,14 +2063,14 @@ func Aicp_cost_request_count(arg1 *CostRequest, arg2 *TokenProfile, arg3 *TokenC
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_cost_request_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_cost_request_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
 func Aicp_price_table_options_init(arg1 *PriceTableOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_price_table_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_117(_swig_i_1))
+	C._wrap_aicp_price_table_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_128(_swig_i_1))
 }
 
 func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTable, arg4 *Error) (_swig_ret int) {
@@ -1954,7 +2079,7 @@ func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTa
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_table_parse_capi_5cea4ae9392fa844(*(*C.swig_type_118)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_table_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_129)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1964,33 +2089,33 @@ func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTa
 func Aicp_price_table_ref(arg1 *PriceTable) (_swig_ret *PriceTable) {
 	var swig_r *PriceTable
 	_swig_i_0 := arg1
-	swig_r = (*PriceTable)(C._wrap_aicp_price_table_ref_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*PriceTable)(C._wrap_aicp_price_table_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_table_free(arg1 *PriceTable) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_price_table_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_price_table_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_price_table_count(arg1 *PriceTable) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_table_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_table_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_table_rounded(arg1 *PriceTable) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_table_rounded_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_table_rounded_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_table_version(arg1 *PriceTable) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_table_version_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_table_version_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1998,7 +2123,7 @@ func Aicp_price_table_at(arg1 *PriceTable, arg2 int64) (_swig_ret *Price) {
 	var swig_r *Price
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*Price)(C._wrap_aicp_price_table_at_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_121(_swig_i_1)))
+	swig_r = (*Price)(C._wrap_aicp_price_table_at_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_132(_swig_i_1)))
 	return swig_r
 }
 
@@ -2008,7 +2133,7 @@ func Aicp_price_table_find(arg1 *PriceTable, arg2 string, arg3 **Price, arg4 *Er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_table_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_122)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_table_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_133)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2018,63 +2143,63 @@ func Aicp_price_table_find(arg1 *PriceTable, arg2 string, arg3 **Price, arg4 *Er
 func Aicp_price_key(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_key_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_key_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_provider(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_provider_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_provider_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_mode(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_mode_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_mode_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_version(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_version_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_version_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_valid_from_ns(arg1 *Price) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_valid_from_ns_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_valid_from_ns_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_max_input_tokens(arg1 *Price) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_max_input_tokens_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_max_input_tokens_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_max_output_tokens(arg1 *Price) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_max_output_tokens_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_max_output_tokens_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_deprecation_date(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_deprecation_date_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_deprecation_date_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_known(arg1 *Price) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_price_known_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_price_known_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2084,7 +2209,7 @@ func Aicp_price_get(arg1 *Price, arg2 string, arg3 *int64, arg4 *Error) (_swig_r
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_126)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_137)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2096,7 +2221,7 @@ func Aicp_model_list_parse(arg1 string, arg2 **ModelList, arg3 *Error) (_swig_re
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_model_list_parse_capi_5cea4ae9392fa844(*(*C.swig_type_127)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_model_list_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_138)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2106,19 +2231,19 @@ func Aicp_model_list_parse(arg1 string, arg2 **ModelList, arg3 *Error) (_swig_re
 func Aicp_model_list_ref(arg1 *ModelList) (_swig_ret *ModelList) {
 	var swig_r *ModelList
 	_swig_i_0 := arg1
-	swig_r = (*ModelList)(C._wrap_aicp_model_list_ref_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*ModelList)(C._wrap_aicp_model_list_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_model_list_free(arg1 *ModelList) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_model_list_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_model_list_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_model_list_count(arg1 *ModelList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_model_list_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_model_list_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2128,7 +2253,7 @@ func Aicp_model_list_find(arg1 *ModelList, arg2 string, arg3 *uint64, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_model_list_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_129)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_model_list_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_140)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2139,7 +2264,7 @@ func Aicp_model_list_name(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_name_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_130(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_name_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_141(_swig_i_1)))
 	return swig_r
 }
 
@@ -2147,7 +2272,7 @@ func Aicp_model_list_provider(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_provider_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_131(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_provider_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_142(_swig_i_1)))
 	return swig_r
 }
 
@@ -2155,7 +2280,7 @@ func Aicp_model_list_litellm_model(arg1 *ModelList, arg2 int64) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_litellm_model_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_132(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_litellm_model_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_143(_swig_i_1)))
 	return swig_r
 }
 
@@ -2163,7 +2288,7 @@ func Aicp_model_list_price_key(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_price_key_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_133(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_price_key_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_144(_swig_i_1)))
 	return swig_r
 }
 
@@ -2172,7 +2297,7 @@ func Aicp_model_list_fallback(arg1 *ModelList, arg2 int64, arg3 int64) (_swig_re
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_model_list_fallback_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_134(_swig_i_1), C.swig_type_135(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_fallback_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_145(_swig_i_1), C.swig_type_146(_swig_i_2)))
 	return swig_r
 }
 
@@ -2181,7 +2306,7 @@ func Aicp_model_list_alias_member(arg1 *ModelList, arg2 string, arg3 int64) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_model_list_alias_member_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_136)(unsafe.Pointer(&_swig_i_1)), C.swig_type_137(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_alias_member_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_147)(unsafe.Pointer(&_swig_i_1)), C.swig_type_148(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2191,14 +2316,14 @@ func Aicp_model_list_alias_member(arg1 *ModelList, arg2 string, arg3 int64) (_sw
 func Aicp_cost_part_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_cost_part_name_capi_5cea4ae9392fa844(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_cost_part_name_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_cost_options_init(arg1 *CostOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_138(_swig_i_1))
+	C._wrap_aicp_cost_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_149(_swig_i_1))
 }
 
 func Aicp_cost_estimate(arg1 *CostRequest, arg2 *Price, arg3 *CostOptions, arg4 *CostQuote, arg5 *Error) (_swig_ret int) {
@@ -2208,7 +2333,7 @@ func Aicp_cost_estimate(arg1 *CostRequest, arg2 *Price, arg3 *CostOptions, arg4 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_estimate_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_estimate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -2219,7 +2344,7 @@ func Aicp_cost_estimate_body(arg1 *PriceTable, arg2 string, arg3 *CostOptions, a
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_estimate_body_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_139)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_estimate_body_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_150)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2229,7 +2354,7 @@ func Aicp_cost_estimate_body(arg1 *PriceTable, arg2 string, arg3 *CostOptions, a
 func Aicp_usage_init(arg1 *Usage, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_usage_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_140(_swig_i_1))
+	C._wrap_aicp_usage_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_151(_swig_i_1))
 }
 
 func Aicp_usage_parse(arg1 string, arg2 *Usage, arg3 *Error) (_swig_ret int) {
@@ -2237,7 +2362,7 @@ func Aicp_usage_parse(arg1 string, arg2 *Usage, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_usage_parse_capi_5cea4ae9392fa844(*(*C.swig_type_141)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_usage_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_152)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2251,14 +2376,14 @@ func Aicp_cost_of_usage(arg1 *Price, arg2 *Usage, arg3 *CostOptions, arg4 *Cost,
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_of_usage_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_of_usage_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
 func Aicp_limit_rules_options_init(arg1 *LimitRulesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_rules_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_142(_swig_i_1))
+	C._wrap_aicp_limit_rules_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_153(_swig_i_1))
 }
 
 func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRules, arg4 *Error) (_swig_ret int) {
@@ -2267,7 +2392,7 @@ func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRu
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limit_rules_parse_capi_5cea4ae9392fa844(*(*C.swig_type_143)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limit_rules_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_154)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2277,19 +2402,19 @@ func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRu
 func Aicp_limit_rules_ref(arg1 *LimitRules) (_swig_ret *LimitRules) {
 	var swig_r *LimitRules
 	_swig_i_0 := arg1
-	swig_r = (*LimitRules)(C._wrap_aicp_limit_rules_ref_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*LimitRules)(C._wrap_aicp_limit_rules_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_limit_rules_free(arg1 *LimitRules) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_limit_rules_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_limit_rules_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_limit_rules_count(arg1 *LimitRules) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_limit_rules_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_limit_rules_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2297,7 +2422,7 @@ func Aicp_limit_rules_id(arg1 *LimitRules, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_limit_rules_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_145(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_limit_rules_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_156(_swig_i_1)))
 	return swig_r
 }
 
@@ -2307,14 +2432,14 @@ func Aicp_limit_rules_get(arg1 *LimitRules, arg2 int64, arg3 *LimitRuleInfo, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limit_rules_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_146(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limit_rules_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_157(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
 func Aicp_redis_leases_options_init(arg1 *RedisLeasesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_redis_leases_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_147(_swig_i_1))
+	C._wrap_aicp_redis_leases_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_158(_swig_i_1))
 }
 
 func Aicp_redis_leases_open(arg1 string, arg2 *RedisLeasesOptions, arg3 **RedisLeases, arg4 *Error) (_swig_ret int) {
@@ -2323,7 +2448,7 @@ func Aicp_redis_leases_open(arg1 string, arg2 *RedisLeasesOptions, arg3 **RedisL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_redis_leases_open_capi_5cea4ae9392fa844(*(*C.swig_type_148)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_redis_leases_open_capi_dde55ec773c1b3d8(*(*C.swig_type_159)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2332,19 +2457,19 @@ func Aicp_redis_leases_open(arg1 string, arg2 *RedisLeasesOptions, arg3 **RedisL
 
 func Aicp_redis_leases_free(arg1 *RedisLeases) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_redis_leases_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_redis_leases_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_redis_leases_source(arg1 *RedisLeases, arg2 *LeaseSource) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_redis_leases_source_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
+	C._wrap_aicp_redis_leases_source_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
 }
 
 func Aicp_limiter_options_init(arg1 *LimiterOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limiter_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_149(_swig_i_1))
+	C._wrap_aicp_limiter_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_160(_swig_i_1))
 }
 
 func Aicp_limiter_new(arg1 *LimiterOptions, arg2 **Limiter, arg3 *Error) (_swig_ret int) {
@@ -2352,25 +2477,25 @@ func Aicp_limiter_new(arg1 *LimiterOptions, arg2 **Limiter, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_limiter_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_limiter_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_limiter_free(arg1 *Limiter) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_limiter_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_limiter_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_limit_request_init(arg1 *LimitRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_request_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_150(_swig_i_1))
+	C._wrap_aicp_limit_request_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_161(_swig_i_1))
 }
 
 func Aicp_limit_result_init(arg1 *LimitResult, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_result_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_151(_swig_i_1))
+	C._wrap_aicp_limit_result_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_162(_swig_i_1))
 }
 
 func Aicp_limiter_take(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4 *LimitTicket, arg5 *LimitResult, arg6 *Error) (_swig_ret int) {
@@ -2381,7 +2506,7 @@ func Aicp_limiter_take(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_limiter_take_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_limiter_take_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	return swig_r
 }
 
@@ -2390,21 +2515,21 @@ func Aicp_limiter_settle(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	C._wrap_aicp_limiter_settle_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_152(_swig_i_2), C.swig_type_153(_swig_i_3))
+	C._wrap_aicp_limiter_settle_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_163(_swig_i_2), C.swig_type_164(_swig_i_3))
 }
 
 func Aicp_limiter_cancel(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limiter_cancel_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_154(_swig_i_2))
+	C._wrap_aicp_limiter_cancel_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_165(_swig_i_2))
 }
 
 func Aicp_limiter_refund(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limiter_refund_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_155(_swig_i_2))
+	C._wrap_aicp_limiter_refund_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_166(_swig_i_2))
 }
 
 func Aicp_limiter_renew(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uint64, arg5 *Error) (_swig_ret int) {
@@ -2414,7 +2539,7 @@ func Aicp_limiter_renew(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uint
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_limiter_renew_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_156(_swig_i_2), C.swig_type_157(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_limiter_renew_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_167(_swig_i_2), C.swig_type_168(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -2427,7 +2552,7 @@ func Aicp_limiter_peek(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
-	swig_r = (int)(C._wrap_aicp_limiter_peek_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_158(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6)))
+	swig_r = (int)(C._wrap_aicp_limiter_peek_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_169(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6)))
 	return swig_r
 }
 
@@ -2437,7 +2562,7 @@ func Aicp_limiter_flush(arg1 *Limiter, arg2 int, arg3 uint64, arg4 *Error) (_swi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limiter_flush_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_type_159(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limiter_flush_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_type_170(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
@@ -2446,7 +2571,7 @@ func Aicp_limiter_stats_get(arg1 *Limiter, arg2 *LimiterStats, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_limiter_stats_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_limiter_stats_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -2454,27 +2579,27 @@ func Aicp_limit_headers_format(arg1 *LimitRules, arg2 *LimitResult, arg3 *LimitH
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limit_headers_format_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
+	C._wrap_aicp_limit_headers_format_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
 }
 
 func Aicp_guard_action_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_guard_action_name_capi_5cea4ae9392fa844(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_guard_action_name_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_category_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_guard_category_name_capi_5cea4ae9392fa844(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_guard_category_name_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_options_init(arg1 *GuardOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_guard_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_160(_swig_i_1))
+	C._wrap_aicp_guard_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_171(_swig_i_1))
 }
 
 func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfile, arg4 *Error) (_swig_ret int) {
@@ -2483,7 +2608,7 @@ func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_profile_parse_capi_5cea4ae9392fa844(*(*C.swig_type_161)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_profile_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_172)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2493,26 +2618,26 @@ func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfi
 func Aicp_guard_profile_ref(arg1 *GuardProfile) (_swig_ret *GuardProfile) {
 	var swig_r *GuardProfile
 	_swig_i_0 := arg1
-	swig_r = (*GuardProfile)(C._wrap_aicp_guard_profile_ref_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*GuardProfile)(C._wrap_aicp_guard_profile_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_profile_free(arg1 *GuardProfile) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_profile_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_profile_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_profile_name(arg1 *GuardProfile) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_guard_profile_name_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_guard_profile_name_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_profile_version(arg1 *GuardProfile) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_guard_profile_version_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_guard_profile_version_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2521,45 +2646,45 @@ func Aicp_guard_session_new(arg1 *GuardOptions, arg2 **GuardSession, arg3 *Error
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_guard_session_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_guard_session_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_guard_session_free(arg1 *GuardSession) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_session_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_session_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_session_reset(arg1 *GuardSession) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_session_reset_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_session_reset_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_session_count(arg1 *GuardSession) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_guard_session_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_guard_session_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_session_action(arg1 *GuardSession) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_session_action_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_session_action_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_session_risk(arg1 *GuardSession) (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
-	swig_r = (float64)(C._wrap_aicp_guard_session_risk_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (float64)(C._wrap_aicp_guard_session_risk_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_session_match_count(arg1 *GuardSession) (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_aicp_guard_session_match_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_aicp_guard_session_match_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2569,7 +2694,7 @@ func Aicp_guard_restore(arg1 *GuardSession, arg2 string, arg3 *Buf, arg4 *Error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_restore_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_165)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_restore_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_176)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2579,7 +2704,7 @@ func Aicp_guard_restore(arg1 *GuardSession, arg2 string, arg3 *Buf, arg4 *Error)
 func Aicp_guard_scan_options_init(arg1 *GuardScanOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_guard_scan_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_166(_swig_i_1))
+	C._wrap_aicp_guard_scan_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_177(_swig_i_1))
 }
 
 func Aicp_guard_result_new(arg1 *GuardOptions, arg2 **GuardResult, arg3 *Error) (_swig_ret int) {
@@ -2587,13 +2712,13 @@ func Aicp_guard_result_new(arg1 *GuardOptions, arg2 **GuardResult, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_guard_result_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_guard_result_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_guard_result_free(arg1 *GuardResult) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_result_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_result_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_scan(arg1 *GuardProfile, arg2 string, arg3 *GuardScanOptions, arg4 *GuardResult, arg5 *Error) (_swig_ret int) {
@@ -2603,7 +2728,7 @@ func Aicp_guard_scan(arg1 *GuardProfile, arg2 string, arg3 *GuardScanOptions, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_guard_scan_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_167)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_guard_scan_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_178)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2613,14 +2738,14 @@ func Aicp_guard_scan(arg1 *GuardProfile, arg2 string, arg3 *GuardScanOptions, ar
 func Aicp_guard_result_action(arg1 *GuardResult) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_result_action_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_result_action_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_risk(arg1 *GuardResult) (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
-	swig_r = (float64)(C._wrap_aicp_guard_result_risk_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (float64)(C._wrap_aicp_guard_result_risk_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2628,14 +2753,14 @@ func Aicp_guard_result_score(arg1 *GuardResult, arg2 int) (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (float64)(C._wrap_aicp_guard_result_score_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	swig_r = (float64)(C._wrap_aicp_guard_result_score_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_guard_result_finding_count(arg1 *GuardResult) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_guard_result_finding_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_guard_result_finding_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2643,21 +2768,21 @@ func Aicp_guard_result_finding(arg1 *GuardResult, arg2 int64) (_swig_ret *GuardF
 	var swig_r *GuardFinding
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*GuardFinding)(C._wrap_aicp_guard_result_finding_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_169(_swig_i_1)))
+	swig_r = (*GuardFinding)(C._wrap_aicp_guard_result_finding_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_180(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_guard_result_match_count(arg1 *GuardResult) (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_aicp_guard_result_match_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_aicp_guard_result_match_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_rewritten(arg1 *GuardResult) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_result_rewritten_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_result_rewritten_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2665,35 +2790,35 @@ func Aicp_guard_result_text(arg1 *GuardResult, arg2 *uint64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_guard_result_text_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_guard_result_text_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_guard_result_error(arg1 *GuardResult) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_result_error_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_result_error_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_truncated(arg1 *GuardResult) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_result_truncated_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_result_truncated_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_bytes(arg1 *GuardResult) (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_aicp_guard_result_bytes_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_aicp_guard_result_bytes_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_reason(arg1 *GuardResult) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_guard_result_reason_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_guard_result_reason_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2703,13 +2828,13 @@ func Aicp_guard_stream_open(arg1 *GuardProfile, arg2 *GuardScanOptions, arg3 **G
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_stream_open_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_stream_open_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
 func Aicp_guard_stream_free(arg1 *GuardStream) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_stream_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_stream_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_stream_feed(arg1 *GuardStream, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -2717,7 +2842,7 @@ func Aicp_guard_stream_feed(arg1 *GuardStream, arg2 string, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_guard_stream_feed_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_172)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_guard_stream_feed_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_183)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2728,7 +2853,7 @@ func Aicp_guard_stream_finish(arg1 *GuardStream, arg2 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_guard_stream_finish_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_guard_stream_finish_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
@@ -2736,34 +2861,34 @@ func Aicp_guard_stream_released(arg1 *GuardStream, arg2 *uint64) (_swig_ret *byt
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_guard_stream_released_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_guard_stream_released_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_guard_stream_result(arg1 *GuardStream) (_swig_ret *GuardResult) {
 	var swig_r *GuardResult
 	_swig_i_0 := arg1
-	swig_r = (*GuardResult)(C._wrap_aicp_guard_stream_result_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*GuardResult)(C._wrap_aicp_guard_stream_result_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_rule_count() (_swig_ret int64) {
 	var swig_r int64
-	swig_r = (int64)(C._wrap_aicp_guard_rule_count_capi_5cea4ae9392fa844())
+	swig_r = (int64)(C._wrap_aicp_guard_rule_count_capi_dde55ec773c1b3d8())
 	return swig_r
 }
 
 func Aicp_guard_rule_at(arg1 int64) (_swig_ret *GuardRule) {
 	var swig_r *GuardRule
 	_swig_i_0 := arg1
-	swig_r = (*GuardRule)(C._wrap_aicp_guard_rule_at_capi_5cea4ae9392fa844(C.swig_type_174(_swig_i_0)))
+	swig_r = (*GuardRule)(C._wrap_aicp_guard_rule_at_capi_dde55ec773c1b3d8(C.swig_type_185(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_budget_window_options_init(arg1 *BudgetWindowOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_budget_window_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_175(_swig_i_1))
+	C._wrap_aicp_budget_window_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_186(_swig_i_1))
 }
 
 func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **BudgetWindow, arg4 *Error) (_swig_ret int) {
@@ -2772,7 +2897,7 @@ func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **Bud
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_budget_window_parse_capi_5cea4ae9392fa844(*(*C.swig_type_176)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_budget_window_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_187)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2782,13 +2907,13 @@ func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **Bud
 func Aicp_budget_window_ref(arg1 *BudgetWindow) (_swig_ret *BudgetWindow) {
 	var swig_r *BudgetWindow
 	_swig_i_0 := arg1
-	swig_r = (*BudgetWindow)(C._wrap_aicp_budget_window_ref_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*BudgetWindow)(C._wrap_aicp_budget_window_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_budget_window_free(arg1 *BudgetWindow) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_budget_window_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_budget_window_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_budget_window_at(arg1 *BudgetWindow, arg2 int64, arg3 *int64, arg4 *int64, arg5 *Error) (_swig_ret int) {
@@ -2798,14 +2923,14 @@ func Aicp_budget_window_at(arg1 *BudgetWindow, arg2 int64, arg3 *int64, arg4 *in
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_budget_window_at_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_177(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_budget_window_at_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_188(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
 func Aicp_ledger_options_init(arg1 *LedgerOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_178(_swig_i_1))
+	C._wrap_aicp_ledger_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_189(_swig_i_1))
 }
 
 func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Error) (_swig_ret int) {
@@ -2814,7 +2939,7 @@ func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Err
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_open_capi_5cea4ae9392fa844(*(*C.swig_type_179)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_open_capi_dde55ec773c1b3d8(*(*C.swig_type_190)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2823,7 +2948,7 @@ func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Err
 
 func Aicp_ledger_free(arg1 *Ledger) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_ledger_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_ledger_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_ledger_close(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
@@ -2831,14 +2956,14 @@ func Aicp_ledger_close(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_close_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_180(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_close_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_191(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_ledger_account_init(arg1 *LedgerAccount, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_account_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_181(_swig_i_1))
+	C._wrap_aicp_ledger_account_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_192(_swig_i_1))
 }
 
 func Aicp_ledger_account_put(arg1 *Ledger, arg2 string, arg3 *LedgerAccount, arg4 uint64, arg5 *Error) (_swig_ret int) {
@@ -2848,7 +2973,7 @@ func Aicp_ledger_account_put(arg1 *Ledger, arg2 string, arg3 *LedgerAccount, arg
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_put_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_182)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_183(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_put_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_193)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_194(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2862,7 +2987,7 @@ func Aicp_ledger_account_status(arg1 *Ledger, arg2 string, arg3 uint64, arg4 *Le
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_status_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_184)(unsafe.Pointer(&_swig_i_1)), C.swig_type_185(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_status_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_195)(unsafe.Pointer(&_swig_i_1)), C.swig_type_196(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2875,7 +3000,7 @@ func Aicp_ledger_reserve(arg1 *Ledger, arg2 *LedgerRequest, arg3 *LedgerResult, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_reserve_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_reserve_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
@@ -2885,7 +3010,7 @@ func Aicp_ledger_mark_dispatched(arg1 *Ledger, arg2 string, arg3 int64, arg4 *Er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_mark_dispatched_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_186)(unsafe.Pointer(&_swig_i_1)), C.swig_type_187(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_mark_dispatched_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_197)(unsafe.Pointer(&_swig_i_1)), C.swig_type_198(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2898,7 +3023,7 @@ func Aicp_ledger_renew(arg1 *Ledger, arg2 string, arg3 uint64, arg4 *Error) (_sw
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_renew_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_188)(unsafe.Pointer(&_swig_i_1)), C.swig_type_189(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_renew_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_199)(unsafe.Pointer(&_swig_i_1)), C.swig_type_200(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2912,7 +3037,7 @@ func Aicp_ledger_settle(arg1 *Ledger, arg2 string, arg3 int64, arg4 *LedgerSettl
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_settle_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_190)(unsafe.Pointer(&_swig_i_1)), C.swig_type_191(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_settle_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_201)(unsafe.Pointer(&_swig_i_1)), C.swig_type_202(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2924,7 +3049,7 @@ func Aicp_ledger_release(arg1 *Ledger, arg2 string, arg3 *Error) (_swig_ret int)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_release_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_192)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_release_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_203)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2937,7 +3062,7 @@ func Aicp_ledger_adjust(arg1 *Ledger, arg2 string, arg3 *LedgerAdjustment, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_adjust_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_193)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_adjust_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_204)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2950,7 +3075,7 @@ func Aicp_ledger_account_list(arg1 *Ledger, arg2 *LedgerQuery, arg3 **LedgerPage
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_account_list_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_list_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
@@ -2961,7 +3086,7 @@ func Aicp_ledger_reservation_list(arg1 *Ledger, arg2 string, arg3 *LedgerQuery, 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_reservation_list_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_194)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_reservation_list_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_205)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2970,13 +3095,13 @@ func Aicp_ledger_reservation_list(arg1 *Ledger, arg2 string, arg3 *LedgerQuery, 
 
 func Aicp_ledger_page_free(arg1 *LedgerPage) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_ledger_page_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_ledger_page_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_ledger_page_count(arg1 *LedgerPage) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_ledger_page_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_ledger_page_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2984,7 +3109,7 @@ func Aicp_ledger_page_account(arg1 *LedgerPage, arg2 int64) (_swig_ret *LedgerAc
 	var swig_r *LedgerAccountRow
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*LedgerAccountRow)(C._wrap_aicp_ledger_page_account_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_196(_swig_i_1)))
+	swig_r = (*LedgerAccountRow)(C._wrap_aicp_ledger_page_account_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_207(_swig_i_1)))
 	return swig_r
 }
 
@@ -2992,7 +3117,7 @@ func Aicp_ledger_page_reservation(arg1 *LedgerPage, arg2 int64) (_swig_ret *Ledg
 	var swig_r *LedgerReservationRow
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*LedgerReservationRow)(C._wrap_aicp_ledger_page_reservation_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_197(_swig_i_1)))
+	swig_r = (*LedgerReservationRow)(C._wrap_aicp_ledger_page_reservation_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_208(_swig_i_1)))
 	return swig_r
 }
 
@@ -3003,7 +3128,7 @@ func Aicp_ledger_account_spend(arg1 *Ledger, arg2 string, arg3 int64, arg4 *int6
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_spend_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_198)(unsafe.Pointer(&_swig_i_1)), C.swig_type_199(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_spend_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_209)(unsafe.Pointer(&_swig_i_1)), C.swig_type_210(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3016,7 +3141,7 @@ func Aicp_ledger_serve(arg1 *Ledger, arg2 string, arg3 *Buf, arg4 *Error) (_swig
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_serve_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_200)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_serve_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3028,7 +3153,7 @@ func Aicp_ledger_flush(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_flush_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_201(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_flush_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_212(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3037,20 +3162,20 @@ func Aicp_ledger_event_next(arg1 *Ledger, arg2 *LedgerEvent, arg3 *Error) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_event_next_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_event_next_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_ledger_metrics_get(arg1 *Ledger, arg2 *LedgerMetrics) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_metrics_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
+	C._wrap_aicp_ledger_metrics_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
 }
 
 func Aicp_litellm_options_init(arg1 *LiteLLMOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_litellm_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_202(_swig_i_1))
+	C._wrap_aicp_litellm_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_213(_swig_i_1))
 }
 
 func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **LiteLLM, arg5 *Error) (_swig_ret int) {
@@ -3060,7 +3185,7 @@ func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **Li
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_open_capi_5cea4ae9392fa844(*(*C.swig_type_203)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_204)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_open_capi_dde55ec773c1b3d8(*(*C.swig_type_214)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -3072,26 +3197,26 @@ func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **Li
 
 func Aicp_litellm_free(arg1 *LiteLLM) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_litellm_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_litellm_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_litellm_reply_new(arg1 **LiteLLMReply, arg2 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_litellm_reply_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_litellm_reply_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_litellm_reply_free(arg1 *LiteLLMReply) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_litellm_reply_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_litellm_reply_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_litellm_reply_status(arg1 *LiteLLMReply) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_litellm_reply_status_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_litellm_reply_status_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -3099,7 +3224,7 @@ func Aicp_litellm_reply_body(arg1 *LiteLLMReply, arg2 *uint64) (_swig_ret *byte)
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_body_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_body_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
@@ -3107,7 +3232,7 @@ func Aicp_litellm_reply_header(arg1 *LiteLLMReply, arg2 string) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_header_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_205)(unsafe.Pointer(&_swig_i_1))))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_header_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_216)(unsafe.Pointer(&_swig_i_1))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3117,28 +3242,28 @@ func Aicp_litellm_reply_header(arg1 *LiteLLMReply, arg2 string) (_swig_ret *byte
 func Aicp_litellm_reply_message(arg1 *LiteLLMReply) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_message_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_message_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_litellm_reply_type(arg1 *LiteLLMReply) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_type_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_type_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_litellm_reply_code(arg1 *LiteLLMReply) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_code_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_code_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_litellm_reply_param(arg1 *LiteLLMReply) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_param_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_param_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -3147,7 +3272,7 @@ func Aicp_litellm_reply_cost(arg1 *LiteLLMReply, arg2 *int64, arg3 *Error) (_swi
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_reply_cost_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_reply_cost_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3156,7 +3281,7 @@ func Aicp_litellm_reply_usage(arg1 *LiteLLMReply, arg2 *LiteLLMUsage, arg3 *Erro
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_reply_usage_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_reply_usage_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3164,7 +3289,7 @@ func Aicp_litellm_reply_relay(arg1 *LiteLLMReply, arg2 int) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_litellm_reply_relay_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_litellm_reply_relay_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
 	return swig_r
 }
 
@@ -3176,7 +3301,7 @@ func Aicp_litellm_call(arg1 *LiteLLM, arg2 string, arg3 string, arg4 string, arg
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_litellm_call_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_206)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_207)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_208)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_litellm_call_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_218)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_219)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3194,7 +3319,7 @@ func Aicp_litellm_health(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_health_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_health_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3203,7 +3328,7 @@ func Aicp_litellm_health_details(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_health_details_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_health_details_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3212,7 +3337,7 @@ func Aicp_litellm_liveness(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swi
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_liveness_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_liveness_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3221,7 +3346,7 @@ func Aicp_litellm_backlog(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_backlog_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_backlog_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3230,7 +3355,7 @@ func Aicp_litellm_model_health(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_model_health_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_health_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3239,7 +3364,7 @@ func Aicp_litellm_model_health_latest(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *E
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_model_health_latest_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_health_latest_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3248,7 +3373,7 @@ func Aicp_litellm_models(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_models_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_models_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3257,7 +3382,7 @@ func Aicp_litellm_model_info(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_model_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3267,7 +3392,7 @@ func Aicp_litellm_model_get(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_209)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_220)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3280,7 +3405,7 @@ func Aicp_litellm_model_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_210)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_221)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3292,7 +3417,7 @@ func Aicp_litellm_model_groups(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_model_groups_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_groups_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3302,7 +3427,7 @@ func Aicp_litellm_model_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_222)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3315,7 +3440,7 @@ func Aicp_litellm_model_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_212)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3329,7 +3454,7 @@ func Aicp_litellm_model_patch(arg1 *LiteLLM, arg2 string, arg3 string, arg4 *Lit
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_model_patch_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_214)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_patch_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3345,7 +3470,7 @@ func Aicp_litellm_model_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_226)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3358,7 +3483,7 @@ func Aicp_litellm_model_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_block_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_216)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_block_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_227)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3371,7 +3496,7 @@ func Aicp_litellm_model_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_unblock_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_unblock_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_228)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3384,7 +3509,7 @@ func Aicp_litellm_key_generate(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_generate_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_218)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_generate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3397,7 +3522,7 @@ func Aicp_litellm_key_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_219)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_230)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3409,7 +3534,7 @@ func Aicp_litellm_key_list(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swi
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_key_list_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_list_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3419,7 +3544,7 @@ func Aicp_litellm_key_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_220)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3432,7 +3557,7 @@ func Aicp_litellm_key_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_221)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3445,7 +3570,7 @@ func Aicp_litellm_key_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_222)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3458,7 +3583,7 @@ func Aicp_litellm_key_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_delete_many_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_delete_many_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_234)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3471,7 +3596,7 @@ func Aicp_litellm_key_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_block_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_block_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3484,7 +3609,7 @@ func Aicp_litellm_key_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_unblock_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_unblock_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3498,7 +3623,7 @@ func Aicp_litellm_key_reset_spend(arg1 *LiteLLM, arg2 string, arg3 string, arg4 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_key_reset_spend_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_226)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_227)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_reset_spend_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3514,7 +3639,7 @@ func Aicp_litellm_team_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_228)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3527,7 +3652,7 @@ func Aicp_litellm_team_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3539,7 +3664,7 @@ func Aicp_litellm_team_list(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_team_list_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_list_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3549,7 +3674,7 @@ func Aicp_litellm_team_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_230)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3562,7 +3687,7 @@ func Aicp_litellm_team_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_242)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3575,7 +3700,7 @@ func Aicp_litellm_team_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3588,7 +3713,7 @@ func Aicp_litellm_team_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRepl
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_delete_many_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_delete_many_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3601,7 +3726,7 @@ func Aicp_litellm_team_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_block_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_234)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_block_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3614,7 +3739,7 @@ func Aicp_litellm_team_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_unblock_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_unblock_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3627,7 +3752,7 @@ func Aicp_litellm_team_member_add(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_add_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_add_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3640,7 +3765,7 @@ func Aicp_litellm_team_member_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3653,7 +3778,7 @@ func Aicp_litellm_team_member_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3666,7 +3791,7 @@ func Aicp_litellm_team_model_add(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply,
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_model_add_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_model_add_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3679,7 +3804,7 @@ func Aicp_litellm_team_model_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_model_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_model_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_251)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3692,7 +3817,7 @@ func Aicp_litellm_user_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3705,7 +3830,7 @@ func Aicp_litellm_user_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_find_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_242)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3718,7 +3843,7 @@ func Aicp_litellm_user_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3731,7 +3856,7 @@ func Aicp_litellm_user_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3744,7 +3869,7 @@ func Aicp_litellm_user_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3757,7 +3882,7 @@ func Aicp_litellm_user_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRepl
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_delete_many_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_delete_many_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_257)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3770,7 +3895,7 @@ func Aicp_litellm_customer_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3782,7 +3907,7 @@ func Aicp_litellm_customer_list(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_customer_list_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_list_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3792,7 +3917,7 @@ func Aicp_litellm_customer_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3805,7 +3930,7 @@ func Aicp_litellm_customer_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3818,7 +3943,7 @@ func Aicp_litellm_customer_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_261)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3831,7 +3956,7 @@ func Aicp_litellm_budget_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_251)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3843,7 +3968,7 @@ func Aicp_litellm_budget_list(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_budget_list_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_list_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3853,7 +3978,7 @@ func Aicp_litellm_budget_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_info_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_263)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3866,7 +3991,7 @@ func Aicp_litellm_budget_settings(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_settings_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_settings_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3879,7 +4004,7 @@ func Aicp_litellm_budget_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3892,7 +4017,7 @@ func Aicp_litellm_budget_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3905,7 +4030,7 @@ func Aicp_litellm_spend_logs(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_logs_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_logs_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_267)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3918,7 +4043,7 @@ func Aicp_litellm_spend_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_days_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_257)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_days_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3931,7 +4056,7 @@ func Aicp_litellm_spend_keys(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_keys_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_keys_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_269)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3944,7 +4069,7 @@ func Aicp_litellm_spend_users(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_users_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_users_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_270)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3957,7 +4082,7 @@ func Aicp_litellm_spend_tags(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_tags_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_tags_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_271)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3970,7 +4095,7 @@ func Aicp_litellm_spend_calculate(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_calculate_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_261)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_calculate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_272)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3983,7 +4108,7 @@ func Aicp_litellm_token_count(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_token_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_token_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3995,7 +4120,7 @@ func Aicp_litellm_global_spend(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4005,7 +4130,7 @@ func Aicp_litellm_global_spend_logs(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_logs_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_263)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_logs_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_274)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4018,7 +4143,7 @@ func Aicp_litellm_global_spend_keys(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_keys_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_keys_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_275)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4031,7 +4156,7 @@ func Aicp_litellm_global_spend_models(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMR
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_models_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_models_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_276)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4043,7 +4168,7 @@ func Aicp_litellm_global_spend_teams(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Er
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_teams_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_teams_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4053,7 +4178,7 @@ func Aicp_litellm_global_spend_providers(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_providers_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_providers_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_277)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4066,7 +4191,7 @@ func Aicp_litellm_global_spend_tags(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_tags_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_267)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_tags_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_278)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4079,7 +4204,7 @@ func Aicp_litellm_global_activity(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_activity_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_activity_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_279)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4092,7 +4217,7 @@ func Aicp_litellm_global_activity_models(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_activity_models_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_269)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_activity_models_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_280)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4105,7 +4230,7 @@ func Aicp_litellm_activity(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_activity_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_270)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_activity_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_281)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4118,7 +4243,7 @@ func Aicp_litellm_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_activity_days_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_271)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_activity_days_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_282)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4131,7 +4256,7 @@ func Aicp_litellm_team_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_activity_days_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_272)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_activity_days_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_283)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4144,7 +4269,7 @@ func Aicp_litellm_customer_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_activity_days_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_activity_days_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_284)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4156,7 +4281,7 @@ func Aicp_litellm_router_settings(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_router_settings_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_router_settings_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4166,7 +4291,7 @@ func Aicp_litellm_config_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_config_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_274)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_config_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_285)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4178,7 +4303,7 @@ func Aicp_litellm_config_callbacks(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Erro
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_config_callbacks_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_config_callbacks_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4188,7 +4313,7 @@ func Aicp_litellm_config_list(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_config_list_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_275)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_config_list_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_286)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4201,7 +4326,7 @@ func Aicp_litellm_fallback_set(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_set_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_276)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_set_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_287)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4214,7 +4339,7 @@ func Aicp_litellm_fallback_get(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_get_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_277)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_288)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4227,7 +4352,7 @@ func Aicp_litellm_fallback_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_delete_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_278)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_289)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4239,7 +4364,7 @@ func Aicp_litellm_cache_settings(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4249,7 +4374,7 @@ func Aicp_litellm_cache_settings_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_update_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_279)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_290)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4261,7 +4386,7 @@ func Aicp_litellm_cache_ping(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_cache_ping_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_cache_ping_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4270,7 +4395,7 @@ func Aicp_litellm_guardrails(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_guardrails_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_guardrails_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4280,7 +4405,7 @@ func Aicp_litellm_guardrail_apply(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_guardrail_apply_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_280)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_guardrail_apply_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_291)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4293,7 +4418,7 @@ func Aicp_litellm_chat(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Err
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_chat_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_281)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_chat_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_292)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4306,7 +4431,7 @@ func Aicp_litellm_completion(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_completion_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_282)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_completion_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_293)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4319,7 +4444,7 @@ func Aicp_litellm_response(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_response_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_283)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_response_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_294)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4332,7 +4457,7 @@ func Aicp_litellm_message(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_message_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_284)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_message_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_295)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4345,7 +4470,7 @@ func Aicp_litellm_embedding(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_embedding_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_285)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_embedding_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_296)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4355,7 +4480,7 @@ func Aicp_litellm_embedding(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 func Aicp_gate_options_init(arg1 *GateOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_gate_options_init_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_286(_swig_i_1))
+	C._wrap_aicp_gate_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_297(_swig_i_1))
 }
 
 func Aicp_bundle_open(arg1 string, arg2 **Bundle, arg3 *Error) (_swig_ret int) {
@@ -4363,7 +4488,7 @@ func Aicp_bundle_open(arg1 string, arg2 **Bundle, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_open_capi_5cea4ae9392fa844(*(*C.swig_type_287)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_open_capi_dde55ec773c1b3d8(*(*C.swig_type_298)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4375,7 +4500,7 @@ func Aicp_bundle_seal(arg1 string, arg2 string, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_seal_capi_5cea4ae9392fa844(*(*C.swig_type_288)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_289)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_seal_capi_dde55ec773c1b3d8(*(*C.swig_type_299)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_300)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4388,19 +4513,19 @@ func Aicp_bundle_seal(arg1 string, arg2 string, arg3 *Error) (_swig_ret int) {
 func Aicp_bundle_ref(arg1 *Bundle) (_swig_ret *Bundle) {
 	var swig_r *Bundle
 	_swig_i_0 := arg1
-	swig_r = (*Bundle)(C._wrap_aicp_bundle_ref_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*Bundle)(C._wrap_aicp_bundle_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_bundle_free(arg1 *Bundle) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_bundle_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_bundle_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_bundle_version(arg1 *Bundle) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_bundle_version_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_bundle_version_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -4409,7 +4534,7 @@ func Aicp_bundle_describe(arg1 *Bundle, arg2 *Buf, arg3 *Error) (_swig_ret int) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_describe_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_describe_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4418,13 +4543,13 @@ func Aicp_gate_open(arg1 *GateOptions, arg2 **Gate, arg3 *Error) (_swig_ret int)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_open_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_open_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_gate_free(arg1 *Gate) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_load(arg1 *Gate, arg2 *Bundle, arg3 *Error) (_swig_ret int) {
@@ -4432,7 +4557,7 @@ func Aicp_gate_load(arg1 *Gate, arg2 *Bundle, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_load_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_load_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4441,7 +4566,7 @@ func Aicp_gate_reload(arg1 *Gate, arg2 *int32, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_reload_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_reload_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4450,7 +4575,7 @@ func Aicp_gate_bundle_version(arg1 *Gate, arg2 *Buf, arg3 *Error) (_swig_ret int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_bundle_version_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_bundle_version_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4459,7 +4584,7 @@ func Aicp_gate_metrics(arg1 *Gate, arg2 *Buf, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_metrics_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_metrics_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4468,7 +4593,7 @@ func Aicp_gate_events(arg1 *Gate, arg2 *Buf, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_events_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_events_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4476,7 +4601,7 @@ func Aicp_gate_flush(arg1 *Gate, arg2 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_gate_flush_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_gate_flush_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
@@ -4485,18 +4610,18 @@ func Aicp_gate_request_new(arg1 *Gate, arg2 **GateRequest, arg3 *Error) (_swig_r
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_new_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_gate_request_free(arg1 *GateRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_request_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_request_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_request_reset(arg1 *GateRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_request_reset_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_request_reset_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_request_set_body(arg1 *GateRequest, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -4504,7 +4629,7 @@ func Aicp_gate_request_set_body(arg1 *GateRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_set_body_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_290)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_body_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_301)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4516,7 +4641,7 @@ func Aicp_gate_request_set_action(arg1 *GateRequest, arg2 int, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_set_action_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_action_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4526,7 +4651,7 @@ func Aicp_gate_request_set(arg1 *GateRequest, arg2 int, arg3 string, arg4 *Error
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_gate_request_set_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), *(*C.swig_type_291)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), *(*C.swig_type_302)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4538,7 +4663,7 @@ func Aicp_gate_request_add_tag(arg1 *GateRequest, arg2 string, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_add_tag_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_292)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_add_tag_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_303)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4552,7 +4677,7 @@ func Aicp_gate_check(arg1 *Gate, arg2 *GateRequest, arg3 uint64, arg4 **GateDeci
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_gate_check_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_293(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_gate_check_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_304(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -4564,7 +4689,7 @@ func Aicp_gate_candidate(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 uint6
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_candidate_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_294)(unsafe.Pointer(&_swig_i_2)), C.swig_type_295(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_candidate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_305)(unsafe.Pointer(&_swig_i_2)), C.swig_type_306(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4573,69 +4698,69 @@ func Aicp_gate_candidate(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 uint6
 
 func Aicp_gate_decision_free(arg1 *GateDecision) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_decision_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_decision_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_decision_verdict(arg1 *GateDecision) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_gate_decision_verdict_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_verdict_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_http_status(arg1 *GateDecision) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_gate_decision_http_status_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_http_status_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_id(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_id_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_step(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_step_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_step_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_rule(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_rule_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_rule_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_type(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_type_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_type_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_message(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_message_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_message_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_advice(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_advice_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_advice_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_header_count(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_header_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_header_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -4643,7 +4768,7 @@ func Aicp_gate_decision_header_name(arg1 *GateDecision, arg2 int64) (_swig_ret *
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_name_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_297(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_name_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_308(_swig_i_1)))
 	return swig_r
 }
 
@@ -4651,14 +4776,14 @@ func Aicp_gate_decision_header_value(arg1 *GateDecision, arg2 int64) (_swig_ret 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_value_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_type_298(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_value_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_309(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_gate_decision_body_changed(arg1 *GateDecision) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_gate_decision_body_changed_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_body_changed_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -4666,56 +4791,56 @@ func Aicp_gate_decision_body(arg1 *GateDecision, arg2 *uint64) (_swig_ret *byte)
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_body_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_body_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_gate_decision_model(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_model_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_model_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_max_tokens(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_max_tokens_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_max_tokens_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_input_tokens(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_input_tokens_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_input_tokens_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_cost_expected_nano(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_cost_expected_nano_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_cost_expected_nano_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_reserved_nano(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_reserved_nano_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_reserved_nano_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_finding_count(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_finding_count_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_finding_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_risk(arg1 *GateDecision) (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
-	swig_r = (float64)(C._wrap_aicp_gate_decision_risk_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0)))
+	swig_r = (float64)(C._wrap_aicp_gate_decision_risk_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -4723,14 +4848,14 @@ func Aicp_gate_decision_step_ns(arg1 *GateDecision, arg2 int) (_swig_ret uint64)
 	var swig_r uint64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint64)(C._wrap_aicp_gate_decision_step_ns_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	swig_r = (uint64)(C._wrap_aicp_gate_decision_step_ns_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_gate_step_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_step_name_capi_5cea4ae9392fa844(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_step_name_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
@@ -4739,7 +4864,7 @@ func Aicp_gate_decision_json(arg1 *GateDecision, arg2 *Buf, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_decision_json_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4751,7 +4876,7 @@ func Aicp_gate_output(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 *Buf, ar
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_output_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_305)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_output_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_316)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4766,7 +4891,7 @@ func Aicp_gate_output_text(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 *Bu
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_output_text_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_306)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_output_text_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_317)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4779,7 +4904,7 @@ func Aicp_gate_stream_open(arg1 *Gate, arg2 *GateDecision, arg3 **GateStream, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_gate_stream_open_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_gate_stream_open_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
@@ -4791,7 +4916,7 @@ func Aicp_gate_stream_feed(arg1 *GateStream, arg2 string, arg3 int, arg4 *Buf, a
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_stream_feed_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_307)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_stream_feed_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_318)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4800,7 +4925,7 @@ func Aicp_gate_stream_feed(arg1 *GateStream, arg2 string, arg3 int, arg4 *Buf, a
 
 func Aicp_gate_stream_free(arg1 *GateStream) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_stream_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_stream_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_decision_served_by(arg1 *GateDecision, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -4808,7 +4933,7 @@ func Aicp_gate_decision_served_by(arg1 *GateDecision, arg2 string, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_decision_served_by_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_308)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_served_by_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_319)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4820,7 +4945,7 @@ func Aicp_gate_renew(arg1 *Gate, arg2 *GateDecision, arg3 *Error) (_swig_ret int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_renew_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_renew_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4832,7 +4957,7 @@ func Aicp_gate_settle(arg1 *Gate, arg2 *GateDecision, arg3 *Usage, arg4 int64, a
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_settle_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_309(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_settle_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_320(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	return swig_r
 }
 
@@ -4841,7 +4966,7 @@ func Aicp_gate_release(arg1 *Gate, arg2 *GateDecision, arg3 *Error) (_swig_ret i
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_release_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_release_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4850,7 +4975,7 @@ func Aicp_rate_store_open(arg1 string, arg2 **RateStore, arg3 *Error) (_swig_ret
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_rate_store_open_capi_5cea4ae9392fa844(*(*C.swig_type_310)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_rate_store_open_capi_dde55ec773c1b3d8(*(*C.swig_type_321)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4859,7 +4984,7 @@ func Aicp_rate_store_open(arg1 string, arg2 **RateStore, arg3 *Error) (_swig_ret
 
 func Aicp_rate_store_free(arg1 *RateStore) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_rate_store_free_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_rate_store_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_rate_store_serve(arg1 *RateStore, arg2 string, arg3 *Buf, arg4 *Error) (_swig_ret int) {
@@ -4868,7 +4993,7 @@ func Aicp_rate_store_serve(arg1 *RateStore, arg2 string, arg3 *Buf, arg4 *Error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_rate_store_serve_capi_5cea4ae9392fa844(C.swig_voidp(_swig_i_0), *(*C.swig_type_311)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_rate_store_serve_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_322)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}

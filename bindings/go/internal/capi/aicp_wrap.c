@@ -235,7 +235,7 @@ static aicp_status aicp_litellm_call_bare(
 extern "C" {
 #endif
 
-void _wrap_Swig_free_capi_5cea4ae9392fa844(void *_swig_go_0) {
+void _wrap_Swig_free_capi_dde55ec773c1b3d8(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
 
   arg1 = *(void **)&_swig_go_0;
@@ -245,7 +245,7 @@ void _wrap_Swig_free_capi_5cea4ae9392fa844(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_capi_5cea4ae9392fa844(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -258,7 +258,7 @@ void *_wrap_Swig_malloc_capi_5cea4ae9392fa844(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_aicp_litellm_stream_go_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, aicp_litellm_reply *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_litellm_stream_go_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, aicp_litellm_reply *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -294,7 +294,7 @@ intgo _wrap_aicp_litellm_stream_go_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_
 }
 
 
-long long _wrap_aicp_go_monotonic_ns_capi_5cea4ae9392fa844() {
+long long _wrap_aicp_go_monotonic_ns_capi_dde55ec773c1b3d8() {
   uint64_t result;
   long long _swig_go_result;
 
@@ -305,7 +305,7 @@ long long _wrap_aicp_go_monotonic_ns_capi_5cea4ae9392fa844() {
 }
 
 
-intgo _wrap_aicp_litellm_call_bare_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_litellm_call_bare_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -344,7 +344,7 @@ intgo _wrap_aicp_litellm_call_bare_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_
 }
 
 
-char *_wrap_aicp_status_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
+char *_wrap_aicp_status_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
   aicp_status arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -359,7 +359,7 @@ char *_wrap_aicp_status_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
 }
 
 
-char *_wrap_aicp_status_text_capi_5cea4ae9392fa844(intgo _swig_go_0) {
+char *_wrap_aicp_status_text_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
   aicp_status arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -374,7 +374,7 @@ char *_wrap_aicp_status_text_capi_5cea4ae9392fa844(intgo _swig_go_0) {
 }
 
 
-void _wrap_aicp_error_clear_capi_5cea4ae9392fa844(aicp_error *_swig_go_0) {
+void _wrap_aicp_error_clear_capi_dde55ec773c1b3d8(aicp_error *_swig_go_0) {
   aicp_error *arg1 = (aicp_error *) 0 ;
 
   arg1 = *(aicp_error **)&_swig_go_0;
@@ -384,7 +384,7 @@ void _wrap_aicp_error_clear_capi_5cea4ae9392fa844(aicp_error *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_version_capi_5cea4ae9392fa844() {
+char *_wrap_aicp_version_capi_dde55ec773c1b3d8() {
   char *result = 0 ;
   char *_swig_go_result;
 
@@ -397,7 +397,7 @@ char *_wrap_aicp_version_capi_5cea4ae9392fa844() {
 }
 
 
-void _wrap_aicp_buf_free_capi_5cea4ae9392fa844(aicp_buf *_swig_go_0) {
+void _wrap_aicp_buf_free_capi_dde55ec773c1b3d8(aicp_buf *_swig_go_0) {
   aicp_buf *arg1 = (aicp_buf *) 0 ;
 
   arg1 = *(aicp_buf **)&_swig_go_0;
@@ -407,7 +407,7 @@ void _wrap_aicp_buf_free_capi_5cea4ae9392fa844(aicp_buf *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_money_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, long long *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_money_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, long long *_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   int64_t *arg3 = (int64_t *) 0 ;
@@ -428,7 +428,7 @@ intgo _wrap_aicp_money_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, long l
 }
 
 
-long long _wrap_aicp_money_format_capi_5cea4ae9392fa844(long long _swig_go_0, char *_swig_go_1) {
+long long _wrap_aicp_money_format_capi_dde55ec773c1b3d8(long long _swig_go_0, char *_swig_go_1) {
   int64_t arg1 ;
   char *arg2 = (char *) 0 ;
   size_t result;
@@ -447,7 +447,7 @@ long long _wrap_aicp_money_format_capi_5cea4ae9392fa844(long long _swig_go_0, ch
 }
 
 
-void _wrap_aicp_policy_set_options_init_capi_5cea4ae9392fa844(aicp_policy_set_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_policy_set_options_init_capi_dde55ec773c1b3d8(aicp_policy_set_options *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set_options *arg1 = (aicp_policy_set_options *) 0 ;
   size_t arg2 ;
 
@@ -459,7 +459,7 @@ void _wrap_aicp_policy_set_options_init_capi_5cea4ae9392fa844(aicp_policy_set_op
 }
 
 
-void _wrap_aicp_policy_entities_options_init_capi_5cea4ae9392fa844(aicp_policy_entities_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_policy_entities_options_init_capi_dde55ec773c1b3d8(aicp_policy_entities_options *_swig_go_0, long long _swig_go_1) {
   aicp_policy_entities_options *arg1 = (aicp_policy_entities_options *) 0 ;
   size_t arg2 ;
 
@@ -471,7 +471,7 @@ void _wrap_aicp_policy_entities_options_init_capi_5cea4ae9392fa844(aicp_policy_e
 }
 
 
-void _wrap_aicp_policy_batch_options_init_capi_5cea4ae9392fa844(aicp_policy_batch_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_policy_batch_options_init_capi_dde55ec773c1b3d8(aicp_policy_batch_options *_swig_go_0, long long _swig_go_1) {
   aicp_policy_batch_options *arg1 = (aicp_policy_batch_options *) 0 ;
   size_t arg2 ;
 
@@ -483,7 +483,19 @@ void _wrap_aicp_policy_batch_options_init_capi_5cea4ae9392fa844(aicp_policy_batc
 }
 
 
-intgo _wrap_aicp_policy_set_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_policy_set_options *_swig_go_1, aicp_policy_set **_swig_go_2, aicp_error *_swig_go_3) {
+void _wrap_aicp_policy_schema_options_init_capi_dde55ec773c1b3d8(aicp_policy_schema_options *_swig_go_0, long long _swig_go_1) {
+  aicp_policy_schema_options *arg1 = (aicp_policy_schema_options *) 0 ;
+  size_t arg2 ;
+
+  arg1 = *(aicp_policy_schema_options **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  aicp_policy_schema_options_init(arg1,arg2);
+
+}
+
+
+intgo _wrap_aicp_policy_set_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_policy_set_options *_swig_go_1, aicp_policy_set **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_policy_set_options *arg3 = (aicp_policy_set_options *) 0 ;
@@ -506,7 +518,7 @@ intgo _wrap_aicp_policy_set_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, a
 }
 
 
-intgo _wrap_aicp_policy_set_link_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, _gostring_ _swig_go_1, aicp_policy_set **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_set_link_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, _gostring_ _swig_go_1, aicp_policy_set **_swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -529,7 +541,7 @@ intgo _wrap_aicp_policy_set_link_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go
 }
 
 
-aicp_policy_set *_wrap_aicp_policy_set_ref_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0) {
+aicp_policy_set *_wrap_aicp_policy_set_ref_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   aicp_policy_set *result = 0 ;
   aicp_policy_set *_swig_go_result;
@@ -542,7 +554,7 @@ aicp_policy_set *_wrap_aicp_policy_set_ref_capi_5cea4ae9392fa844(aicp_policy_set
 }
 
 
-void _wrap_aicp_policy_set_free_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0) {
+void _wrap_aicp_policy_set_free_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
 
   arg1 = *(aicp_policy_set **)&_swig_go_0;
@@ -552,7 +564,7 @@ void _wrap_aicp_policy_set_free_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_
 }
 
 
-long long _wrap_aicp_policy_set_count_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0) {
+long long _wrap_aicp_policy_set_count_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -565,7 +577,7 @@ long long _wrap_aicp_policy_set_count_capi_5cea4ae9392fa844(aicp_policy_set *_sw
 }
 
 
-long long _wrap_aicp_policy_set_template_count_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0) {
+long long _wrap_aicp_policy_set_template_count_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -578,7 +590,7 @@ long long _wrap_aicp_policy_set_template_count_capi_5cea4ae9392fa844(aicp_policy
 }
 
 
-char *_wrap_aicp_policy_set_id_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_set_id_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -595,7 +607,7 @@ char *_wrap_aicp_policy_set_id_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0
 }
 
 
-char *_wrap_aicp_policy_set_template_id_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_set_template_id_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -612,7 +624,7 @@ char *_wrap_aicp_policy_set_template_id_capi_5cea4ae9392fa844(aicp_policy_set *_
 }
 
 
-intgo _wrap_aicp_policy_set_find_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_set_find_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -635,7 +647,7 @@ intgo _wrap_aicp_policy_set_find_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go
 }
 
 
-intgo _wrap_aicp_policy_set_effect_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_set_effect_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -650,7 +662,7 @@ intgo _wrap_aicp_policy_set_effect_capi_5cea4ae9392fa844(aicp_policy_set *_swig_
 }
 
 
-intgo _wrap_aicp_policy_set_line_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_set_line_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   uint32_t result;
@@ -665,7 +677,7 @@ intgo _wrap_aicp_policy_set_line_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go
 }
 
 
-intgo _wrap_aicp_policy_set_column_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_set_column_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   uint32_t result;
@@ -680,7 +692,7 @@ intgo _wrap_aicp_policy_set_column_capi_5cea4ae9392fa844(aicp_policy_set *_swig_
 }
 
 
-char *_wrap_aicp_policy_set_annotation_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
+char *_wrap_aicp_policy_set_annotation_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -708,7 +720,7 @@ char *_wrap_aicp_policy_set_annotation_capi_5cea4ae9392fa844(aicp_policy_set *_s
 }
 
 
-long long _wrap_aicp_policy_set_annotation_count_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+long long _wrap_aicp_policy_set_annotation_count_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   size_t result;
@@ -723,7 +735,7 @@ long long _wrap_aicp_policy_set_annotation_count_capi_5cea4ae9392fa844(aicp_poli
 }
 
 
-char *_wrap_aicp_policy_set_annotation_key_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
+char *_wrap_aicp_policy_set_annotation_key_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   size_t arg3 ;
@@ -742,7 +754,7 @@ char *_wrap_aicp_policy_set_annotation_key_capi_5cea4ae9392fa844(aicp_policy_set
 }
 
 
-char *_wrap_aicp_policy_set_annotation_value_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
+char *_wrap_aicp_policy_set_annotation_value_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   size_t arg3 ;
@@ -761,7 +773,192 @@ char *_wrap_aicp_policy_set_annotation_value_capi_5cea4ae9392fa844(aicp_policy_s
 }
 
 
-intgo _wrap_aicp_policy_entities_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_policy_entities_options *_swig_go_1, aicp_policy_entities **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_schema_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_policy_schema_options *_swig_go_1, aicp_policy_schema **_swig_go_2, aicp_error *_swig_go_3) {
+  char *arg1 = (char *) 0 ;
+  size_t arg2 ;
+  aicp_policy_schema_options *arg3 = (aicp_policy_schema_options *) 0 ;
+  aicp_policy_schema **arg4 = (aicp_policy_schema **) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+
+  arg1 = (char *)_swig_go_0.p;
+  arg2 = (size_t)_swig_go_0.n;
+
+  arg3 = *(aicp_policy_schema_options **)&_swig_go_1;
+  arg4 = *(aicp_policy_schema ***)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_policy_schema_parse((char const *)arg1,arg2,(struct aicp_policy_schema_options const *)arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+aicp_policy_schema *_wrap_aicp_policy_schema_ref_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0) {
+  aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
+  aicp_policy_schema *result = 0 ;
+  aicp_policy_schema *_swig_go_result;
+
+  arg1 = *(aicp_policy_schema **)&_swig_go_0;
+
+  result = (aicp_policy_schema *)aicp_policy_schema_ref(arg1);
+  *(aicp_policy_schema **)&_swig_go_result = (aicp_policy_schema *)result;
+  return _swig_go_result;
+}
+
+
+void _wrap_aicp_policy_schema_free_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0) {
+  aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
+
+  arg1 = *(aicp_policy_schema **)&_swig_go_0;
+
+  aicp_policy_schema_free(arg1);
+
+}
+
+
+long long _wrap_aicp_policy_schema_entity_type_count_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0) {
+  aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
+  size_t result;
+  long long _swig_go_result;
+
+  arg1 = *(aicp_policy_schema **)&_swig_go_0;
+
+  result = aicp_policy_schema_entity_type_count((struct aicp_policy_schema const *)arg1);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+char *_wrap_aicp_policy_schema_entity_type_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0, long long _swig_go_1) {
+  aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
+  size_t arg2 ;
+  char *result = 0 ;
+  char *_swig_go_result;
+
+  arg1 = *(aicp_policy_schema **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  result = (char *)aicp_policy_schema_entity_type((struct aicp_policy_schema const *)arg1,arg2);
+  {
+    *(const char **)&_swig_go_result = result;
+  }
+  return _swig_go_result;
+}
+
+
+long long _wrap_aicp_policy_schema_action_count_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0) {
+  aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
+  size_t result;
+  long long _swig_go_result;
+
+  arg1 = *(aicp_policy_schema **)&_swig_go_0;
+
+  result = aicp_policy_schema_action_count((struct aicp_policy_schema const *)arg1);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+char *_wrap_aicp_policy_schema_action_type_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0, long long _swig_go_1) {
+  aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
+  size_t arg2 ;
+  char *result = 0 ;
+  char *_swig_go_result;
+
+  arg1 = *(aicp_policy_schema **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  result = (char *)aicp_policy_schema_action_type((struct aicp_policy_schema const *)arg1,arg2);
+  {
+    *(const char **)&_swig_go_result = result;
+  }
+  return _swig_go_result;
+}
+
+
+char *_wrap_aicp_policy_schema_action_id_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0, long long _swig_go_1, long long *_swig_go_2) {
+  aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
+  size_t arg2 ;
+  size_t *arg3 = (size_t *) 0 ;
+  char *result = 0 ;
+  char *_swig_go_result;
+
+  arg1 = *(aicp_policy_schema **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+  arg3 = *(size_t **)&_swig_go_2;
+
+  result = (char *)aicp_policy_schema_action_id((struct aicp_policy_schema const *)arg1,arg2,arg3);
+  {
+    *(const char **)&_swig_go_result = result;
+  }
+  return _swig_go_result;
+}
+
+
+long long _wrap_aicp_policy_schema_warning_count_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0) {
+  aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
+  size_t result;
+  long long _swig_go_result;
+
+  arg1 = *(aicp_policy_schema **)&_swig_go_0;
+
+  result = aicp_policy_schema_warning_count((struct aicp_policy_schema const *)arg1);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+char *_wrap_aicp_policy_schema_warning_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0, long long _swig_go_1) {
+  aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
+  size_t arg2 ;
+  char *result = 0 ;
+  char *_swig_go_result;
+
+  arg1 = *(aicp_policy_schema **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  result = (char *)aicp_policy_schema_warning((struct aicp_policy_schema const *)arg1,arg2);
+  {
+    *(const char **)&_swig_go_result = result;
+  }
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_schema_warning_line_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0, long long _swig_go_1) {
+  aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
+  size_t arg2 ;
+  uint32_t result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_schema **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  result = (uint32_t)aicp_policy_schema_warning_line((struct aicp_policy_schema const *)arg1,arg2);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_schema_warning_column_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0, long long _swig_go_1) {
+  aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
+  size_t arg2 ;
+  uint32_t result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_schema **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  result = (uint32_t)aicp_policy_schema_warning_column((struct aicp_policy_schema const *)arg1,arg2);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_entities_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_policy_entities_options *_swig_go_1, aicp_policy_entities **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_policy_entities_options *arg3 = (aicp_policy_entities_options *) 0 ;
@@ -784,7 +981,7 @@ intgo _wrap_aicp_policy_entities_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go
 }
 
 
-intgo _wrap_aicp_policy_entities_write_capi_5cea4ae9392fa844(aicp_policy_entities *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_policy_entities_write_capi_dde55ec773c1b3d8(aicp_policy_entities *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -801,7 +998,7 @@ intgo _wrap_aicp_policy_entities_write_capi_5cea4ae9392fa844(aicp_policy_entitie
 }
 
 
-aicp_policy_entities *_wrap_aicp_policy_entities_ref_capi_5cea4ae9392fa844(aicp_policy_entities *_swig_go_0) {
+aicp_policy_entities *_wrap_aicp_policy_entities_ref_capi_dde55ec773c1b3d8(aicp_policy_entities *_swig_go_0) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
   aicp_policy_entities *result = 0 ;
   aicp_policy_entities *_swig_go_result;
@@ -814,7 +1011,7 @@ aicp_policy_entities *_wrap_aicp_policy_entities_ref_capi_5cea4ae9392fa844(aicp_
 }
 
 
-void _wrap_aicp_policy_entities_free_capi_5cea4ae9392fa844(aicp_policy_entities *_swig_go_0) {
+void _wrap_aicp_policy_entities_free_capi_dde55ec773c1b3d8(aicp_policy_entities *_swig_go_0) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
 
   arg1 = *(aicp_policy_entities **)&_swig_go_0;
@@ -824,7 +1021,7 @@ void _wrap_aicp_policy_entities_free_capi_5cea4ae9392fa844(aicp_policy_entities 
 }
 
 
-long long _wrap_aicp_policy_entities_count_capi_5cea4ae9392fa844(aicp_policy_entities *_swig_go_0) {
+long long _wrap_aicp_policy_entities_count_capi_dde55ec773c1b3d8(aicp_policy_entities *_swig_go_0) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -837,7 +1034,7 @@ long long _wrap_aicp_policy_entities_count_capi_5cea4ae9392fa844(aicp_policy_ent
 }
 
 
-intgo _wrap_aicp_policy_entities_contains_capi_5cea4ae9392fa844(aicp_policy_entities *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
+intgo _wrap_aicp_policy_entities_contains_capi_dde55ec773c1b3d8(aicp_policy_entities *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -862,7 +1059,7 @@ intgo _wrap_aicp_policy_entities_contains_capi_5cea4ae9392fa844(aicp_policy_enti
 }
 
 
-intgo _wrap_aicp_policy_request_new_capi_5cea4ae9392fa844(aicp_policy_request **_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_policy_request_new_capi_dde55ec773c1b3d8(aicp_policy_request **_swig_go_0, aicp_error *_swig_go_1) {
   aicp_allocator *arg1 = (aicp_allocator *) 0 ;
   aicp_policy_request **arg2 = (aicp_policy_request **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -881,7 +1078,7 @@ intgo _wrap_aicp_policy_request_new_capi_5cea4ae9392fa844(aicp_policy_request **
 }
 
 
-void _wrap_aicp_policy_request_free_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0) {
+void _wrap_aicp_policy_request_free_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
 
   arg1 = *(aicp_policy_request **)&_swig_go_0;
@@ -891,7 +1088,7 @@ void _wrap_aicp_policy_request_free_capi_5cea4ae9392fa844(aicp_policy_request *_
 }
 
 
-void _wrap_aicp_policy_request_reset_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0) {
+void _wrap_aicp_policy_request_reset_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
 
   arg1 = *(aicp_policy_request **)&_swig_go_0;
@@ -901,7 +1098,7 @@ void _wrap_aicp_policy_request_reset_capi_5cea4ae9392fa844(aicp_policy_request *
 }
 
 
-intgo _wrap_aicp_policy_request_set_principal_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_set_principal_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -928,7 +1125,7 @@ intgo _wrap_aicp_policy_request_set_principal_capi_5cea4ae9392fa844(aicp_policy_
 }
 
 
-intgo _wrap_aicp_policy_request_set_action_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_set_action_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -955,7 +1152,7 @@ intgo _wrap_aicp_policy_request_set_action_capi_5cea4ae9392fa844(aicp_policy_req
 }
 
 
-intgo _wrap_aicp_policy_request_set_resource_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_set_resource_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -982,7 +1179,7 @@ intgo _wrap_aicp_policy_request_set_resource_capi_5cea4ae9392fa844(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_set_json_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_policy_request_set_json_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1003,7 +1200,7 @@ intgo _wrap_aicp_policy_request_set_json_capi_5cea4ae9392fa844(aicp_policy_reque
 }
 
 
-intgo _wrap_aicp_policy_request_set_context_json_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_policy_request_set_context_json_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1024,7 +1221,7 @@ intgo _wrap_aicp_policy_request_set_context_json_capi_5cea4ae9392fa844(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_context_bool_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_bool_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -1052,7 +1249,7 @@ intgo _wrap_aicp_policy_request_context_bool_capi_5cea4ae9392fa844(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_context_long_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_long_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1080,7 +1277,7 @@ intgo _wrap_aicp_policy_request_context_long_capi_5cea4ae9392fa844(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_context_string_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_string_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1112,7 +1309,7 @@ intgo _wrap_aicp_policy_request_context_string_capi_5cea4ae9392fa844(aicp_policy
 }
 
 
-intgo _wrap_aicp_policy_request_context_string_set_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, char **_swig_go_2, long long *_swig_go_3, long long _swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_policy_request_context_string_set_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, char **_swig_go_2, long long *_swig_go_3, long long _swig_go_4, aicp_error *_swig_go_5) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char **arg3 = (char **) 0 ;
@@ -1144,7 +1341,7 @@ intgo _wrap_aicp_policy_request_context_string_set_capi_5cea4ae9392fa844(aicp_po
 }
 
 
-intgo _wrap_aicp_policy_request_context_entity_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_policy_request_context_entity_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_error *_swig_go_4) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1192,7 +1389,7 @@ intgo _wrap_aicp_policy_request_context_entity_capi_5cea4ae9392fa844(aicp_policy
 }
 
 
-intgo _wrap_aicp_policy_request_context_ip_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_ip_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1224,7 +1421,7 @@ intgo _wrap_aicp_policy_request_context_ip_capi_5cea4ae9392fa844(aicp_policy_req
 }
 
 
-intgo _wrap_aicp_policy_request_context_decimal_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_decimal_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1256,7 +1453,7 @@ intgo _wrap_aicp_policy_request_context_decimal_capi_5cea4ae9392fa844(aicp_polic
 }
 
 
-intgo _wrap_aicp_policy_request_context_datetime_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_datetime_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1284,7 +1481,7 @@ intgo _wrap_aicp_policy_request_context_datetime_capi_5cea4ae9392fa844(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_context_duration_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_duration_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1312,7 +1509,7 @@ intgo _wrap_aicp_policy_request_context_duration_capi_5cea4ae9392fa844(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_context_json_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_json_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1344,7 +1541,7 @@ intgo _wrap_aicp_policy_request_context_json_capi_5cea4ae9392fa844(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_entity_begin_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_begin_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1371,7 +1568,7 @@ intgo _wrap_aicp_policy_request_entity_begin_capi_5cea4ae9392fa844(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_entity_parent_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_parent_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1398,7 +1595,7 @@ intgo _wrap_aicp_policy_request_entity_parent_capi_5cea4ae9392fa844(aicp_policy_
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_bool_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_bool_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -1426,7 +1623,7 @@ intgo _wrap_aicp_policy_request_entity_attr_bool_capi_5cea4ae9392fa844(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_long_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_long_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1454,7 +1651,7 @@ intgo _wrap_aicp_policy_request_entity_attr_long_capi_5cea4ae9392fa844(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_string_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_string_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1486,7 +1683,7 @@ intgo _wrap_aicp_policy_request_entity_attr_string_capi_5cea4ae9392fa844(aicp_po
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, char **_swig_go_2, long long *_swig_go_3, long long _swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, char **_swig_go_2, long long *_swig_go_3, long long _swig_go_4, aicp_error *_swig_go_5) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char **arg3 = (char **) 0 ;
@@ -1518,7 +1715,7 @@ intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_5cea4ae9392fa844(aic
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_entity_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_policy_request_entity_attr_entity_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_error *_swig_go_4) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1566,7 +1763,7 @@ intgo _wrap_aicp_policy_request_entity_attr_entity_capi_5cea4ae9392fa844(aicp_po
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1594,7 +1791,7 @@ intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_5cea4ae9392fa844(aicp_
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1626,7 +1823,7 @@ intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_5cea4ae9392fa844(aicp_p
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_json_capi_5cea4ae9392fa844(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_json_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1658,7 +1855,7 @@ intgo _wrap_aicp_policy_request_entity_attr_json_capi_5cea4ae9392fa844(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_authorize_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, aicp_policy_entities *_swig_go_1, aicp_policy_request *_swig_go_2, intgo _swig_go_3, aicp_policy_response *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_policy_authorize_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, aicp_policy_entities *_swig_go_1, aicp_policy_request *_swig_go_2, intgo _swig_go_3, aicp_policy_response *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   aicp_policy_entities *arg2 = (aicp_policy_entities *) 0 ;
   aicp_policy_request *arg3 = (aicp_policy_request *) 0 ;
@@ -1681,7 +1878,7 @@ intgo _wrap_aicp_policy_authorize_capi_5cea4ae9392fa844(aicp_policy_set *_swig_g
 }
 
 
-intgo _wrap_aicp_policy_response_new_capi_5cea4ae9392fa844(aicp_policy_response **_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_policy_response_new_capi_dde55ec773c1b3d8(aicp_policy_response **_swig_go_0, aicp_error *_swig_go_1) {
   aicp_allocator *arg1 = (aicp_allocator *) 0 ;
   aicp_policy_response **arg2 = (aicp_policy_response **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -1700,7 +1897,7 @@ intgo _wrap_aicp_policy_response_new_capi_5cea4ae9392fa844(aicp_policy_response 
 }
 
 
-void _wrap_aicp_policy_response_free_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0) {
+void _wrap_aicp_policy_response_free_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
 
   arg1 = *(aicp_policy_response **)&_swig_go_0;
@@ -1710,7 +1907,7 @@ void _wrap_aicp_policy_response_free_capi_5cea4ae9392fa844(aicp_policy_response 
 }
 
 
-intgo _wrap_aicp_policy_response_decision_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0) {
+intgo _wrap_aicp_policy_response_decision_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -1723,7 +1920,7 @@ intgo _wrap_aicp_policy_response_decision_capi_5cea4ae9392fa844(aicp_policy_resp
 }
 
 
-long long _wrap_aicp_policy_response_reason_count_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0) {
+long long _wrap_aicp_policy_response_reason_count_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -1736,7 +1933,7 @@ long long _wrap_aicp_policy_response_reason_count_capi_5cea4ae9392fa844(aicp_pol
 }
 
 
-char *_wrap_aicp_policy_response_reason_id_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_response_reason_id_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -1753,7 +1950,7 @@ char *_wrap_aicp_policy_response_reason_id_capi_5cea4ae9392fa844(aicp_policy_res
 }
 
 
-long long _wrap_aicp_policy_response_reason_index_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+long long _wrap_aicp_policy_response_reason_index_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   size_t result;
@@ -1768,7 +1965,7 @@ long long _wrap_aicp_policy_response_reason_index_capi_5cea4ae9392fa844(aicp_pol
 }
 
 
-long long _wrap_aicp_policy_response_error_count_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0) {
+long long _wrap_aicp_policy_response_error_count_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -1781,7 +1978,7 @@ long long _wrap_aicp_policy_response_error_count_capi_5cea4ae9392fa844(aicp_poli
 }
 
 
-char *_wrap_aicp_policy_response_error_id_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_response_error_id_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -1798,7 +1995,7 @@ char *_wrap_aicp_policy_response_error_id_capi_5cea4ae9392fa844(aicp_policy_resp
 }
 
 
-long long _wrap_aicp_policy_response_error_index_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+long long _wrap_aicp_policy_response_error_index_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   size_t result;
@@ -1813,7 +2010,7 @@ long long _wrap_aicp_policy_response_error_index_capi_5cea4ae9392fa844(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_response_error_kind_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_response_error_kind_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -1828,7 +2025,7 @@ intgo _wrap_aicp_policy_response_error_kind_capi_5cea4ae9392fa844(aicp_policy_re
 }
 
 
-intgo _wrap_aicp_policy_response_error_status_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_response_error_status_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   aicp_status result;
@@ -1843,7 +2040,7 @@ intgo _wrap_aicp_policy_response_error_status_capi_5cea4ae9392fa844(aicp_policy_
 }
 
 
-char *_wrap_aicp_policy_response_error_message_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_response_error_message_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -1860,7 +2057,7 @@ char *_wrap_aicp_policy_response_error_message_capi_5cea4ae9392fa844(aicp_policy
 }
 
 
-intgo _wrap_aicp_policy_response_error_line_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_response_error_line_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   uint32_t result;
@@ -1875,7 +2072,7 @@ intgo _wrap_aicp_policy_response_error_line_capi_5cea4ae9392fa844(aicp_policy_re
 }
 
 
-intgo _wrap_aicp_policy_response_error_column_capi_5cea4ae9392fa844(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_response_error_column_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   uint32_t result;
@@ -1890,7 +2087,7 @@ intgo _wrap_aicp_policy_response_error_column_capi_5cea4ae9392fa844(aicp_policy_
 }
 
 
-char *_wrap_aicp_policy_error_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
+char *_wrap_aicp_policy_error_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -1905,7 +2102,7 @@ char *_wrap_aicp_policy_error_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_aicp_policy_authorize_json_capi_5cea4ae9392fa844(aicp_policy_set *_swig_go_0, aicp_policy_entities *_swig_go_1, aicp_policy_batch_options *_swig_go_2, _gostring_ _swig_go_3, aicp_buf *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_policy_authorize_json_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, aicp_policy_entities *_swig_go_1, aicp_policy_batch_options *_swig_go_2, _gostring_ _swig_go_3, aicp_buf *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   aicp_policy_entities *arg2 = (aicp_policy_entities *) 0 ;
   aicp_policy_batch_options *arg3 = (aicp_policy_batch_options *) 0 ;
@@ -1932,7 +2129,7 @@ intgo _wrap_aicp_policy_authorize_json_capi_5cea4ae9392fa844(aicp_policy_set *_s
 }
 
 
-intgo _wrap_aicp_tokenizer_open_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_tokenizer **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_tokenizer_open_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_tokenizer **_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_allocator *arg3 = (aicp_allocator *) 0 ;
@@ -1957,7 +2154,7 @@ intgo _wrap_aicp_tokenizer_open_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aic
 }
 
 
-aicp_tokenizer *_wrap_aicp_tokenizer_ref_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0) {
+aicp_tokenizer *_wrap_aicp_tokenizer_ref_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   aicp_tokenizer *result = 0 ;
   aicp_tokenizer *_swig_go_result;
@@ -1970,7 +2167,7 @@ aicp_tokenizer *_wrap_aicp_tokenizer_ref_capi_5cea4ae9392fa844(aicp_tokenizer *_
 }
 
 
-void _wrap_aicp_tokenizer_free_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0) {
+void _wrap_aicp_tokenizer_free_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
 
   arg1 = *(aicp_tokenizer **)&_swig_go_0;
@@ -1980,7 +2177,7 @@ void _wrap_aicp_tokenizer_free_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0)
 }
 
 
-char *_wrap_aicp_tokenizer_name_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0) {
+char *_wrap_aicp_tokenizer_name_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -1995,7 +2192,7 @@ char *_wrap_aicp_tokenizer_name_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0
 }
 
 
-intgo _wrap_aicp_tokenizer_vocab_size_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0) {
+intgo _wrap_aicp_tokenizer_vocab_size_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -2008,7 +2205,7 @@ intgo _wrap_aicp_tokenizer_vocab_size_capi_5cea4ae9392fa844(aicp_tokenizer *_swi
 }
 
 
-intgo _wrap_aicp_tokenizer_count_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_tokenizer_count_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2033,7 +2230,7 @@ intgo _wrap_aicp_tokenizer_count_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_
 }
 
 
-intgo _wrap_aicp_tokenizer_encode_into_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_token_ids *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_tokenizer_encode_into_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_token_ids *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2058,7 +2255,7 @@ intgo _wrap_aicp_tokenizer_encode_into_capi_5cea4ae9392fa844(aicp_tokenizer *_sw
 }
 
 
-intgo _wrap_aicp_tokenizer_encode_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_buf *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_tokenizer_encode_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_buf *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2083,7 +2280,7 @@ intgo _wrap_aicp_tokenizer_encode_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go
 }
 
 
-intgo _wrap_aicp_tokenizer_decode_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0, _goslice_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_tokenizer_decode_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0, _goslice_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   uint32_t *arg2 = (uint32_t *) 0 ;
   size_t arg3 ;
@@ -2106,7 +2303,7 @@ intgo _wrap_aicp_tokenizer_decode_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go
 }
 
 
-intgo _wrap_aicp_tokenizer_truncate_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long *_swig_go_3, long long *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_tokenizer_truncate_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long *_swig_go_3, long long *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2133,7 +2330,7 @@ intgo _wrap_aicp_tokenizer_truncate_capi_5cea4ae9392fa844(aicp_tokenizer *_swig_
 }
 
 
-char *_wrap_aicp_count_quality_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
+char *_wrap_aicp_count_quality_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2148,7 +2345,7 @@ char *_wrap_aicp_count_quality_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
 }
 
 
-aicp_token_profile *_wrap_aicp_token_profile_find_capi_5cea4ae9392fa844(_gostring_ _swig_go_0) {
+aicp_token_profile *_wrap_aicp_token_profile_find_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_token_profile *result = 0 ;
@@ -2165,7 +2362,7 @@ aicp_token_profile *_wrap_aicp_token_profile_find_capi_5cea4ae9392fa844(_gostrin
 }
 
 
-char *_wrap_aicp_token_profile_family_capi_5cea4ae9392fa844(aicp_token_profile *_swig_go_0) {
+char *_wrap_aicp_token_profile_family_capi_dde55ec773c1b3d8(aicp_token_profile *_swig_go_0) {
   aicp_token_profile *arg1 = (aicp_token_profile *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2180,7 +2377,7 @@ char *_wrap_aicp_token_profile_family_capi_5cea4ae9392fa844(aicp_token_profile *
 }
 
 
-char *_wrap_aicp_token_profile_encoding_capi_5cea4ae9392fa844(aicp_token_profile *_swig_go_0) {
+char *_wrap_aicp_token_profile_encoding_capi_dde55ec773c1b3d8(aicp_token_profile *_swig_go_0) {
   aicp_token_profile *arg1 = (aicp_token_profile *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2195,7 +2392,7 @@ char *_wrap_aicp_token_profile_encoding_capi_5cea4ae9392fa844(aicp_token_profile
 }
 
 
-intgo _wrap_aicp_token_profile_quality_capi_5cea4ae9392fa844(aicp_token_profile *_swig_go_0) {
+intgo _wrap_aicp_token_profile_quality_capi_dde55ec773c1b3d8(aicp_token_profile *_swig_go_0) {
   aicp_token_profile *arg1 = (aicp_token_profile *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -2208,7 +2405,7 @@ intgo _wrap_aicp_token_profile_quality_capi_5cea4ae9392fa844(aicp_token_profile 
 }
 
 
-intgo _wrap_aicp_cost_request_new_capi_5cea4ae9392fa844(aicp_cost_request **_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_cost_request_new_capi_dde55ec773c1b3d8(aicp_cost_request **_swig_go_0, aicp_error *_swig_go_1) {
   aicp_allocator *arg1 = (aicp_allocator *) 0 ;
   aicp_cost_request **arg2 = (aicp_cost_request **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -2227,7 +2424,7 @@ intgo _wrap_aicp_cost_request_new_capi_5cea4ae9392fa844(aicp_cost_request **_swi
 }
 
 
-void _wrap_aicp_cost_request_free_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0) {
+void _wrap_aicp_cost_request_free_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
 
   arg1 = *(aicp_cost_request **)&_swig_go_0;
@@ -2237,7 +2434,7 @@ void _wrap_aicp_cost_request_free_capi_5cea4ae9392fa844(aicp_cost_request *_swig
 }
 
 
-void _wrap_aicp_cost_request_reset_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0) {
+void _wrap_aicp_cost_request_reset_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
 
   arg1 = *(aicp_cost_request **)&_swig_go_0;
@@ -2247,7 +2444,7 @@ void _wrap_aicp_cost_request_reset_capi_5cea4ae9392fa844(aicp_cost_request *_swi
 }
 
 
-intgo _wrap_aicp_cost_request_parse_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_parse_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2268,7 +2465,7 @@ intgo _wrap_aicp_cost_request_parse_capi_5cea4ae9392fa844(aicp_cost_request *_sw
 }
 
 
-void _wrap_aicp_cost_request_set_kind_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, intgo _swig_go_1) {
+void _wrap_aicp_cost_request_set_kind_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, intgo _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int32_t arg2 ;
 
@@ -2280,7 +2477,7 @@ void _wrap_aicp_cost_request_set_kind_capi_5cea4ae9392fa844(aicp_cost_request *_
 }
 
 
-void _wrap_aicp_cost_request_set_model_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1) {
+void _wrap_aicp_cost_request_set_model_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2296,7 +2493,7 @@ void _wrap_aicp_cost_request_set_model_capi_5cea4ae9392fa844(aicp_cost_request *
 }
 
 
-void _wrap_aicp_cost_request_model_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, char **_swig_go_1, long long *_swig_go_2) {
+void _wrap_aicp_cost_request_model_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, char **_swig_go_1, long long *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char **arg2 = (char **) 0 ;
   size_t *arg3 = (size_t *) 0 ;
@@ -2310,7 +2507,7 @@ void _wrap_aicp_cost_request_model_capi_5cea4ae9392fa844(aicp_cost_request *_swi
 }
 
 
-intgo _wrap_aicp_cost_request_add_message_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_message_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2331,7 +2528,7 @@ intgo _wrap_aicp_cost_request_add_message_capi_5cea4ae9392fa844(aicp_cost_reques
 }
 
 
-intgo _wrap_aicp_cost_request_add_name_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_name_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2352,7 +2549,7 @@ intgo _wrap_aicp_cost_request_add_name_capi_5cea4ae9392fa844(aicp_cost_request *
 }
 
 
-intgo _wrap_aicp_cost_request_add_text_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_text_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2373,7 +2570,7 @@ intgo _wrap_aicp_cost_request_add_text_capi_5cea4ae9392fa844(aicp_cost_request *
 }
 
 
-intgo _wrap_aicp_cost_request_add_tokens_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_tokens_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int64_t arg2 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -2390,7 +2587,7 @@ intgo _wrap_aicp_cost_request_add_tokens_capi_5cea4ae9392fa844(aicp_cost_request
 }
 
 
-intgo _wrap_aicp_cost_request_add_image_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, long long _swig_go_1, long long _swig_go_2, intgo _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_cost_request_add_image_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, long long _swig_go_1, long long _swig_go_2, intgo _swig_go_3, aicp_error *_swig_go_4) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int64_t arg2 ;
   int64_t arg3 ;
@@ -2411,7 +2608,7 @@ intgo _wrap_aicp_cost_request_add_image_capi_5cea4ae9392fa844(aicp_cost_request 
 }
 
 
-intgo _wrap_aicp_cost_request_add_image_url_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_cost_request_add_image_url_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2434,7 +2631,7 @@ intgo _wrap_aicp_cost_request_add_image_url_capi_5cea4ae9392fa844(aicp_cost_requ
 }
 
 
-intgo _wrap_aicp_cost_request_add_tools_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_tools_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2455,7 +2652,7 @@ intgo _wrap_aicp_cost_request_add_tools_capi_5cea4ae9392fa844(aicp_cost_request 
 }
 
 
-void _wrap_aicp_cost_request_set_max_tokens_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_cost_request_set_max_tokens_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, long long _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int64_t arg2 ;
 
@@ -2467,7 +2664,7 @@ void _wrap_aicp_cost_request_set_max_tokens_capi_5cea4ae9392fa844(aicp_cost_requ
 }
 
 
-void _wrap_aicp_cost_request_set_n_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_cost_request_set_n_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, long long _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int64_t arg2 ;
 
@@ -2479,7 +2676,7 @@ void _wrap_aicp_cost_request_set_n_capi_5cea4ae9392fa844(aicp_cost_request *_swi
 }
 
 
-void _wrap_aicp_cost_request_set_long_cache_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, intgo _swig_go_1) {
+void _wrap_aicp_cost_request_set_long_cache_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, intgo _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int32_t arg2 ;
 
@@ -2491,7 +2688,7 @@ void _wrap_aicp_cost_request_set_long_cache_capi_5cea4ae9392fa844(aicp_cost_requ
 }
 
 
-intgo _wrap_aicp_cost_request_count_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, aicp_token_profile *_swig_go_1, aicp_token_count *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_cost_request_count_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, aicp_token_profile *_swig_go_1, aicp_token_count *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   aicp_token_profile *arg2 = (aicp_token_profile *) 0 ;
   aicp_token_count *arg3 = (aicp_token_count *) 0 ;
@@ -2510,7 +2707,7 @@ intgo _wrap_aicp_cost_request_count_capi_5cea4ae9392fa844(aicp_cost_request *_sw
 }
 
 
-void _wrap_aicp_price_table_options_init_capi_5cea4ae9392fa844(aicp_price_table_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_price_table_options_init_capi_dde55ec773c1b3d8(aicp_price_table_options *_swig_go_0, long long _swig_go_1) {
   aicp_price_table_options *arg1 = (aicp_price_table_options *) 0 ;
   size_t arg2 ;
 
@@ -2522,7 +2719,7 @@ void _wrap_aicp_price_table_options_init_capi_5cea4ae9392fa844(aicp_price_table_
 }
 
 
-intgo _wrap_aicp_price_table_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_price_table_options *_swig_go_1, aicp_price_table **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_price_table_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_price_table_options *_swig_go_1, aicp_price_table **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_price_table_options *arg3 = (aicp_price_table_options *) 0 ;
@@ -2545,7 +2742,7 @@ intgo _wrap_aicp_price_table_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, 
 }
 
 
-aicp_price_table *_wrap_aicp_price_table_ref_capi_5cea4ae9392fa844(aicp_price_table *_swig_go_0) {
+aicp_price_table *_wrap_aicp_price_table_ref_capi_dde55ec773c1b3d8(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   aicp_price_table *result = 0 ;
   aicp_price_table *_swig_go_result;
@@ -2558,7 +2755,7 @@ aicp_price_table *_wrap_aicp_price_table_ref_capi_5cea4ae9392fa844(aicp_price_ta
 }
 
 
-void _wrap_aicp_price_table_free_capi_5cea4ae9392fa844(aicp_price_table *_swig_go_0) {
+void _wrap_aicp_price_table_free_capi_dde55ec773c1b3d8(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
 
   arg1 = *(aicp_price_table **)&_swig_go_0;
@@ -2568,7 +2765,7 @@ void _wrap_aicp_price_table_free_capi_5cea4ae9392fa844(aicp_price_table *_swig_g
 }
 
 
-long long _wrap_aicp_price_table_count_capi_5cea4ae9392fa844(aicp_price_table *_swig_go_0) {
+long long _wrap_aicp_price_table_count_capi_dde55ec773c1b3d8(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2581,7 +2778,7 @@ long long _wrap_aicp_price_table_count_capi_5cea4ae9392fa844(aicp_price_table *_
 }
 
 
-long long _wrap_aicp_price_table_rounded_capi_5cea4ae9392fa844(aicp_price_table *_swig_go_0) {
+long long _wrap_aicp_price_table_rounded_capi_dde55ec773c1b3d8(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2594,7 +2791,7 @@ long long _wrap_aicp_price_table_rounded_capi_5cea4ae9392fa844(aicp_price_table 
 }
 
 
-char *_wrap_aicp_price_table_version_capi_5cea4ae9392fa844(aicp_price_table *_swig_go_0) {
+char *_wrap_aicp_price_table_version_capi_dde55ec773c1b3d8(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2609,7 +2806,7 @@ char *_wrap_aicp_price_table_version_capi_5cea4ae9392fa844(aicp_price_table *_sw
 }
 
 
-aicp_price *_wrap_aicp_price_table_at_capi_5cea4ae9392fa844(aicp_price_table *_swig_go_0, long long _swig_go_1) {
+aicp_price *_wrap_aicp_price_table_at_capi_dde55ec773c1b3d8(aicp_price_table *_swig_go_0, long long _swig_go_1) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   size_t arg2 ;
   aicp_price *result = 0 ;
@@ -2624,7 +2821,7 @@ aicp_price *_wrap_aicp_price_table_at_capi_5cea4ae9392fa844(aicp_price_table *_s
 }
 
 
-intgo _wrap_aicp_price_table_find_capi_5cea4ae9392fa844(aicp_price_table *_swig_go_0, _gostring_ _swig_go_1, aicp_price **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_price_table_find_capi_dde55ec773c1b3d8(aicp_price_table *_swig_go_0, _gostring_ _swig_go_1, aicp_price **_swig_go_2, aicp_error *_swig_go_3) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2647,7 +2844,7 @@ intgo _wrap_aicp_price_table_find_capi_5cea4ae9392fa844(aicp_price_table *_swig_
 }
 
 
-char *_wrap_aicp_price_key_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_key_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2662,7 +2859,7 @@ char *_wrap_aicp_price_key_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_price_provider_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_provider_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2677,7 +2874,7 @@ char *_wrap_aicp_price_provider_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_price_mode_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_mode_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2692,7 +2889,7 @@ char *_wrap_aicp_price_mode_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_price_version_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_version_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2707,7 +2904,7 @@ char *_wrap_aicp_price_version_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
 }
 
 
-long long _wrap_aicp_price_valid_from_ns_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
+long long _wrap_aicp_price_valid_from_ns_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2720,7 +2917,7 @@ long long _wrap_aicp_price_valid_from_ns_capi_5cea4ae9392fa844(aicp_price *_swig
 }
 
 
-long long _wrap_aicp_price_max_input_tokens_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
+long long _wrap_aicp_price_max_input_tokens_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2733,7 +2930,7 @@ long long _wrap_aicp_price_max_input_tokens_capi_5cea4ae9392fa844(aicp_price *_s
 }
 
 
-long long _wrap_aicp_price_max_output_tokens_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
+long long _wrap_aicp_price_max_output_tokens_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2746,7 +2943,7 @@ long long _wrap_aicp_price_max_output_tokens_capi_5cea4ae9392fa844(aicp_price *_
 }
 
 
-char *_wrap_aicp_price_deprecation_date_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_deprecation_date_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2761,7 +2958,7 @@ char *_wrap_aicp_price_deprecation_date_capi_5cea4ae9392fa844(aicp_price *_swig_
 }
 
 
-intgo _wrap_aicp_price_known_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
+intgo _wrap_aicp_price_known_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -2774,7 +2971,7 @@ intgo _wrap_aicp_price_known_capi_5cea4ae9392fa844(aicp_price *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_price_get_capi_5cea4ae9392fa844(aicp_price *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_price_get_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2797,7 +2994,7 @@ intgo _wrap_aicp_price_get_capi_5cea4ae9392fa844(aicp_price *_swig_go_0, _gostri
 }
 
 
-intgo _wrap_aicp_model_list_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_model_list **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_model_list_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_model_list **_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_allocator *arg3 = (aicp_allocator *) 0 ;
@@ -2822,7 +3019,7 @@ intgo _wrap_aicp_model_list_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, a
 }
 
 
-aicp_model_list *_wrap_aicp_model_list_ref_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0) {
+aicp_model_list *_wrap_aicp_model_list_ref_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   aicp_model_list *result = 0 ;
   aicp_model_list *_swig_go_result;
@@ -2835,7 +3032,7 @@ aicp_model_list *_wrap_aicp_model_list_ref_capi_5cea4ae9392fa844(aicp_model_list
 }
 
 
-void _wrap_aicp_model_list_free_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0) {
+void _wrap_aicp_model_list_free_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
 
   arg1 = *(aicp_model_list **)&_swig_go_0;
@@ -2845,7 +3042,7 @@ void _wrap_aicp_model_list_free_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_
 }
 
 
-long long _wrap_aicp_model_list_count_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0) {
+long long _wrap_aicp_model_list_count_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2858,7 +3055,7 @@ long long _wrap_aicp_model_list_count_capi_5cea4ae9392fa844(aicp_model_list *_sw
 }
 
 
-intgo _wrap_aicp_model_list_find_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_model_list_find_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2881,7 +3078,7 @@ intgo _wrap_aicp_model_list_find_capi_5cea4ae9392fa844(aicp_model_list *_swig_go
 }
 
 
-char *_wrap_aicp_model_list_name_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_model_list_name_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0, long long _swig_go_1) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2898,7 +3095,7 @@ char *_wrap_aicp_model_list_name_capi_5cea4ae9392fa844(aicp_model_list *_swig_go
 }
 
 
-char *_wrap_aicp_model_list_provider_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_model_list_provider_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0, long long _swig_go_1) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2915,7 +3112,7 @@ char *_wrap_aicp_model_list_provider_capi_5cea4ae9392fa844(aicp_model_list *_swi
 }
 
 
-char *_wrap_aicp_model_list_litellm_model_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_model_list_litellm_model_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0, long long _swig_go_1) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2932,7 +3129,7 @@ char *_wrap_aicp_model_list_litellm_model_capi_5cea4ae9392fa844(aicp_model_list 
 }
 
 
-char *_wrap_aicp_model_list_price_key_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_model_list_price_key_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0, long long _swig_go_1) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2949,7 +3146,7 @@ char *_wrap_aicp_model_list_price_key_capi_5cea4ae9392fa844(aicp_model_list *_sw
 }
 
 
-char *_wrap_aicp_model_list_fallback_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
+char *_wrap_aicp_model_list_fallback_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   size_t arg3 ;
@@ -2968,7 +3165,7 @@ char *_wrap_aicp_model_list_fallback_capi_5cea4ae9392fa844(aicp_model_list *_swi
 }
 
 
-char *_wrap_aicp_model_list_alias_member_capi_5cea4ae9392fa844(aicp_model_list *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2) {
+char *_wrap_aicp_model_list_alias_member_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2991,7 +3188,7 @@ char *_wrap_aicp_model_list_alias_member_capi_5cea4ae9392fa844(aicp_model_list *
 }
 
 
-char *_wrap_aicp_cost_part_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
+char *_wrap_aicp_cost_part_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -3006,7 +3203,7 @@ char *_wrap_aicp_cost_part_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
 }
 
 
-void _wrap_aicp_cost_options_init_capi_5cea4ae9392fa844(aicp_cost_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_cost_options_init_capi_dde55ec773c1b3d8(aicp_cost_options *_swig_go_0, long long _swig_go_1) {
   aicp_cost_options *arg1 = (aicp_cost_options *) 0 ;
   size_t arg2 ;
 
@@ -3018,7 +3215,7 @@ void _wrap_aicp_cost_options_init_capi_5cea4ae9392fa844(aicp_cost_options *_swig
 }
 
 
-intgo _wrap_aicp_cost_estimate_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go_0, aicp_price *_swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost_quote *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_cost_estimate_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, aicp_price *_swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost_quote *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   aicp_price *arg2 = (aicp_price *) 0 ;
   aicp_cost_options *arg3 = (aicp_cost_options *) 0 ;
@@ -3039,7 +3236,7 @@ intgo _wrap_aicp_cost_estimate_capi_5cea4ae9392fa844(aicp_cost_request *_swig_go
 }
 
 
-intgo _wrap_aicp_cost_estimate_body_capi_5cea4ae9392fa844(aicp_price_table *_swig_go_0, _gostring_ _swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost_quote *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_cost_estimate_body_capi_dde55ec773c1b3d8(aicp_price_table *_swig_go_0, _gostring_ _swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost_quote *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -3064,7 +3261,7 @@ intgo _wrap_aicp_cost_estimate_body_capi_5cea4ae9392fa844(aicp_price_table *_swi
 }
 
 
-void _wrap_aicp_usage_init_capi_5cea4ae9392fa844(aicp_usage *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_usage_init_capi_dde55ec773c1b3d8(aicp_usage *_swig_go_0, long long _swig_go_1) {
   aicp_usage *arg1 = (aicp_usage *) 0 ;
   size_t arg2 ;
 
@@ -3076,7 +3273,7 @@ void _wrap_aicp_usage_init_capi_5cea4ae9392fa844(aicp_usage *_swig_go_0, long lo
 }
 
 
-intgo _wrap_aicp_usage_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_usage *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_usage_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_usage *_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_usage *arg3 = (aicp_usage *) 0 ;
@@ -3097,7 +3294,7 @@ intgo _wrap_aicp_usage_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_u
 }
 
 
-intgo _wrap_aicp_cost_of_usage_capi_5cea4ae9392fa844(aicp_price *_swig_go_0, aicp_usage *_swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_cost_of_usage_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0, aicp_usage *_swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   aicp_usage *arg2 = (aicp_usage *) 0 ;
   aicp_cost_options *arg3 = (aicp_cost_options *) 0 ;
@@ -3118,7 +3315,7 @@ intgo _wrap_aicp_cost_of_usage_capi_5cea4ae9392fa844(aicp_price *_swig_go_0, aic
 }
 
 
-void _wrap_aicp_limit_rules_options_init_capi_5cea4ae9392fa844(aicp_limit_rules_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_limit_rules_options_init_capi_dde55ec773c1b3d8(aicp_limit_rules_options *_swig_go_0, long long _swig_go_1) {
   aicp_limit_rules_options *arg1 = (aicp_limit_rules_options *) 0 ;
   size_t arg2 ;
 
@@ -3130,7 +3327,7 @@ void _wrap_aicp_limit_rules_options_init_capi_5cea4ae9392fa844(aicp_limit_rules_
 }
 
 
-intgo _wrap_aicp_limit_rules_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_limit_rules_options *_swig_go_1, aicp_limit_rules **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_limit_rules_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_limit_rules_options *_swig_go_1, aicp_limit_rules **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_limit_rules_options *arg3 = (aicp_limit_rules_options *) 0 ;
@@ -3153,7 +3350,7 @@ intgo _wrap_aicp_limit_rules_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, 
 }
 
 
-aicp_limit_rules *_wrap_aicp_limit_rules_ref_capi_5cea4ae9392fa844(aicp_limit_rules *_swig_go_0) {
+aicp_limit_rules *_wrap_aicp_limit_rules_ref_capi_dde55ec773c1b3d8(aicp_limit_rules *_swig_go_0) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   aicp_limit_rules *result = 0 ;
   aicp_limit_rules *_swig_go_result;
@@ -3166,7 +3363,7 @@ aicp_limit_rules *_wrap_aicp_limit_rules_ref_capi_5cea4ae9392fa844(aicp_limit_ru
 }
 
 
-void _wrap_aicp_limit_rules_free_capi_5cea4ae9392fa844(aicp_limit_rules *_swig_go_0) {
+void _wrap_aicp_limit_rules_free_capi_dde55ec773c1b3d8(aicp_limit_rules *_swig_go_0) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
 
   arg1 = *(aicp_limit_rules **)&_swig_go_0;
@@ -3176,7 +3373,7 @@ void _wrap_aicp_limit_rules_free_capi_5cea4ae9392fa844(aicp_limit_rules *_swig_g
 }
 
 
-long long _wrap_aicp_limit_rules_count_capi_5cea4ae9392fa844(aicp_limit_rules *_swig_go_0) {
+long long _wrap_aicp_limit_rules_count_capi_dde55ec773c1b3d8(aicp_limit_rules *_swig_go_0) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3189,7 +3386,7 @@ long long _wrap_aicp_limit_rules_count_capi_5cea4ae9392fa844(aicp_limit_rules *_
 }
 
 
-char *_wrap_aicp_limit_rules_id_capi_5cea4ae9392fa844(aicp_limit_rules *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_limit_rules_id_capi_dde55ec773c1b3d8(aicp_limit_rules *_swig_go_0, long long _swig_go_1) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -3206,7 +3403,7 @@ char *_wrap_aicp_limit_rules_id_capi_5cea4ae9392fa844(aicp_limit_rules *_swig_go
 }
 
 
-intgo _wrap_aicp_limit_rules_get_capi_5cea4ae9392fa844(aicp_limit_rules *_swig_go_0, long long _swig_go_1, aicp_limit_rule_info *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_limit_rules_get_capi_dde55ec773c1b3d8(aicp_limit_rules *_swig_go_0, long long _swig_go_1, aicp_limit_rule_info *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   size_t arg2 ;
   aicp_limit_rule_info *arg3 = (aicp_limit_rule_info *) 0 ;
@@ -3225,7 +3422,7 @@ intgo _wrap_aicp_limit_rules_get_capi_5cea4ae9392fa844(aicp_limit_rules *_swig_g
 }
 
 
-void _wrap_aicp_redis_leases_options_init_capi_5cea4ae9392fa844(aicp_redis_leases_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_redis_leases_options_init_capi_dde55ec773c1b3d8(aicp_redis_leases_options *_swig_go_0, long long _swig_go_1) {
   aicp_redis_leases_options *arg1 = (aicp_redis_leases_options *) 0 ;
   size_t arg2 ;
 
@@ -3237,7 +3434,7 @@ void _wrap_aicp_redis_leases_options_init_capi_5cea4ae9392fa844(aicp_redis_lease
 }
 
 
-intgo _wrap_aicp_redis_leases_open_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_redis_leases_options *_swig_go_1, aicp_redis_leases **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_redis_leases_open_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_redis_leases_options *_swig_go_1, aicp_redis_leases **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_redis_leases_options *arg3 = (aicp_redis_leases_options *) 0 ;
@@ -3260,7 +3457,7 @@ intgo _wrap_aicp_redis_leases_open_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, 
 }
 
 
-void _wrap_aicp_redis_leases_free_capi_5cea4ae9392fa844(aicp_redis_leases *_swig_go_0) {
+void _wrap_aicp_redis_leases_free_capi_dde55ec773c1b3d8(aicp_redis_leases *_swig_go_0) {
   aicp_redis_leases *arg1 = (aicp_redis_leases *) 0 ;
 
   arg1 = *(aicp_redis_leases **)&_swig_go_0;
@@ -3270,7 +3467,7 @@ void _wrap_aicp_redis_leases_free_capi_5cea4ae9392fa844(aicp_redis_leases *_swig
 }
 
 
-void _wrap_aicp_redis_leases_source_capi_5cea4ae9392fa844(aicp_redis_leases *_swig_go_0, aicp_lease_source *_swig_go_1) {
+void _wrap_aicp_redis_leases_source_capi_dde55ec773c1b3d8(aicp_redis_leases *_swig_go_0, aicp_lease_source *_swig_go_1) {
   aicp_redis_leases *arg1 = (aicp_redis_leases *) 0 ;
   aicp_lease_source *arg2 = (aicp_lease_source *) 0 ;
 
@@ -3282,7 +3479,7 @@ void _wrap_aicp_redis_leases_source_capi_5cea4ae9392fa844(aicp_redis_leases *_sw
 }
 
 
-void _wrap_aicp_limiter_options_init_capi_5cea4ae9392fa844(aicp_limiter_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_limiter_options_init_capi_dde55ec773c1b3d8(aicp_limiter_options *_swig_go_0, long long _swig_go_1) {
   aicp_limiter_options *arg1 = (aicp_limiter_options *) 0 ;
   size_t arg2 ;
 
@@ -3294,7 +3491,7 @@ void _wrap_aicp_limiter_options_init_capi_5cea4ae9392fa844(aicp_limiter_options 
 }
 
 
-intgo _wrap_aicp_limiter_new_capi_5cea4ae9392fa844(aicp_limiter_options *_swig_go_0, aicp_limiter **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_limiter_new_capi_dde55ec773c1b3d8(aicp_limiter_options *_swig_go_0, aicp_limiter **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_limiter_options *arg1 = (aicp_limiter_options *) 0 ;
   aicp_limiter **arg2 = (aicp_limiter **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -3311,7 +3508,7 @@ intgo _wrap_aicp_limiter_new_capi_5cea4ae9392fa844(aicp_limiter_options *_swig_g
 }
 
 
-void _wrap_aicp_limiter_free_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0) {
+void _wrap_aicp_limiter_free_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
 
   arg1 = *(aicp_limiter **)&_swig_go_0;
@@ -3321,7 +3518,7 @@ void _wrap_aicp_limiter_free_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0) {
 }
 
 
-void _wrap_aicp_limit_request_init_capi_5cea4ae9392fa844(aicp_limit_request *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_limit_request_init_capi_dde55ec773c1b3d8(aicp_limit_request *_swig_go_0, long long _swig_go_1) {
   aicp_limit_request *arg1 = (aicp_limit_request *) 0 ;
   size_t arg2 ;
 
@@ -3333,7 +3530,7 @@ void _wrap_aicp_limit_request_init_capi_5cea4ae9392fa844(aicp_limit_request *_sw
 }
 
 
-void _wrap_aicp_limit_result_init_capi_5cea4ae9392fa844(aicp_limit_result *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_limit_result_init_capi_dde55ec773c1b3d8(aicp_limit_result *_swig_go_0, long long _swig_go_1) {
   aicp_limit_result *arg1 = (aicp_limit_result *) 0 ;
   size_t arg2 ;
 
@@ -3345,7 +3542,7 @@ void _wrap_aicp_limit_result_init_capi_5cea4ae9392fa844(aicp_limit_result *_swig
 }
 
 
-intgo _wrap_aicp_limiter_take_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, aicp_limit_rules *_swig_go_1, aicp_limit_request *_swig_go_2, aicp_limit_ticket *_swig_go_3, aicp_limit_result *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_limiter_take_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, aicp_limit_rules *_swig_go_1, aicp_limit_request *_swig_go_2, aicp_limit_ticket *_swig_go_3, aicp_limit_result *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_rules *arg2 = (aicp_limit_rules *) 0 ;
   aicp_limit_request *arg3 = (aicp_limit_request *) 0 ;
@@ -3368,7 +3565,7 @@ intgo _wrap_aicp_limiter_take_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, ai
 }
 
 
-void _wrap_aicp_limiter_settle_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2, long long _swig_go_3) {
+void _wrap_aicp_limiter_settle_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2, long long _swig_go_3) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_ticket *arg2 = (aicp_limit_ticket *) 0 ;
   uint64_t arg3 ;
@@ -3384,7 +3581,7 @@ void _wrap_aicp_limiter_settle_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, a
 }
 
 
-void _wrap_aicp_limiter_cancel_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2) {
+void _wrap_aicp_limiter_cancel_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_ticket *arg2 = (aicp_limit_ticket *) 0 ;
   uint64_t arg3 ;
@@ -3398,7 +3595,7 @@ void _wrap_aicp_limiter_cancel_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, a
 }
 
 
-void _wrap_aicp_limiter_refund_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2) {
+void _wrap_aicp_limiter_refund_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_ticket *arg2 = (aicp_limit_ticket *) 0 ;
   uint64_t arg3 ;
@@ -3412,7 +3609,7 @@ void _wrap_aicp_limiter_refund_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_limiter_renew_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2, long long _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_limiter_renew_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2, long long _swig_go_3, aicp_error *_swig_go_4) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_ticket *arg2 = (aicp_limit_ticket *) 0 ;
   uint64_t arg3 ;
@@ -3433,7 +3630,7 @@ intgo _wrap_aicp_limiter_renew_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_limiter_peek_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, aicp_limit_rules *_swig_go_1, aicp_limit_request *_swig_go_2, aicp_limit_state *_swig_go_3, long long _swig_go_4, long long *_swig_go_5, aicp_error *_swig_go_6) {
+intgo _wrap_aicp_limiter_peek_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, aicp_limit_rules *_swig_go_1, aicp_limit_request *_swig_go_2, aicp_limit_state *_swig_go_3, long long _swig_go_4, long long *_swig_go_5, aicp_error *_swig_go_6) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_rules *arg2 = (aicp_limit_rules *) 0 ;
   aicp_limit_request *arg3 = (aicp_limit_request *) 0 ;
@@ -3458,7 +3655,7 @@ intgo _wrap_aicp_limiter_peek_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, ai
 }
 
 
-intgo _wrap_aicp_limiter_flush_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, intgo _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_limiter_flush_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, intgo _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   int32_t arg2 ;
   uint64_t arg3 ;
@@ -3477,7 +3674,7 @@ intgo _wrap_aicp_limiter_flush_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, i
 }
 
 
-intgo _wrap_aicp_limiter_stats_get_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_0, aicp_limiter_stats *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_limiter_stats_get_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, aicp_limiter_stats *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limiter_stats *arg2 = (aicp_limiter_stats *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -3494,7 +3691,7 @@ intgo _wrap_aicp_limiter_stats_get_capi_5cea4ae9392fa844(aicp_limiter *_swig_go_
 }
 
 
-void _wrap_aicp_limit_headers_format_capi_5cea4ae9392fa844(aicp_limit_rules *_swig_go_0, aicp_limit_result *_swig_go_1, aicp_limit_headers *_swig_go_2) {
+void _wrap_aicp_limit_headers_format_capi_dde55ec773c1b3d8(aicp_limit_rules *_swig_go_0, aicp_limit_result *_swig_go_1, aicp_limit_headers *_swig_go_2) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   aicp_limit_result *arg2 = (aicp_limit_result *) 0 ;
   aicp_limit_headers *arg3 = (aicp_limit_headers *) 0 ;
@@ -3508,7 +3705,7 @@ void _wrap_aicp_limit_headers_format_capi_5cea4ae9392fa844(aicp_limit_rules *_sw
 }
 
 
-char *_wrap_aicp_guard_action_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
+char *_wrap_aicp_guard_action_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -3523,7 +3720,7 @@ char *_wrap_aicp_guard_action_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
 }
 
 
-char *_wrap_aicp_guard_category_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
+char *_wrap_aicp_guard_category_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -3538,7 +3735,7 @@ char *_wrap_aicp_guard_category_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
 }
 
 
-void _wrap_aicp_guard_options_init_capi_5cea4ae9392fa844(aicp_guard_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_guard_options_init_capi_dde55ec773c1b3d8(aicp_guard_options *_swig_go_0, long long _swig_go_1) {
   aicp_guard_options *arg1 = (aicp_guard_options *) 0 ;
   size_t arg2 ;
 
@@ -3550,7 +3747,7 @@ void _wrap_aicp_guard_options_init_capi_5cea4ae9392fa844(aicp_guard_options *_sw
 }
 
 
-intgo _wrap_aicp_guard_profile_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_guard_options *_swig_go_1, aicp_guard_profile **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_guard_profile_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_guard_options *_swig_go_1, aicp_guard_profile **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_guard_options *arg3 = (aicp_guard_options *) 0 ;
@@ -3573,7 +3770,7 @@ intgo _wrap_aicp_guard_profile_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0
 }
 
 
-aicp_guard_profile *_wrap_aicp_guard_profile_ref_capi_5cea4ae9392fa844(aicp_guard_profile *_swig_go_0) {
+aicp_guard_profile *_wrap_aicp_guard_profile_ref_capi_dde55ec773c1b3d8(aicp_guard_profile *_swig_go_0) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   aicp_guard_profile *result = 0 ;
   aicp_guard_profile *_swig_go_result;
@@ -3586,7 +3783,7 @@ aicp_guard_profile *_wrap_aicp_guard_profile_ref_capi_5cea4ae9392fa844(aicp_guar
 }
 
 
-void _wrap_aicp_guard_profile_free_capi_5cea4ae9392fa844(aicp_guard_profile *_swig_go_0) {
+void _wrap_aicp_guard_profile_free_capi_dde55ec773c1b3d8(aicp_guard_profile *_swig_go_0) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
 
   arg1 = *(aicp_guard_profile **)&_swig_go_0;
@@ -3596,7 +3793,7 @@ void _wrap_aicp_guard_profile_free_capi_5cea4ae9392fa844(aicp_guard_profile *_sw
 }
 
 
-char *_wrap_aicp_guard_profile_name_capi_5cea4ae9392fa844(aicp_guard_profile *_swig_go_0) {
+char *_wrap_aicp_guard_profile_name_capi_dde55ec773c1b3d8(aicp_guard_profile *_swig_go_0) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -3611,7 +3808,7 @@ char *_wrap_aicp_guard_profile_name_capi_5cea4ae9392fa844(aicp_guard_profile *_s
 }
 
 
-long long _wrap_aicp_guard_profile_version_capi_5cea4ae9392fa844(aicp_guard_profile *_swig_go_0) {
+long long _wrap_aicp_guard_profile_version_capi_dde55ec773c1b3d8(aicp_guard_profile *_swig_go_0) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3624,7 +3821,7 @@ long long _wrap_aicp_guard_profile_version_capi_5cea4ae9392fa844(aicp_guard_prof
 }
 
 
-intgo _wrap_aicp_guard_session_new_capi_5cea4ae9392fa844(aicp_guard_options *_swig_go_0, aicp_guard_session **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_guard_session_new_capi_dde55ec773c1b3d8(aicp_guard_options *_swig_go_0, aicp_guard_session **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_guard_options *arg1 = (aicp_guard_options *) 0 ;
   aicp_guard_session **arg2 = (aicp_guard_session **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -3641,7 +3838,7 @@ intgo _wrap_aicp_guard_session_new_capi_5cea4ae9392fa844(aicp_guard_options *_sw
 }
 
 
-void _wrap_aicp_guard_session_free_capi_5cea4ae9392fa844(aicp_guard_session *_swig_go_0) {
+void _wrap_aicp_guard_session_free_capi_dde55ec773c1b3d8(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
 
   arg1 = *(aicp_guard_session **)&_swig_go_0;
@@ -3651,7 +3848,7 @@ void _wrap_aicp_guard_session_free_capi_5cea4ae9392fa844(aicp_guard_session *_sw
 }
 
 
-void _wrap_aicp_guard_session_reset_capi_5cea4ae9392fa844(aicp_guard_session *_swig_go_0) {
+void _wrap_aicp_guard_session_reset_capi_dde55ec773c1b3d8(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
 
   arg1 = *(aicp_guard_session **)&_swig_go_0;
@@ -3661,7 +3858,7 @@ void _wrap_aicp_guard_session_reset_capi_5cea4ae9392fa844(aicp_guard_session *_s
 }
 
 
-long long _wrap_aicp_guard_session_count_capi_5cea4ae9392fa844(aicp_guard_session *_swig_go_0) {
+long long _wrap_aicp_guard_session_count_capi_dde55ec773c1b3d8(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3674,7 +3871,7 @@ long long _wrap_aicp_guard_session_count_capi_5cea4ae9392fa844(aicp_guard_sessio
 }
 
 
-intgo _wrap_aicp_guard_session_action_capi_5cea4ae9392fa844(aicp_guard_session *_swig_go_0) {
+intgo _wrap_aicp_guard_session_action_capi_dde55ec773c1b3d8(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -3687,7 +3884,7 @@ intgo _wrap_aicp_guard_session_action_capi_5cea4ae9392fa844(aicp_guard_session *
 }
 
 
-double _wrap_aicp_guard_session_risk_capi_5cea4ae9392fa844(aicp_guard_session *_swig_go_0) {
+double _wrap_aicp_guard_session_risk_capi_dde55ec773c1b3d8(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   double result;
   double _swig_go_result;
@@ -3700,7 +3897,7 @@ double _wrap_aicp_guard_session_risk_capi_5cea4ae9392fa844(aicp_guard_session *_
 }
 
 
-long long _wrap_aicp_guard_session_match_count_capi_5cea4ae9392fa844(aicp_guard_session *_swig_go_0) {
+long long _wrap_aicp_guard_session_match_count_capi_dde55ec773c1b3d8(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -3713,7 +3910,7 @@ long long _wrap_aicp_guard_session_match_count_capi_5cea4ae9392fa844(aicp_guard_
 }
 
 
-intgo _wrap_aicp_guard_restore_capi_5cea4ae9392fa844(aicp_guard_session *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_guard_restore_capi_dde55ec773c1b3d8(aicp_guard_session *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -3736,7 +3933,7 @@ intgo _wrap_aicp_guard_restore_capi_5cea4ae9392fa844(aicp_guard_session *_swig_g
 }
 
 
-void _wrap_aicp_guard_scan_options_init_capi_5cea4ae9392fa844(aicp_guard_scan_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_guard_scan_options_init_capi_dde55ec773c1b3d8(aicp_guard_scan_options *_swig_go_0, long long _swig_go_1) {
   aicp_guard_scan_options *arg1 = (aicp_guard_scan_options *) 0 ;
   size_t arg2 ;
 
@@ -3748,7 +3945,7 @@ void _wrap_aicp_guard_scan_options_init_capi_5cea4ae9392fa844(aicp_guard_scan_op
 }
 
 
-intgo _wrap_aicp_guard_result_new_capi_5cea4ae9392fa844(aicp_guard_options *_swig_go_0, aicp_guard_result **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_guard_result_new_capi_dde55ec773c1b3d8(aicp_guard_options *_swig_go_0, aicp_guard_result **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_guard_options *arg1 = (aicp_guard_options *) 0 ;
   aicp_guard_result **arg2 = (aicp_guard_result **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -3765,7 +3962,7 @@ intgo _wrap_aicp_guard_result_new_capi_5cea4ae9392fa844(aicp_guard_options *_swi
 }
 
 
-void _wrap_aicp_guard_result_free_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
+void _wrap_aicp_guard_result_free_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
 
   arg1 = *(aicp_guard_result **)&_swig_go_0;
@@ -3775,7 +3972,7 @@ void _wrap_aicp_guard_result_free_capi_5cea4ae9392fa844(aicp_guard_result *_swig
 }
 
 
-intgo _wrap_aicp_guard_scan_capi_5cea4ae9392fa844(aicp_guard_profile *_swig_go_0, _gostring_ _swig_go_1, aicp_guard_scan_options *_swig_go_2, aicp_guard_result *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_guard_scan_capi_dde55ec773c1b3d8(aicp_guard_profile *_swig_go_0, _gostring_ _swig_go_1, aicp_guard_scan_options *_swig_go_2, aicp_guard_result *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -3800,7 +3997,7 @@ intgo _wrap_aicp_guard_scan_capi_5cea4ae9392fa844(aicp_guard_profile *_swig_go_0
 }
 
 
-intgo _wrap_aicp_guard_result_action_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
+intgo _wrap_aicp_guard_result_action_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -3813,7 +4010,7 @@ intgo _wrap_aicp_guard_result_action_capi_5cea4ae9392fa844(aicp_guard_result *_s
 }
 
 
-double _wrap_aicp_guard_result_risk_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
+double _wrap_aicp_guard_result_risk_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   double result;
   double _swig_go_result;
@@ -3826,7 +4023,7 @@ double _wrap_aicp_guard_result_risk_capi_5cea4ae9392fa844(aicp_guard_result *_sw
 }
 
 
-double _wrap_aicp_guard_result_score_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0, intgo _swig_go_1) {
+double _wrap_aicp_guard_result_score_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0, intgo _swig_go_1) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   int32_t arg2 ;
   double result;
@@ -3841,7 +4038,7 @@ double _wrap_aicp_guard_result_score_capi_5cea4ae9392fa844(aicp_guard_result *_s
 }
 
 
-long long _wrap_aicp_guard_result_finding_count_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
+long long _wrap_aicp_guard_result_finding_count_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3854,7 +4051,7 @@ long long _wrap_aicp_guard_result_finding_count_capi_5cea4ae9392fa844(aicp_guard
 }
 
 
-aicp_guard_finding *_wrap_aicp_guard_result_finding_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0, long long _swig_go_1) {
+aicp_guard_finding *_wrap_aicp_guard_result_finding_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0, long long _swig_go_1) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   size_t arg2 ;
   aicp_guard_finding *result = 0 ;
@@ -3869,7 +4066,7 @@ aicp_guard_finding *_wrap_aicp_guard_result_finding_capi_5cea4ae9392fa844(aicp_g
 }
 
 
-long long _wrap_aicp_guard_result_match_count_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
+long long _wrap_aicp_guard_result_match_count_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -3882,7 +4079,7 @@ long long _wrap_aicp_guard_result_match_count_capi_5cea4ae9392fa844(aicp_guard_r
 }
 
 
-intgo _wrap_aicp_guard_result_rewritten_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
+intgo _wrap_aicp_guard_result_rewritten_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -3895,7 +4092,7 @@ intgo _wrap_aicp_guard_result_rewritten_capi_5cea4ae9392fa844(aicp_guard_result 
 }
 
 
-char *_wrap_aicp_guard_result_text_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0, long long *_swig_go_1) {
+char *_wrap_aicp_guard_result_text_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0, long long *_swig_go_1) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   size_t *arg2 = (size_t *) 0 ;
   char *result = 0 ;
@@ -3912,7 +4109,7 @@ char *_wrap_aicp_guard_result_text_capi_5cea4ae9392fa844(aicp_guard_result *_swi
 }
 
 
-intgo _wrap_aicp_guard_result_error_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
+intgo _wrap_aicp_guard_result_error_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   aicp_status result;
   intgo _swig_go_result;
@@ -3925,7 +4122,7 @@ intgo _wrap_aicp_guard_result_error_capi_5cea4ae9392fa844(aicp_guard_result *_sw
 }
 
 
-intgo _wrap_aicp_guard_result_truncated_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
+intgo _wrap_aicp_guard_result_truncated_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -3938,7 +4135,7 @@ intgo _wrap_aicp_guard_result_truncated_capi_5cea4ae9392fa844(aicp_guard_result 
 }
 
 
-long long _wrap_aicp_guard_result_bytes_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
+long long _wrap_aicp_guard_result_bytes_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -3951,7 +4148,7 @@ long long _wrap_aicp_guard_result_bytes_capi_5cea4ae9392fa844(aicp_guard_result 
 }
 
 
-char *_wrap_aicp_guard_result_reason_capi_5cea4ae9392fa844(aicp_guard_result *_swig_go_0) {
+char *_wrap_aicp_guard_result_reason_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -3966,7 +4163,7 @@ char *_wrap_aicp_guard_result_reason_capi_5cea4ae9392fa844(aicp_guard_result *_s
 }
 
 
-intgo _wrap_aicp_guard_stream_open_capi_5cea4ae9392fa844(aicp_guard_profile *_swig_go_0, aicp_guard_scan_options *_swig_go_1, aicp_guard_stream **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_guard_stream_open_capi_dde55ec773c1b3d8(aicp_guard_profile *_swig_go_0, aicp_guard_scan_options *_swig_go_1, aicp_guard_stream **_swig_go_2, aicp_error *_swig_go_3) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   aicp_guard_scan_options *arg2 = (aicp_guard_scan_options *) 0 ;
   aicp_guard_stream **arg3 = (aicp_guard_stream **) 0 ;
@@ -3985,7 +4182,7 @@ intgo _wrap_aicp_guard_stream_open_capi_5cea4ae9392fa844(aicp_guard_profile *_sw
 }
 
 
-void _wrap_aicp_guard_stream_free_capi_5cea4ae9392fa844(aicp_guard_stream *_swig_go_0) {
+void _wrap_aicp_guard_stream_free_capi_dde55ec773c1b3d8(aicp_guard_stream *_swig_go_0) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
 
   arg1 = *(aicp_guard_stream **)&_swig_go_0;
@@ -3995,7 +4192,7 @@ void _wrap_aicp_guard_stream_free_capi_5cea4ae9392fa844(aicp_guard_stream *_swig
 }
 
 
-intgo _wrap_aicp_guard_stream_feed_capi_5cea4ae9392fa844(aicp_guard_stream *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_guard_stream_feed_capi_dde55ec773c1b3d8(aicp_guard_stream *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4016,7 +4213,7 @@ intgo _wrap_aicp_guard_stream_feed_capi_5cea4ae9392fa844(aicp_guard_stream *_swi
 }
 
 
-intgo _wrap_aicp_guard_stream_finish_capi_5cea4ae9392fa844(aicp_guard_stream *_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_guard_stream_finish_capi_dde55ec773c1b3d8(aicp_guard_stream *_swig_go_0, aicp_error *_swig_go_1) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
   aicp_error *arg2 = (aicp_error *) 0 ;
   aicp_status result;
@@ -4031,7 +4228,7 @@ intgo _wrap_aicp_guard_stream_finish_capi_5cea4ae9392fa844(aicp_guard_stream *_s
 }
 
 
-char *_wrap_aicp_guard_stream_released_capi_5cea4ae9392fa844(aicp_guard_stream *_swig_go_0, long long *_swig_go_1) {
+char *_wrap_aicp_guard_stream_released_capi_dde55ec773c1b3d8(aicp_guard_stream *_swig_go_0, long long *_swig_go_1) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
   size_t *arg2 = (size_t *) 0 ;
   char *result = 0 ;
@@ -4048,7 +4245,7 @@ char *_wrap_aicp_guard_stream_released_capi_5cea4ae9392fa844(aicp_guard_stream *
 }
 
 
-aicp_guard_result *_wrap_aicp_guard_stream_result_capi_5cea4ae9392fa844(aicp_guard_stream *_swig_go_0) {
+aicp_guard_result *_wrap_aicp_guard_stream_result_capi_dde55ec773c1b3d8(aicp_guard_stream *_swig_go_0) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
   aicp_guard_result *result = 0 ;
   aicp_guard_result *_swig_go_result;
@@ -4061,7 +4258,7 @@ aicp_guard_result *_wrap_aicp_guard_stream_result_capi_5cea4ae9392fa844(aicp_gua
 }
 
 
-long long _wrap_aicp_guard_rule_count_capi_5cea4ae9392fa844() {
+long long _wrap_aicp_guard_rule_count_capi_dde55ec773c1b3d8() {
   size_t result;
   long long _swig_go_result;
 
@@ -4072,7 +4269,7 @@ long long _wrap_aicp_guard_rule_count_capi_5cea4ae9392fa844() {
 }
 
 
-aicp_guard_rule *_wrap_aicp_guard_rule_at_capi_5cea4ae9392fa844(long long _swig_go_0) {
+aicp_guard_rule *_wrap_aicp_guard_rule_at_capi_dde55ec773c1b3d8(long long _swig_go_0) {
   size_t arg1 ;
   aicp_guard_rule *result = 0 ;
   aicp_guard_rule *_swig_go_result;
@@ -4085,7 +4282,7 @@ aicp_guard_rule *_wrap_aicp_guard_rule_at_capi_5cea4ae9392fa844(long long _swig_
 }
 
 
-void _wrap_aicp_budget_window_options_init_capi_5cea4ae9392fa844(aicp_budget_window_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_budget_window_options_init_capi_dde55ec773c1b3d8(aicp_budget_window_options *_swig_go_0, long long _swig_go_1) {
   aicp_budget_window_options *arg1 = (aicp_budget_window_options *) 0 ;
   size_t arg2 ;
 
@@ -4097,7 +4294,7 @@ void _wrap_aicp_budget_window_options_init_capi_5cea4ae9392fa844(aicp_budget_win
 }
 
 
-intgo _wrap_aicp_budget_window_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_budget_window_options *_swig_go_1, aicp_budget_window **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_budget_window_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_budget_window_options *_swig_go_1, aicp_budget_window **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_budget_window_options *arg3 = (aicp_budget_window_options *) 0 ;
@@ -4120,7 +4317,7 @@ intgo _wrap_aicp_budget_window_parse_capi_5cea4ae9392fa844(_gostring_ _swig_go_0
 }
 
 
-aicp_budget_window *_wrap_aicp_budget_window_ref_capi_5cea4ae9392fa844(aicp_budget_window *_swig_go_0) {
+aicp_budget_window *_wrap_aicp_budget_window_ref_capi_dde55ec773c1b3d8(aicp_budget_window *_swig_go_0) {
   aicp_budget_window *arg1 = (aicp_budget_window *) 0 ;
   aicp_budget_window *result = 0 ;
   aicp_budget_window *_swig_go_result;
@@ -4133,7 +4330,7 @@ aicp_budget_window *_wrap_aicp_budget_window_ref_capi_5cea4ae9392fa844(aicp_budg
 }
 
 
-void _wrap_aicp_budget_window_free_capi_5cea4ae9392fa844(aicp_budget_window *_swig_go_0) {
+void _wrap_aicp_budget_window_free_capi_dde55ec773c1b3d8(aicp_budget_window *_swig_go_0) {
   aicp_budget_window *arg1 = (aicp_budget_window *) 0 ;
 
   arg1 = *(aicp_budget_window **)&_swig_go_0;
@@ -4143,7 +4340,7 @@ void _wrap_aicp_budget_window_free_capi_5cea4ae9392fa844(aicp_budget_window *_sw
 }
 
 
-intgo _wrap_aicp_budget_window_at_capi_5cea4ae9392fa844(aicp_budget_window *_swig_go_0, long long _swig_go_1, long long *_swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_budget_window_at_capi_dde55ec773c1b3d8(aicp_budget_window *_swig_go_0, long long _swig_go_1, long long *_swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_budget_window *arg1 = (aicp_budget_window *) 0 ;
   int64_t arg2 ;
   int64_t *arg3 = (int64_t *) 0 ;
@@ -4164,7 +4361,7 @@ intgo _wrap_aicp_budget_window_at_capi_5cea4ae9392fa844(aicp_budget_window *_swi
 }
 
 
-void _wrap_aicp_ledger_options_init_capi_5cea4ae9392fa844(aicp_ledger_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_ledger_options_init_capi_dde55ec773c1b3d8(aicp_ledger_options *_swig_go_0, long long _swig_go_1) {
   aicp_ledger_options *arg1 = (aicp_ledger_options *) 0 ;
   size_t arg2 ;
 
@@ -4176,7 +4373,7 @@ void _wrap_aicp_ledger_options_init_capi_5cea4ae9392fa844(aicp_ledger_options *_
 }
 
 
-intgo _wrap_aicp_ledger_open_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_ledger_options *_swig_go_1, aicp_ledger **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_open_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_ledger_options *_swig_go_1, aicp_ledger **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_ledger_options *arg3 = (aicp_ledger_options *) 0 ;
@@ -4199,7 +4396,7 @@ intgo _wrap_aicp_ledger_open_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_l
 }
 
 
-void _wrap_aicp_ledger_free_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0) {
+void _wrap_aicp_ledger_free_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
 
   arg1 = *(aicp_ledger **)&_swig_go_0;
@@ -4209,7 +4406,7 @@ void _wrap_aicp_ledger_free_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_ledger_close_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_ledger_close_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   uint64_t arg2 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4226,7 +4423,7 @@ intgo _wrap_aicp_ledger_close_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, lon
 }
 
 
-void _wrap_aicp_ledger_account_init_capi_5cea4ae9392fa844(aicp_ledger_account *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_ledger_account_init_capi_dde55ec773c1b3d8(aicp_ledger_account *_swig_go_0, long long _swig_go_1) {
   aicp_ledger_account *arg1 = (aicp_ledger_account *) 0 ;
   size_t arg2 ;
 
@@ -4238,7 +4435,7 @@ void _wrap_aicp_ledger_account_init_capi_5cea4ae9392fa844(aicp_ledger_account *_
 }
 
 
-intgo _wrap_aicp_ledger_account_put_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_account *_swig_go_2, long long _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_ledger_account_put_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_account *_swig_go_2, long long _swig_go_3, aicp_error *_swig_go_4) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4263,7 +4460,7 @@ intgo _wrap_aicp_ledger_account_put_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_
 }
 
 
-intgo _wrap_aicp_ledger_account_status_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_ledger_status *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_ledger_account_status_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_ledger_status *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4288,7 +4485,7 @@ intgo _wrap_aicp_ledger_account_status_capi_5cea4ae9392fa844(aicp_ledger *_swig_
 }
 
 
-intgo _wrap_aicp_ledger_reserve_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, aicp_ledger_request *_swig_go_1, aicp_ledger_result *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_reserve_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, aicp_ledger_request *_swig_go_1, aicp_ledger_result *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   aicp_ledger_request *arg2 = (aicp_ledger_request *) 0 ;
   aicp_ledger_result *arg3 = (aicp_ledger_result *) 0 ;
@@ -4307,7 +4504,7 @@ intgo _wrap_aicp_ledger_reserve_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_ledger_mark_dispatched_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_mark_dispatched_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4330,7 +4527,7 @@ intgo _wrap_aicp_ledger_mark_dispatched_capi_5cea4ae9392fa844(aicp_ledger *_swig
 }
 
 
-intgo _wrap_aicp_ledger_renew_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_renew_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4353,7 +4550,7 @@ intgo _wrap_aicp_ledger_renew_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _go
 }
 
 
-intgo _wrap_aicp_ledger_settle_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_ledger_settlement *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_ledger_settle_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_ledger_settlement *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4378,7 +4575,7 @@ intgo _wrap_aicp_ledger_settle_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _g
 }
 
 
-intgo _wrap_aicp_ledger_release_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_ledger_release_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4399,7 +4596,7 @@ intgo _wrap_aicp_ledger_release_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _
 }
 
 
-intgo _wrap_aicp_ledger_adjust_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_adjustment *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_adjust_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_adjustment *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4422,7 +4619,7 @@ intgo _wrap_aicp_ledger_adjust_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _g
 }
 
 
-intgo _wrap_aicp_ledger_account_list_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, aicp_ledger_query *_swig_go_1, aicp_ledger_page **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_account_list_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, aicp_ledger_query *_swig_go_1, aicp_ledger_page **_swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   aicp_ledger_query *arg2 = (aicp_ledger_query *) 0 ;
   aicp_ledger_page **arg3 = (aicp_ledger_page **) 0 ;
@@ -4441,7 +4638,7 @@ intgo _wrap_aicp_ledger_account_list_capi_5cea4ae9392fa844(aicp_ledger *_swig_go
 }
 
 
-intgo _wrap_aicp_ledger_reservation_list_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_query *_swig_go_2, aicp_ledger_page **_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_ledger_reservation_list_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_query *_swig_go_2, aicp_ledger_page **_swig_go_3, aicp_error *_swig_go_4) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4466,7 +4663,7 @@ intgo _wrap_aicp_ledger_reservation_list_capi_5cea4ae9392fa844(aicp_ledger *_swi
 }
 
 
-void _wrap_aicp_ledger_page_free_capi_5cea4ae9392fa844(aicp_ledger_page *_swig_go_0) {
+void _wrap_aicp_ledger_page_free_capi_dde55ec773c1b3d8(aicp_ledger_page *_swig_go_0) {
   aicp_ledger_page *arg1 = (aicp_ledger_page *) 0 ;
 
   arg1 = *(aicp_ledger_page **)&_swig_go_0;
@@ -4476,7 +4673,7 @@ void _wrap_aicp_ledger_page_free_capi_5cea4ae9392fa844(aicp_ledger_page *_swig_g
 }
 
 
-long long _wrap_aicp_ledger_page_count_capi_5cea4ae9392fa844(aicp_ledger_page *_swig_go_0) {
+long long _wrap_aicp_ledger_page_count_capi_dde55ec773c1b3d8(aicp_ledger_page *_swig_go_0) {
   aicp_ledger_page *arg1 = (aicp_ledger_page *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4489,7 +4686,7 @@ long long _wrap_aicp_ledger_page_count_capi_5cea4ae9392fa844(aicp_ledger_page *_
 }
 
 
-aicp_ledger_account_row *_wrap_aicp_ledger_page_account_capi_5cea4ae9392fa844(aicp_ledger_page *_swig_go_0, long long _swig_go_1) {
+aicp_ledger_account_row *_wrap_aicp_ledger_page_account_capi_dde55ec773c1b3d8(aicp_ledger_page *_swig_go_0, long long _swig_go_1) {
   aicp_ledger_page *arg1 = (aicp_ledger_page *) 0 ;
   size_t arg2 ;
   aicp_ledger_account_row *result = 0 ;
@@ -4504,7 +4701,7 @@ aicp_ledger_account_row *_wrap_aicp_ledger_page_account_capi_5cea4ae9392fa844(ai
 }
 
 
-aicp_ledger_reservation_row *_wrap_aicp_ledger_page_reservation_capi_5cea4ae9392fa844(aicp_ledger_page *_swig_go_0, long long _swig_go_1) {
+aicp_ledger_reservation_row *_wrap_aicp_ledger_page_reservation_capi_dde55ec773c1b3d8(aicp_ledger_page *_swig_go_0, long long _swig_go_1) {
   aicp_ledger_page *arg1 = (aicp_ledger_page *) 0 ;
   size_t arg2 ;
   aicp_ledger_reservation_row *result = 0 ;
@@ -4519,7 +4716,7 @@ aicp_ledger_reservation_row *_wrap_aicp_ledger_page_reservation_capi_5cea4ae9392
 }
 
 
-intgo _wrap_aicp_ledger_account_spend_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_ledger_account_spend_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4544,7 +4741,7 @@ intgo _wrap_aicp_ledger_account_spend_capi_5cea4ae9392fa844(aicp_ledger *_swig_g
 }
 
 
-intgo _wrap_aicp_ledger_serve_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_serve_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4567,7 +4764,7 @@ intgo _wrap_aicp_ledger_serve_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, _go
 }
 
 
-intgo _wrap_aicp_ledger_flush_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_ledger_flush_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   uint64_t arg2 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4584,7 +4781,7 @@ intgo _wrap_aicp_ledger_flush_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, lon
 }
 
 
-intgo _wrap_aicp_ledger_event_next_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, aicp_ledger_event *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_ledger_event_next_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, aicp_ledger_event *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   aicp_ledger_event *arg2 = (aicp_ledger_event *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4601,7 +4798,7 @@ intgo _wrap_aicp_ledger_event_next_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0
 }
 
 
-void _wrap_aicp_ledger_metrics_get_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0, aicp_ledger_metrics *_swig_go_1) {
+void _wrap_aicp_ledger_metrics_get_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, aicp_ledger_metrics *_swig_go_1) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   aicp_ledger_metrics *arg2 = (aicp_ledger_metrics *) 0 ;
 
@@ -4613,7 +4810,7 @@ void _wrap_aicp_ledger_metrics_get_capi_5cea4ae9392fa844(aicp_ledger *_swig_go_0
 }
 
 
-void _wrap_aicp_litellm_options_init_capi_5cea4ae9392fa844(aicp_litellm_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_litellm_options_init_capi_dde55ec773c1b3d8(aicp_litellm_options *_swig_go_0, long long _swig_go_1) {
   aicp_litellm_options *arg1 = (aicp_litellm_options *) 0 ;
   size_t arg2 ;
 
@@ -4625,7 +4822,7 @@ void _wrap_aicp_litellm_options_init_capi_5cea4ae9392fa844(aicp_litellm_options 
 }
 
 
-intgo _wrap_aicp_litellm_open_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, _gostring_ _swig_go_1, aicp_litellm_options *_swig_go_2, aicp_litellm **_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_litellm_open_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, _gostring_ _swig_go_1, aicp_litellm_options *_swig_go_2, aicp_litellm **_swig_go_3, aicp_error *_swig_go_4) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -4654,7 +4851,7 @@ intgo _wrap_aicp_litellm_open_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, _gost
 }
 
 
-void _wrap_aicp_litellm_free_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0) {
+void _wrap_aicp_litellm_free_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
 
   arg1 = *(aicp_litellm **)&_swig_go_0;
@@ -4664,7 +4861,7 @@ void _wrap_aicp_litellm_free_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_litellm_reply_new_capi_5cea4ae9392fa844(aicp_litellm_reply **_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_litellm_reply_new_capi_dde55ec773c1b3d8(aicp_litellm_reply **_swig_go_0, aicp_error *_swig_go_1) {
   aicp_allocator *arg1 = (aicp_allocator *) 0 ;
   aicp_litellm_reply **arg2 = (aicp_litellm_reply **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4683,7 +4880,7 @@ intgo _wrap_aicp_litellm_reply_new_capi_5cea4ae9392fa844(aicp_litellm_reply **_s
 }
 
 
-void _wrap_aicp_litellm_reply_free_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0) {
+void _wrap_aicp_litellm_reply_free_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
 
   arg1 = *(aicp_litellm_reply **)&_swig_go_0;
@@ -4693,7 +4890,7 @@ void _wrap_aicp_litellm_reply_free_capi_5cea4ae9392fa844(aicp_litellm_reply *_sw
 }
 
 
-intgo _wrap_aicp_litellm_reply_status_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0) {
+intgo _wrap_aicp_litellm_reply_status_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -4706,7 +4903,7 @@ intgo _wrap_aicp_litellm_reply_status_capi_5cea4ae9392fa844(aicp_litellm_reply *
 }
 
 
-char *_wrap_aicp_litellm_reply_body_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0, long long *_swig_go_1) {
+char *_wrap_aicp_litellm_reply_body_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0, long long *_swig_go_1) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   size_t *arg2 = (size_t *) 0 ;
   char *result = 0 ;
@@ -4723,7 +4920,7 @@ char *_wrap_aicp_litellm_reply_body_capi_5cea4ae9392fa844(aicp_litellm_reply *_s
 }
 
 
-char *_wrap_aicp_litellm_reply_header_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0, _gostring_ _swig_go_1) {
+char *_wrap_aicp_litellm_reply_header_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0, _gostring_ _swig_go_1) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *arg2 = (char *) 0 ;
   char *result = 0 ;
@@ -4749,7 +4946,7 @@ char *_wrap_aicp_litellm_reply_header_capi_5cea4ae9392fa844(aicp_litellm_reply *
 }
 
 
-char *_wrap_aicp_litellm_reply_message_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0) {
+char *_wrap_aicp_litellm_reply_message_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -4764,7 +4961,7 @@ char *_wrap_aicp_litellm_reply_message_capi_5cea4ae9392fa844(aicp_litellm_reply 
 }
 
 
-char *_wrap_aicp_litellm_reply_type_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0) {
+char *_wrap_aicp_litellm_reply_type_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -4779,7 +4976,7 @@ char *_wrap_aicp_litellm_reply_type_capi_5cea4ae9392fa844(aicp_litellm_reply *_s
 }
 
 
-char *_wrap_aicp_litellm_reply_code_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0) {
+char *_wrap_aicp_litellm_reply_code_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -4794,7 +4991,7 @@ char *_wrap_aicp_litellm_reply_code_capi_5cea4ae9392fa844(aicp_litellm_reply *_s
 }
 
 
-char *_wrap_aicp_litellm_reply_param_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0) {
+char *_wrap_aicp_litellm_reply_param_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -4809,7 +5006,7 @@ char *_wrap_aicp_litellm_reply_param_capi_5cea4ae9392fa844(aicp_litellm_reply *_
 }
 
 
-intgo _wrap_aicp_litellm_reply_cost_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0, long long *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_reply_cost_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0, long long *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   int64_t *arg2 = (int64_t *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4826,7 +5023,7 @@ intgo _wrap_aicp_litellm_reply_cost_capi_5cea4ae9392fa844(aicp_litellm_reply *_s
 }
 
 
-intgo _wrap_aicp_litellm_reply_usage_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0, aicp_litellm_usage *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_reply_usage_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0, aicp_litellm_usage *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   aicp_litellm_usage *arg2 = (aicp_litellm_usage *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4843,7 +5040,7 @@ intgo _wrap_aicp_litellm_reply_usage_capi_5cea4ae9392fa844(aicp_litellm_reply *_
 }
 
 
-intgo _wrap_aicp_litellm_reply_relay_capi_5cea4ae9392fa844(aicp_litellm_reply *_swig_go_0, intgo _swig_go_1) {
+intgo _wrap_aicp_litellm_reply_relay_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0, intgo _swig_go_1) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   aicp_status arg2 ;
   int32_t result;
@@ -4858,7 +5055,7 @@ intgo _wrap_aicp_litellm_reply_relay_capi_5cea4ae9392fa844(aicp_litellm_reply *_
 }
 
 
-intgo _wrap_aicp_litellm_call_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_litellm_reply *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_litellm_call_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_litellm_reply *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4903,7 +5100,7 @@ intgo _wrap_aicp_litellm_call_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _g
 }
 
 
-intgo _wrap_aicp_litellm_health_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_health_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4920,7 +5117,7 @@ intgo _wrap_aicp_litellm_health_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, 
 }
 
 
-intgo _wrap_aicp_litellm_health_details_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_health_details_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4937,7 +5134,7 @@ intgo _wrap_aicp_litellm_health_details_capi_5cea4ae9392fa844(aicp_litellm *_swi
 }
 
 
-intgo _wrap_aicp_litellm_liveness_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_liveness_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4954,7 +5151,7 @@ intgo _wrap_aicp_litellm_liveness_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_backlog_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_backlog_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4971,7 +5168,7 @@ intgo _wrap_aicp_litellm_backlog_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0,
 }
 
 
-intgo _wrap_aicp_litellm_model_health_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_model_health_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4988,7 +5185,7 @@ intgo _wrap_aicp_litellm_model_health_capi_5cea4ae9392fa844(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_model_health_latest_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_model_health_latest_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5005,7 +5202,7 @@ intgo _wrap_aicp_litellm_model_health_latest_capi_5cea4ae9392fa844(aicp_litellm 
 }
 
 
-intgo _wrap_aicp_litellm_models_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_models_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5022,7 +5219,7 @@ intgo _wrap_aicp_litellm_models_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, 
 }
 
 
-intgo _wrap_aicp_litellm_model_info_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_model_info_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5039,7 +5236,7 @@ intgo _wrap_aicp_litellm_model_info_capi_5cea4ae9392fa844(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_model_get_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_get_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5062,7 +5259,7 @@ intgo _wrap_aicp_litellm_model_get_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_model_find_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_find_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5085,7 +5282,7 @@ intgo _wrap_aicp_litellm_model_find_capi_5cea4ae9392fa844(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_model_groups_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_model_groups_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5102,7 +5299,7 @@ intgo _wrap_aicp_litellm_model_groups_capi_5cea4ae9392fa844(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_model_new_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_new_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5125,7 +5322,7 @@ intgo _wrap_aicp_litellm_model_new_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_model_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5148,7 +5345,7 @@ intgo _wrap_aicp_litellm_model_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_model_patch_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_litellm_model_patch_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5177,7 +5374,7 @@ intgo _wrap_aicp_litellm_model_patch_capi_5cea4ae9392fa844(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_model_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5200,7 +5397,7 @@ intgo _wrap_aicp_litellm_model_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_model_block_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_block_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5223,7 +5420,7 @@ intgo _wrap_aicp_litellm_model_block_capi_5cea4ae9392fa844(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_model_unblock_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_unblock_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5246,7 +5443,7 @@ intgo _wrap_aicp_litellm_model_unblock_capi_5cea4ae9392fa844(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_key_generate_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_generate_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5269,7 +5466,7 @@ intgo _wrap_aicp_litellm_key_generate_capi_5cea4ae9392fa844(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_key_info_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_info_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5292,7 +5489,7 @@ intgo _wrap_aicp_litellm_key_info_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_key_list_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_key_list_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5309,7 +5506,7 @@ intgo _wrap_aicp_litellm_key_list_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_key_find_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_find_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5332,7 +5529,7 @@ intgo _wrap_aicp_litellm_key_find_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_key_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5355,7 +5552,7 @@ intgo _wrap_aicp_litellm_key_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_key_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5378,7 +5575,7 @@ intgo _wrap_aicp_litellm_key_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_key_delete_many_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_delete_many_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5401,7 +5598,7 @@ intgo _wrap_aicp_litellm_key_delete_many_capi_5cea4ae9392fa844(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_key_block_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_block_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5424,7 +5621,7 @@ intgo _wrap_aicp_litellm_key_block_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_key_unblock_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_unblock_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5447,7 +5644,7 @@ intgo _wrap_aicp_litellm_key_unblock_capi_5cea4ae9392fa844(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_key_reset_spend_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_litellm_key_reset_spend_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5476,7 +5673,7 @@ intgo _wrap_aicp_litellm_key_reset_spend_capi_5cea4ae9392fa844(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_team_new_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_new_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5499,7 +5696,7 @@ intgo _wrap_aicp_litellm_team_new_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_team_info_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_info_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5522,7 +5719,7 @@ intgo _wrap_aicp_litellm_team_info_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_team_list_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_team_list_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5539,7 +5736,7 @@ intgo _wrap_aicp_litellm_team_list_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_team_find_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_find_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5562,7 +5759,7 @@ intgo _wrap_aicp_litellm_team_find_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_team_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5585,7 +5782,7 @@ intgo _wrap_aicp_litellm_team_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_team_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5608,7 +5805,7 @@ intgo _wrap_aicp_litellm_team_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_team_delete_many_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_delete_many_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5631,7 +5828,7 @@ intgo _wrap_aicp_litellm_team_delete_many_capi_5cea4ae9392fa844(aicp_litellm *_s
 }
 
 
-intgo _wrap_aicp_litellm_team_block_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_block_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5654,7 +5851,7 @@ intgo _wrap_aicp_litellm_team_block_capi_5cea4ae9392fa844(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_team_unblock_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_unblock_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5677,7 +5874,7 @@ intgo _wrap_aicp_litellm_team_unblock_capi_5cea4ae9392fa844(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_team_member_add_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_member_add_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5700,7 +5897,7 @@ intgo _wrap_aicp_litellm_team_member_add_capi_5cea4ae9392fa844(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_team_member_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_member_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5723,7 +5920,7 @@ intgo _wrap_aicp_litellm_team_member_update_capi_5cea4ae9392fa844(aicp_litellm *
 }
 
 
-intgo _wrap_aicp_litellm_team_member_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_member_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5746,7 +5943,7 @@ intgo _wrap_aicp_litellm_team_member_delete_capi_5cea4ae9392fa844(aicp_litellm *
 }
 
 
-intgo _wrap_aicp_litellm_team_model_add_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_model_add_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5769,7 +5966,7 @@ intgo _wrap_aicp_litellm_team_model_add_capi_5cea4ae9392fa844(aicp_litellm *_swi
 }
 
 
-intgo _wrap_aicp_litellm_team_model_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_model_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5792,7 +5989,7 @@ intgo _wrap_aicp_litellm_team_model_delete_capi_5cea4ae9392fa844(aicp_litellm *_
 }
 
 
-intgo _wrap_aicp_litellm_user_new_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_user_new_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5815,7 +6012,7 @@ intgo _wrap_aicp_litellm_user_new_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_user_find_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_user_find_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5838,7 +6035,7 @@ intgo _wrap_aicp_litellm_user_find_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_user_info_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_user_info_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5861,7 +6058,7 @@ intgo _wrap_aicp_litellm_user_info_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_user_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_user_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5884,7 +6081,7 @@ intgo _wrap_aicp_litellm_user_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_user_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_user_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5907,7 +6104,7 @@ intgo _wrap_aicp_litellm_user_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_user_delete_many_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_user_delete_many_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5930,7 +6127,7 @@ intgo _wrap_aicp_litellm_user_delete_many_capi_5cea4ae9392fa844(aicp_litellm *_s
 }
 
 
-intgo _wrap_aicp_litellm_customer_new_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_customer_new_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5953,7 +6150,7 @@ intgo _wrap_aicp_litellm_customer_new_capi_5cea4ae9392fa844(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_customer_list_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_customer_list_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5970,7 +6167,7 @@ intgo _wrap_aicp_litellm_customer_list_capi_5cea4ae9392fa844(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_customer_info_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_customer_info_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5993,7 +6190,7 @@ intgo _wrap_aicp_litellm_customer_info_capi_5cea4ae9392fa844(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_customer_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_customer_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6016,7 +6213,7 @@ intgo _wrap_aicp_litellm_customer_update_capi_5cea4ae9392fa844(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_customer_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_customer_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6039,7 +6236,7 @@ intgo _wrap_aicp_litellm_customer_delete_capi_5cea4ae9392fa844(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_budget_new_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_budget_new_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6062,7 +6259,7 @@ intgo _wrap_aicp_litellm_budget_new_capi_5cea4ae9392fa844(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_budget_list_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_budget_list_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6079,7 +6276,7 @@ intgo _wrap_aicp_litellm_budget_list_capi_5cea4ae9392fa844(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_budget_info_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_budget_info_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6102,7 +6299,7 @@ intgo _wrap_aicp_litellm_budget_info_capi_5cea4ae9392fa844(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_budget_settings_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_budget_settings_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6125,7 +6322,7 @@ intgo _wrap_aicp_litellm_budget_settings_capi_5cea4ae9392fa844(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_budget_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_budget_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6148,7 +6345,7 @@ intgo _wrap_aicp_litellm_budget_update_capi_5cea4ae9392fa844(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_budget_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_budget_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6171,7 +6368,7 @@ intgo _wrap_aicp_litellm_budget_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_spend_logs_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_spend_logs_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6194,7 +6391,7 @@ intgo _wrap_aicp_litellm_spend_logs_capi_5cea4ae9392fa844(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_spend_days_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_spend_days_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6217,7 +6414,7 @@ intgo _wrap_aicp_litellm_spend_days_capi_5cea4ae9392fa844(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_spend_keys_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_spend_keys_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6240,7 +6437,7 @@ intgo _wrap_aicp_litellm_spend_keys_capi_5cea4ae9392fa844(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_spend_users_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_spend_users_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6263,7 +6460,7 @@ intgo _wrap_aicp_litellm_spend_users_capi_5cea4ae9392fa844(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_spend_tags_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_spend_tags_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6286,7 +6483,7 @@ intgo _wrap_aicp_litellm_spend_tags_capi_5cea4ae9392fa844(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_spend_calculate_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_spend_calculate_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6309,7 +6506,7 @@ intgo _wrap_aicp_litellm_spend_calculate_capi_5cea4ae9392fa844(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_token_count_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_token_count_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6332,7 +6529,7 @@ intgo _wrap_aicp_litellm_token_count_capi_5cea4ae9392fa844(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_global_spend_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6349,7 +6546,7 @@ intgo _wrap_aicp_litellm_global_spend_capi_5cea4ae9392fa844(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_logs_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_spend_logs_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6372,7 +6569,7 @@ intgo _wrap_aicp_litellm_global_spend_logs_capi_5cea4ae9392fa844(aicp_litellm *_
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_keys_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_spend_keys_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6395,7 +6592,7 @@ intgo _wrap_aicp_litellm_global_spend_keys_capi_5cea4ae9392fa844(aicp_litellm *_
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_models_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_spend_models_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6418,7 +6615,7 @@ intgo _wrap_aicp_litellm_global_spend_models_capi_5cea4ae9392fa844(aicp_litellm 
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_teams_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_global_spend_teams_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6435,7 +6632,7 @@ intgo _wrap_aicp_litellm_global_spend_teams_capi_5cea4ae9392fa844(aicp_litellm *
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_providers_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_spend_providers_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6458,7 +6655,7 @@ intgo _wrap_aicp_litellm_global_spend_providers_capi_5cea4ae9392fa844(aicp_litel
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_tags_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_spend_tags_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6481,7 +6678,7 @@ intgo _wrap_aicp_litellm_global_spend_tags_capi_5cea4ae9392fa844(aicp_litellm *_
 }
 
 
-intgo _wrap_aicp_litellm_global_activity_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_activity_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6504,7 +6701,7 @@ intgo _wrap_aicp_litellm_global_activity_capi_5cea4ae9392fa844(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_global_activity_models_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_activity_models_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6527,7 +6724,7 @@ intgo _wrap_aicp_litellm_global_activity_models_capi_5cea4ae9392fa844(aicp_litel
 }
 
 
-intgo _wrap_aicp_litellm_activity_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_activity_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6550,7 +6747,7 @@ intgo _wrap_aicp_litellm_activity_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_activity_days_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_activity_days_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6573,7 +6770,7 @@ intgo _wrap_aicp_litellm_activity_days_capi_5cea4ae9392fa844(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_team_activity_days_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_activity_days_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6596,7 +6793,7 @@ intgo _wrap_aicp_litellm_team_activity_days_capi_5cea4ae9392fa844(aicp_litellm *
 }
 
 
-intgo _wrap_aicp_litellm_customer_activity_days_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_customer_activity_days_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6619,7 +6816,7 @@ intgo _wrap_aicp_litellm_customer_activity_days_capi_5cea4ae9392fa844(aicp_litel
 }
 
 
-intgo _wrap_aicp_litellm_router_settings_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_router_settings_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6636,7 +6833,7 @@ intgo _wrap_aicp_litellm_router_settings_capi_5cea4ae9392fa844(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_config_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_config_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6659,7 +6856,7 @@ intgo _wrap_aicp_litellm_config_update_capi_5cea4ae9392fa844(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_config_callbacks_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_config_callbacks_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6676,7 +6873,7 @@ intgo _wrap_aicp_litellm_config_callbacks_capi_5cea4ae9392fa844(aicp_litellm *_s
 }
 
 
-intgo _wrap_aicp_litellm_config_list_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_config_list_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6699,7 +6896,7 @@ intgo _wrap_aicp_litellm_config_list_capi_5cea4ae9392fa844(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_fallback_set_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_fallback_set_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6722,7 +6919,7 @@ intgo _wrap_aicp_litellm_fallback_set_capi_5cea4ae9392fa844(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_fallback_get_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_fallback_get_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6745,7 +6942,7 @@ intgo _wrap_aicp_litellm_fallback_get_capi_5cea4ae9392fa844(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_fallback_delete_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_fallback_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6768,7 +6965,7 @@ intgo _wrap_aicp_litellm_fallback_delete_capi_5cea4ae9392fa844(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_cache_settings_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_cache_settings_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6785,7 +6982,7 @@ intgo _wrap_aicp_litellm_cache_settings_capi_5cea4ae9392fa844(aicp_litellm *_swi
 }
 
 
-intgo _wrap_aicp_litellm_cache_settings_update_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_cache_settings_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6808,7 +7005,7 @@ intgo _wrap_aicp_litellm_cache_settings_update_capi_5cea4ae9392fa844(aicp_litell
 }
 
 
-intgo _wrap_aicp_litellm_cache_ping_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_cache_ping_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6825,7 +7022,7 @@ intgo _wrap_aicp_litellm_cache_ping_capi_5cea4ae9392fa844(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_guardrails_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_guardrails_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6842,7 +7039,7 @@ intgo _wrap_aicp_litellm_guardrails_capi_5cea4ae9392fa844(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_guardrail_apply_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_guardrail_apply_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6865,7 +7062,7 @@ intgo _wrap_aicp_litellm_guardrail_apply_capi_5cea4ae9392fa844(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_chat_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_chat_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6888,7 +7085,7 @@ intgo _wrap_aicp_litellm_chat_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _g
 }
 
 
-intgo _wrap_aicp_litellm_completion_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_completion_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6911,7 +7108,7 @@ intgo _wrap_aicp_litellm_completion_capi_5cea4ae9392fa844(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_response_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_response_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6934,7 +7131,7 @@ intgo _wrap_aicp_litellm_response_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_message_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_message_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6957,7 +7154,7 @@ intgo _wrap_aicp_litellm_message_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0,
 }
 
 
-intgo _wrap_aicp_litellm_embedding_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_embedding_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6980,7 +7177,7 @@ intgo _wrap_aicp_litellm_embedding_capi_5cea4ae9392fa844(aicp_litellm *_swig_go_
 }
 
 
-void _wrap_aicp_gate_options_init_capi_5cea4ae9392fa844(aicp_gate_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_gate_options_init_capi_dde55ec773c1b3d8(aicp_gate_options *_swig_go_0, long long _swig_go_1) {
   aicp_gate_options *arg1 = (aicp_gate_options *) 0 ;
   size_t arg2 ;
 
@@ -6992,7 +7189,7 @@ void _wrap_aicp_gate_options_init_capi_5cea4ae9392fa844(aicp_gate_options *_swig
 }
 
 
-intgo _wrap_aicp_bundle_open_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_bundle **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_bundle_open_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_bundle **_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   aicp_allocator *arg2 = (aicp_allocator *) 0 ;
   aicp_bundle **arg3 = (aicp_bundle **) 0 ;
@@ -7022,7 +7219,7 @@ intgo _wrap_aicp_bundle_open_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_b
 }
 
 
-intgo _wrap_aicp_bundle_seal_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_bundle_seal_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   char *arg2 = (char *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7057,7 +7254,7 @@ intgo _wrap_aicp_bundle_seal_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, _gostr
 }
 
 
-aicp_bundle *_wrap_aicp_bundle_ref_capi_5cea4ae9392fa844(aicp_bundle *_swig_go_0) {
+aicp_bundle *_wrap_aicp_bundle_ref_capi_dde55ec773c1b3d8(aicp_bundle *_swig_go_0) {
   aicp_bundle *arg1 = (aicp_bundle *) 0 ;
   aicp_bundle *result = 0 ;
   aicp_bundle *_swig_go_result;
@@ -7070,7 +7267,7 @@ aicp_bundle *_wrap_aicp_bundle_ref_capi_5cea4ae9392fa844(aicp_bundle *_swig_go_0
 }
 
 
-void _wrap_aicp_bundle_free_capi_5cea4ae9392fa844(aicp_bundle *_swig_go_0) {
+void _wrap_aicp_bundle_free_capi_dde55ec773c1b3d8(aicp_bundle *_swig_go_0) {
   aicp_bundle *arg1 = (aicp_bundle *) 0 ;
 
   arg1 = *(aicp_bundle **)&_swig_go_0;
@@ -7080,7 +7277,7 @@ void _wrap_aicp_bundle_free_capi_5cea4ae9392fa844(aicp_bundle *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_bundle_version_capi_5cea4ae9392fa844(aicp_bundle *_swig_go_0) {
+char *_wrap_aicp_bundle_version_capi_dde55ec773c1b3d8(aicp_bundle *_swig_go_0) {
   aicp_bundle *arg1 = (aicp_bundle *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7095,7 +7292,7 @@ char *_wrap_aicp_bundle_version_capi_5cea4ae9392fa844(aicp_bundle *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_bundle_describe_capi_5cea4ae9392fa844(aicp_bundle *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_bundle_describe_capi_dde55ec773c1b3d8(aicp_bundle *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_bundle *arg1 = (aicp_bundle *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7112,7 +7309,7 @@ intgo _wrap_aicp_bundle_describe_capi_5cea4ae9392fa844(aicp_bundle *_swig_go_0, 
 }
 
 
-intgo _wrap_aicp_gate_open_capi_5cea4ae9392fa844(aicp_gate_options *_swig_go_0, aicp_gate **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_open_capi_dde55ec773c1b3d8(aicp_gate_options *_swig_go_0, aicp_gate **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_options *arg1 = (aicp_gate_options *) 0 ;
   aicp_gate **arg2 = (aicp_gate **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7129,7 +7326,7 @@ intgo _wrap_aicp_gate_open_capi_5cea4ae9392fa844(aicp_gate_options *_swig_go_0, 
 }
 
 
-void _wrap_aicp_gate_free_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0) {
+void _wrap_aicp_gate_free_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
 
   arg1 = *(aicp_gate **)&_swig_go_0;
@@ -7139,7 +7336,7 @@ void _wrap_aicp_gate_free_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_gate_load_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_bundle *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_load_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_bundle *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_bundle *arg2 = (aicp_bundle *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7156,7 +7353,7 @@ intgo _wrap_aicp_gate_load_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_bun
 }
 
 
-intgo _wrap_aicp_gate_reload_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, int *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_reload_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, int *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   int32_t *arg2 = (int32_t *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7173,7 +7370,7 @@ intgo _wrap_aicp_gate_reload_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, int *_
 }
 
 
-intgo _wrap_aicp_gate_bundle_version_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_bundle_version_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7190,7 +7387,7 @@ intgo _wrap_aicp_gate_bundle_version_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0
 }
 
 
-intgo _wrap_aicp_gate_metrics_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_metrics_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7207,7 +7404,7 @@ intgo _wrap_aicp_gate_metrics_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_
 }
 
 
-intgo _wrap_aicp_gate_events_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_events_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7224,7 +7421,7 @@ intgo _wrap_aicp_gate_events_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_b
 }
 
 
-intgo _wrap_aicp_gate_flush_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_gate_flush_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_error *_swig_go_1) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_error *arg2 = (aicp_error *) 0 ;
   aicp_status result;
@@ -7239,7 +7436,7 @@ intgo _wrap_aicp_gate_flush_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_er
 }
 
 
-intgo _wrap_aicp_gate_request_new_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_gate_request **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_request_new_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_request **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_request **arg2 = (aicp_gate_request **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7256,7 +7453,7 @@ intgo _wrap_aicp_gate_request_new_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, a
 }
 
 
-void _wrap_aicp_gate_request_free_capi_5cea4ae9392fa844(aicp_gate_request *_swig_go_0) {
+void _wrap_aicp_gate_request_free_capi_dde55ec773c1b3d8(aicp_gate_request *_swig_go_0) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
 
   arg1 = *(aicp_gate_request **)&_swig_go_0;
@@ -7266,7 +7463,7 @@ void _wrap_aicp_gate_request_free_capi_5cea4ae9392fa844(aicp_gate_request *_swig
 }
 
 
-void _wrap_aicp_gate_request_reset_capi_5cea4ae9392fa844(aicp_gate_request *_swig_go_0) {
+void _wrap_aicp_gate_request_reset_capi_dde55ec773c1b3d8(aicp_gate_request *_swig_go_0) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
 
   arg1 = *(aicp_gate_request **)&_swig_go_0;
@@ -7276,7 +7473,7 @@ void _wrap_aicp_gate_request_reset_capi_5cea4ae9392fa844(aicp_gate_request *_swi
 }
 
 
-intgo _wrap_aicp_gate_request_set_body_capi_5cea4ae9392fa844(aicp_gate_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_request_set_body_capi_dde55ec773c1b3d8(aicp_gate_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7297,7 +7494,7 @@ intgo _wrap_aicp_gate_request_set_body_capi_5cea4ae9392fa844(aicp_gate_request *
 }
 
 
-intgo _wrap_aicp_gate_request_set_action_capi_5cea4ae9392fa844(aicp_gate_request *_swig_go_0, intgo _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_request_set_action_capi_dde55ec773c1b3d8(aicp_gate_request *_swig_go_0, intgo _swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
   int32_t arg2 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7314,7 +7511,7 @@ intgo _wrap_aicp_gate_request_set_action_capi_5cea4ae9392fa844(aicp_gate_request
 }
 
 
-intgo _wrap_aicp_gate_request_set_capi_5cea4ae9392fa844(aicp_gate_request *_swig_go_0, intgo _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_gate_request_set_capi_dde55ec773c1b3d8(aicp_gate_request *_swig_go_0, intgo _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
   int32_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -7337,7 +7534,7 @@ intgo _wrap_aicp_gate_request_set_capi_5cea4ae9392fa844(aicp_gate_request *_swig
 }
 
 
-intgo _wrap_aicp_gate_request_add_tag_capi_5cea4ae9392fa844(aicp_gate_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_request_add_tag_capi_dde55ec773c1b3d8(aicp_gate_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7358,7 +7555,7 @@ intgo _wrap_aicp_gate_request_add_tag_capi_5cea4ae9392fa844(aicp_gate_request *_
 }
 
 
-intgo _wrap_aicp_gate_check_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_gate_request *_swig_go_1, long long _swig_go_2, aicp_gate_decision **_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_gate_check_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_request *_swig_go_1, long long _swig_go_2, aicp_gate_decision **_swig_go_3, aicp_error *_swig_go_4) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_request *arg2 = (aicp_gate_request *) 0 ;
   uint64_t arg3 ;
@@ -7379,7 +7576,7 @@ intgo _wrap_aicp_gate_check_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_ga
 }
 
 
-intgo _wrap_aicp_gate_candidate_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_candidate_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7406,7 +7603,7 @@ intgo _wrap_aicp_gate_candidate_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aic
 }
 
 
-void _wrap_aicp_gate_decision_free_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
+void _wrap_aicp_gate_decision_free_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
 
   arg1 = *(aicp_gate_decision **)&_swig_go_0;
@@ -7416,7 +7613,7 @@ void _wrap_aicp_gate_decision_free_capi_5cea4ae9392fa844(aicp_gate_decision *_sw
 }
 
 
-intgo _wrap_aicp_gate_decision_verdict_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
+intgo _wrap_aicp_gate_decision_verdict_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -7429,7 +7626,7 @@ intgo _wrap_aicp_gate_decision_verdict_capi_5cea4ae9392fa844(aicp_gate_decision 
 }
 
 
-intgo _wrap_aicp_gate_decision_http_status_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
+intgo _wrap_aicp_gate_decision_http_status_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -7442,7 +7639,7 @@ intgo _wrap_aicp_gate_decision_http_status_capi_5cea4ae9392fa844(aicp_gate_decis
 }
 
 
-char *_wrap_aicp_gate_decision_id_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_id_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7457,7 +7654,7 @@ char *_wrap_aicp_gate_decision_id_capi_5cea4ae9392fa844(aicp_gate_decision *_swi
 }
 
 
-char *_wrap_aicp_gate_decision_step_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_step_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7472,7 +7669,7 @@ char *_wrap_aicp_gate_decision_step_capi_5cea4ae9392fa844(aicp_gate_decision *_s
 }
 
 
-char *_wrap_aicp_gate_decision_rule_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_rule_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7487,7 +7684,7 @@ char *_wrap_aicp_gate_decision_rule_capi_5cea4ae9392fa844(aicp_gate_decision *_s
 }
 
 
-char *_wrap_aicp_gate_decision_type_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_type_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7502,7 +7699,7 @@ char *_wrap_aicp_gate_decision_type_capi_5cea4ae9392fa844(aicp_gate_decision *_s
 }
 
 
-char *_wrap_aicp_gate_decision_message_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_message_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7517,7 +7714,7 @@ char *_wrap_aicp_gate_decision_message_capi_5cea4ae9392fa844(aicp_gate_decision 
 }
 
 
-char *_wrap_aicp_gate_decision_advice_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_advice_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7532,7 +7729,7 @@ char *_wrap_aicp_gate_decision_advice_capi_5cea4ae9392fa844(aicp_gate_decision *
 }
 
 
-long long _wrap_aicp_gate_decision_header_count_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_header_count_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -7545,7 +7742,7 @@ long long _wrap_aicp_gate_decision_header_count_capi_5cea4ae9392fa844(aicp_gate_
 }
 
 
-char *_wrap_aicp_gate_decision_header_name_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_gate_decision_header_name_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0, long long _swig_go_1) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -7562,7 +7759,7 @@ char *_wrap_aicp_gate_decision_header_name_capi_5cea4ae9392fa844(aicp_gate_decis
 }
 
 
-char *_wrap_aicp_gate_decision_header_value_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_gate_decision_header_value_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0, long long _swig_go_1) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -7579,7 +7776,7 @@ char *_wrap_aicp_gate_decision_header_value_capi_5cea4ae9392fa844(aicp_gate_deci
 }
 
 
-intgo _wrap_aicp_gate_decision_body_changed_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
+intgo _wrap_aicp_gate_decision_body_changed_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -7592,7 +7789,7 @@ intgo _wrap_aicp_gate_decision_body_changed_capi_5cea4ae9392fa844(aicp_gate_deci
 }
 
 
-char *_wrap_aicp_gate_decision_body_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0, long long *_swig_go_1) {
+char *_wrap_aicp_gate_decision_body_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0, long long *_swig_go_1) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t *arg2 = (size_t *) 0 ;
   char *result = 0 ;
@@ -7609,7 +7806,7 @@ char *_wrap_aicp_gate_decision_body_capi_5cea4ae9392fa844(aicp_gate_decision *_s
 }
 
 
-char *_wrap_aicp_gate_decision_model_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_model_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7624,7 +7821,7 @@ char *_wrap_aicp_gate_decision_model_capi_5cea4ae9392fa844(aicp_gate_decision *_
 }
 
 
-long long _wrap_aicp_gate_decision_max_tokens_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_max_tokens_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -7637,7 +7834,7 @@ long long _wrap_aicp_gate_decision_max_tokens_capi_5cea4ae9392fa844(aicp_gate_de
 }
 
 
-long long _wrap_aicp_gate_decision_input_tokens_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_input_tokens_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -7650,7 +7847,7 @@ long long _wrap_aicp_gate_decision_input_tokens_capi_5cea4ae9392fa844(aicp_gate_
 }
 
 
-long long _wrap_aicp_gate_decision_cost_expected_nano_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_cost_expected_nano_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -7663,7 +7860,7 @@ long long _wrap_aicp_gate_decision_cost_expected_nano_capi_5cea4ae9392fa844(aicp
 }
 
 
-long long _wrap_aicp_gate_decision_reserved_nano_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_reserved_nano_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -7676,7 +7873,7 @@ long long _wrap_aicp_gate_decision_reserved_nano_capi_5cea4ae9392fa844(aicp_gate
 }
 
 
-long long _wrap_aicp_gate_decision_finding_count_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_finding_count_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -7689,7 +7886,7 @@ long long _wrap_aicp_gate_decision_finding_count_capi_5cea4ae9392fa844(aicp_gate
 }
 
 
-double _wrap_aicp_gate_decision_risk_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0) {
+double _wrap_aicp_gate_decision_risk_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   double result;
   double _swig_go_result;
@@ -7702,7 +7899,7 @@ double _wrap_aicp_gate_decision_risk_capi_5cea4ae9392fa844(aicp_gate_decision *_
 }
 
 
-long long _wrap_aicp_gate_decision_step_ns_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0, intgo _swig_go_1) {
+long long _wrap_aicp_gate_decision_step_ns_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0, intgo _swig_go_1) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int32_t arg2 ;
   uint64_t result;
@@ -7717,7 +7914,7 @@ long long _wrap_aicp_gate_decision_step_ns_capi_5cea4ae9392fa844(aicp_gate_decis
 }
 
 
-char *_wrap_aicp_gate_step_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
+char *_wrap_aicp_gate_step_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7732,7 +7929,7 @@ char *_wrap_aicp_gate_step_name_capi_5cea4ae9392fa844(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_aicp_gate_decision_json_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_decision_json_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7749,7 +7946,7 @@ intgo _wrap_aicp_gate_decision_json_capi_5cea4ae9392fa844(aicp_gate_decision *_s
 }
 
 
-intgo _wrap_aicp_gate_output_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_output_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7776,7 +7973,7 @@ intgo _wrap_aicp_gate_output_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_g
 }
 
 
-intgo _wrap_aicp_gate_output_text_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_output_text_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7803,7 +8000,7 @@ intgo _wrap_aicp_gate_output_text_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_gate_stream_open_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_gate_stream **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_gate_stream_open_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_gate_stream **_swig_go_2, aicp_error *_swig_go_3) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   aicp_gate_stream **arg3 = (aicp_gate_stream **) 0 ;
@@ -7822,7 +8019,7 @@ intgo _wrap_aicp_gate_stream_open_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_gate_stream_feed_capi_5cea4ae9392fa844(aicp_gate_stream *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_stream_feed_capi_dde55ec773c1b3d8(aicp_gate_stream *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate_stream *arg1 = (aicp_gate_stream *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7849,7 +8046,7 @@ intgo _wrap_aicp_gate_stream_feed_capi_5cea4ae9392fa844(aicp_gate_stream *_swig_
 }
 
 
-void _wrap_aicp_gate_stream_free_capi_5cea4ae9392fa844(aicp_gate_stream *_swig_go_0) {
+void _wrap_aicp_gate_stream_free_capi_dde55ec773c1b3d8(aicp_gate_stream *_swig_go_0) {
   aicp_gate_stream *arg1 = (aicp_gate_stream *) 0 ;
 
   arg1 = *(aicp_gate_stream **)&_swig_go_0;
@@ -7859,7 +8056,7 @@ void _wrap_aicp_gate_stream_free_capi_5cea4ae9392fa844(aicp_gate_stream *_swig_g
 }
 
 
-intgo _wrap_aicp_gate_decision_served_by_capi_5cea4ae9392fa844(aicp_gate_decision *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_decision_served_by_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7880,7 +8077,7 @@ intgo _wrap_aicp_gate_decision_served_by_capi_5cea4ae9392fa844(aicp_gate_decisio
 }
 
 
-intgo _wrap_aicp_gate_renew_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_renew_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7897,7 +8094,7 @@ intgo _wrap_aicp_gate_renew_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_ga
 }
 
 
-intgo _wrap_aicp_gate_settle_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_usage *_swig_go_2, long long _swig_go_3, long long *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_settle_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_usage *_swig_go_2, long long _swig_go_3, long long *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   aicp_usage *arg3 = (aicp_usage *) 0 ;
@@ -7920,7 +8117,7 @@ intgo _wrap_aicp_gate_settle_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_g
 }
 
 
-intgo _wrap_aicp_gate_release_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_release_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7937,7 +8134,7 @@ intgo _wrap_aicp_gate_release_capi_5cea4ae9392fa844(aicp_gate *_swig_go_0, aicp_
 }
 
 
-intgo _wrap_aicp_rate_store_open_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, aicp_rate_store **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_rate_store_open_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_rate_store **_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_rate_store **arg3 = (aicp_rate_store **) 0 ;
@@ -7958,7 +8155,7 @@ intgo _wrap_aicp_rate_store_open_capi_5cea4ae9392fa844(_gostring_ _swig_go_0, ai
 }
 
 
-void _wrap_aicp_rate_store_free_capi_5cea4ae9392fa844(aicp_rate_store *_swig_go_0) {
+void _wrap_aicp_rate_store_free_capi_dde55ec773c1b3d8(aicp_rate_store *_swig_go_0) {
   aicp_rate_store *arg1 = (aicp_rate_store *) 0 ;
 
   arg1 = *(aicp_rate_store **)&_swig_go_0;
@@ -7968,7 +8165,7 @@ void _wrap_aicp_rate_store_free_capi_5cea4ae9392fa844(aicp_rate_store *_swig_go_
 }
 
 
-intgo _wrap_aicp_rate_store_serve_capi_5cea4ae9392fa844(aicp_rate_store *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_rate_store_serve_capi_dde55ec773c1b3d8(aicp_rate_store *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_rate_store *arg1 = (aicp_rate_store *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;

@@ -426,6 +426,12 @@ type PolicyEntitiesOptions struct {
 	Max_ancestors uint64
 	Allocator     *[0]byte
 }
+type PolicySchemaOptions struct {
+	Size      uint64
+	Max_depth uint32
+	Max_bytes uint64
+	Allocator *[0]byte
+}
 type PolicySetOptions struct {
 	Size      uint64
 	Flags     uint32
@@ -668,6 +674,9 @@ const AICP_POLICY_ERROR_RECORD_ATTR = 0x4
 const AICP_POLICY_ERROR_SLOT = 0x8
 const AICP_POLICY_ERROR_TYPE = 0x1
 const AICP_POLICY_FORBID = 0x1
+const AICP_POLICY_FORMAT_AUTO = 0x0
+const AICP_POLICY_FORMAT_CEDAR = 0x1
+const AICP_POLICY_FORMAT_JSON = 0x2
 const AICP_POLICY_ID_FROM_ANNOTATION = 0x1
 const AICP_POLICY_LINES = 0x2
 const AICP_POLICY_NO_INDEX = 0x2
@@ -712,6 +721,7 @@ type (
 	PolicyEntities struct{ _ byte }
 	PolicyRequest  struct{ _ byte }
 	PolicyResponse struct{ _ byte }
+	PolicySchema   struct{ _ byte }
 	PolicySet      struct{ _ byte }
 	Price          struct{ _ byte }
 	PriceTable     struct{ _ byte }
