@@ -230,6 +230,41 @@ const (
 	Tool     Action = capi.AICP_GATE_TOOL
 )
 
+// String is the action's name in JSON and in Cedar: "chat".
+func (a Action) String() string { return capi.Text(capi.Aicp_gate_action_name(int(a))) }
+
+// Question is what a gate would ask its policies, from the JSON of a decision event or the like:
+// {"model": "gpt-5", "team": "red"}. Entities and prices are those that the gate would have; both may be nil.
+func Question(question []byte, entities *Entities, prices *PriceTable) (*PolicyRequest, error) {
+	var store *capi.PolicyEntities
+	var table *capi.PriceTable
+	var err error
+	if entities != nil {
+		if store, err = entities.h.enter(); err != nil {
+			return nil, err
+		}
+		defer entities.h.leave()
+	}
+	if prices != nil {
+		if table, err = prices.h.enter(); err != nil {
+			return nil, err
+		}
+		defer prices.h.leave()
+	}
+	r, err := NewPolicyRequest()
+	if err != nil {
+		return nil, err
+	}
+	err = r.with(func(p *capi.PolicyRequest, e *capi.Error) int {
+		return capi.Aicp_gate_question_parse(capi.View(question), store, table, p, e)
+	})
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
 // Request is what a gate is asked: the JSON body of the call, and who asks. Empty means unknown.
 type Request struct {
 	Body   []byte
@@ -485,6 +520,15 @@ func Steps() []string {
 	names := make([]string, capi.AICP_GATE_STEP_COUNT)
 	for i := range names {
 		names[i] = capi.Text(capi.Aicp_gate_step_name(i))
+	}
+	return names
+}
+
+// Fields are the names that what is known of a caller has in JSON: "key", "team", …
+func Fields() []string {
+	names := make([]string, capi.AICP_GATE_FIELD_COUNT)
+	for i := range names {
+		names[i] = capi.Text(capi.Aicp_gate_field_name(i))
 	}
 	return names
 }

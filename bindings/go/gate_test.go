@@ -387,3 +387,32 @@ func TestRulesComeFromAServer(t *testing.T) {
 		t.Fatal("a wrong key was taken")
 	}
 }
+
+func TestAQuestionWrittenDownIsAskedAsTheGateWouldAsk(t *testing.T) {
+	policies, err := ParsePolicies(sections["policies.cedar"], PolicyOptions{IDFromAnnotation: true})
+	must(t, err)
+	defer policies.Close()
+	prices, err := ParsePrices([]byte(sections["overrides.json"]), PriceOptions{})
+	must(t, err)
+	defer prices.Close()
+	authorizer, err := NewAuthorizer(policies, nil)
+	must(t, err)
+	defer authorizer.Close()
+	for team, reason := range map[string]string{"red": "no-big", "blue": "all"} {
+		r, err := Question([]byte(`{"model": "gpt-5", "action": "`+Chat.String()+`", "team": "`+team+`"}`), nil, prices)
+		must(t, err)
+		answer, err := authorizer.Authorize(r)
+		must(t, err)
+		if answer.Allowed != (team == "blue") || answer.Reasons[0] != reason {
+			t.Errorf("team %s: %+v", team, answer)
+		}
+		r.Close()
+	}
+	var failure *Error
+	if _, err := Question([]byte(`{"model": 7}`), nil, nil); !errors.As(err, &failure) || failure.Column != 11 {
+		t.Errorf("a model that is no text: %v", err)
+	}
+	if names := Fields(); names[0] != "key" || len(names) != 10 {
+		t.Errorf("fields: %v", names)
+	}
+}

@@ -29,6 +29,7 @@
 
 #include "aicp/base.h"
 #include "aicp/cost.h"
+#include "aicp/policy.h"
 
 /** The gate. *synchronised* */
 typedef struct aicp_gate aicp_gate;
@@ -241,6 +242,29 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_gate_request_set(
 /** Adds a tag, at most 64 of 256 bytes. ERR_LIMIT. */
 AICP_API AICP_MUST_CHECK aicp_status aicp_gate_request_add_tag(
     aicp_gate_request *request, const char *data, size_t len, aicp_error *err);
+
+/** Name of a field ("key", "team") or an action ("chat") in JSON; NULL for another number. Static.
+ */
+AICP_API const char *aicp_gate_field_name(int32_t field);
+AICP_API const char *aicp_gate_action_name(int32_t action);
+
+/**
+ * Fills a policy request with what a gate would ask its policies, for trying policies on questions
+ * written down: a JSON object with the members of a decision event, "model" (needed), "action"
+ * (default "chat"), "key", "key_alias", "user", "team", "org", "end_user", "role", "ip", "source",
+ * "stream", "input_tokens" (default 0), "output_cap" (default -1, unknown), "time" (RFC 3339,
+ * default now), "tags" and "tools" (lists of texts). Others are not looked at, so that an event can
+ * be given as it is. `entities` and `prices` (NULL: none) are those the gate would have; what is
+ * filled in refers to neither. Errors with line and column: ERR_PARSE, ERR_RANGE, ERR_LIMIT; else
+ * ERR_INVALID (a text that is no id), ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_gate_question_parse(
+    const char *data,
+    size_t len,
+    const aicp_policy_entities *entities,
+    const aicp_price_table *prices,
+    aicp_policy_request *out,
+    aicp_error *err);
 
 /* ---- check ---- */
 

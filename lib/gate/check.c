@@ -136,7 +136,7 @@ static aicp_status check(aicpi_check *c, const aicp_gate_request *request, aicp_
     }
     if (status == AICP_OK) {
         count_steps(c->gate, c->decision);
-        aicpi_event_decision(c->gate, c->decision);
+        aicpi_event_decision(c->gate, c->decision, &c->work->body);
     } else if (status == AICP_ERR_WOULD_BLOCK) {
         atomic_fetch_add_explicit(&c->gate->would_block, 1, memory_order_relaxed);
     }

@@ -475,7 +475,7 @@ void aicpi_budget_release(aicp_gate_decision *d);
 const aicp_guard_profile *
 aicpi_guard_profile_for(const aicp_bundle *b, const aicpi_subject *s, aicpi_slice model);
 /* Prices of a model for this decision; NULL when unknown. */
-const aicp_price *aicpi_price_find(const aicp_bundle *b, aicpi_slice model);
+const aicp_price *aicpi_price_of(const aicp_price_table *prices, aicpi_slice model);
 
 /* ---- life cycle ---- */
 
@@ -517,7 +517,7 @@ void aicpi_background_stop(aicp_gate *g);
 aicp_status aicpi_events_init(aicp_gate *g, aicp_error *err);
 void aicpi_events_deinit(aicp_gate *g);
 void aicpi_events_reopen(aicp_gate *g); /* after a fork: new boot id, empty ring */
-void aicpi_event_decision(aicp_gate *g, const aicp_gate_decision *d);
+void aicpi_event_decision(aicp_gate *g, const aicp_gate_decision *d, const aicpi_body *body);
 void aicpi_event_settled(aicp_gate *g, const aicp_gate_decision *d, int64_t input, int64_t output);
 void aicpi_event_output(aicp_gate *g, const aicp_gate_decision *d, const aicp_guard_result *r);
 /* `version` is the one in force; `refused` tells why another was not taken. */

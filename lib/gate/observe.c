@@ -119,6 +119,10 @@ static void field(aicpi_strbuf *line, const char *name, const char *text) {
     }
 }
 
+/* Bytes that a list of names may take in an event, so that no caller can make one too long to be
+ * told. */
+#define NAMES_MOST 8192
+
 static void money(aicpi_strbuf *line, const char *name, int64_t nano) {
     char text[AICP_MONEY_TEXT_SIZE];
     aicp_money_format(nano, text);
@@ -137,9 +141,46 @@ static void subject(aicpi_strbuf *line, const aicp_gate_decision *d) {
     field(line, "model", d->model);
 }
 
-void aicpi_event_decision(aicp_gate *g, const aicp_gate_decision *d) {
+static void names(aicpi_strbuf *line, const char *name, const aicpi_slice *items, size_t count) {
+    size_t most = line->len + NAMES_MOST;
+    bool cut = false;
+    if (count == 0) {
+        return;
+    }
+    aicpi_strbuf_printf(line, ",\"%s\":[", name);
+    for (size_t i = 0; i < count && !cut; i++) {
+        cut = line->len + items[i].len > most;
+        if (!cut) {
+            aicpi_strbuf_puts(line, i ? "," : "");
+            aicpi_strbuf_json(line, items[i].data, items[i].len);
+        }
+    }
+    aicpi_strbuf_putc(line, ']');
+    if (cut) {
+        aicpi_strbuf_printf(line, ",\"%s_cut\":true", name);
+    }
+}
+
+/* With the subject and the model, all that policies are asked (see aicp_gate_question_parse). */
+static void question(aicpi_strbuf *line, const aicp_gate_decision *d, const aicpi_body *body) {
+    const aicpi_slice *f = d->subject.fields;
+    field(line, "action", aicp_gate_action_name(d->subject.action));
+    field(line, "role", f[AICP_GATE_ROLE].data);
+    field(line, "ip", f[AICP_GATE_IP].data);
+    field(line, "source", f[AICP_GATE_SOURCE].data);
+    aicpi_strbuf_printf(
+        line,
+        ",\"stream\":%s,\"output_cap\":%lld",
+        d->stream ? "true" : "false",
+        (long long)d->quote.output_cap);
+    names(line, "tags", d->subject.tags, d->subject.tag_count);
+    names(line, "tools", body->tools, body->tool_count);
+}
+
+void aicpi_event_decision(aicp_gate *g, const aicp_gate_decision *d, const aicpi_body *body) {
     aicpi_strbuf *line = event_begin(g, "decision");
     subject(line, d);
+    question(line, d, body);
     field(line, "bundle", d->bundle->version);
     field(line, "verdict", d->verdict == AICP_GATE_ALLOW ? "allow" : "deny");
     field(line, "step", aicp_gate_step_name(d->refused_step));

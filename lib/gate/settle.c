@@ -6,7 +6,7 @@ aicp_gate_decision_served_by(aicp_gate_decision *d, const char *data, size_t len
     if (!d || (!data && len > 0)) {
         return aicpi_fail(err, AICP_ERR_INVALID, "decision or model is NULL");
     }
-    const aicp_price *price = aicpi_price_find(d->bundle, aicpi_slice_of(data, len));
+    const aicp_price *price = aicpi_price_of(d->bundle->prices, aicpi_slice_of(data, len));
     if (!price) {
         return aicpi_fail(
             err,

@@ -516,7 +516,7 @@ aicp_status aicpi_budget_covers(aicpi_check *c, aicpi_slice model, bool *allowed
     name[model.len] = '\0';
     aicpi_slice sent = {d->body.data, d->body.len};
     aicp_status status =
-        aicpi_quote(c, sent, name, aicpi_price_find(c->bundle, model), &quote, err);
+        aicpi_quote(c, sent, name, aicpi_price_of(c->bundle->prices, model), &quote, err);
     bool candidate_priced = d->priced;
     d->priced = priced;
     d->quoted = quoted;

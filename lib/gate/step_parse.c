@@ -110,10 +110,9 @@ const aicpi_step aicpi_step_route = {"route", route_run, NULL};
 
 /* ---- tokens ---- */
 
-const aicp_price *aicpi_price_find(const aicp_bundle *b, aicpi_slice model) {
+const aicp_price *aicpi_price_of(const aicp_price_table *prices, aicpi_slice model) {
     const aicp_price *price = NULL;
-    if (!b->prices ||
-        aicp_price_table_find(b->prices, model.data, model.len, &price, NULL) != AICP_OK) {
+    if (!prices || aicp_price_table_find(prices, model.data, model.len, &price, NULL) != AICP_OK) {
         return NULL;
     }
     return price;
@@ -150,7 +149,7 @@ aicp_status aicpi_quote_again(
 static aicp_status tokens_run(aicpi_check *c, aicp_error *err) {
     aicp_gate_decision *d = c->decision;
     aicp_error own = {0};
-    d->price = aicpi_price_find(c->bundle, aicpi_slice_cstr(d->model));
+    d->price = aicpi_price_of(c->bundle->prices, aicpi_slice_cstr(d->model));
     d->served_price = d->price;
     aicp_status status = aicpi_quote(c, c->data, d->model, d->price, &d->quote, &own);
     if (status == AICP_ERR_NOMEM) {

@@ -11,47 +11,18 @@ typedef struct check_run {
     bool timings;
 } check_run;
 
-typedef struct name_number {
-    const char *name;
-    int32_t number;
-} name_number;
-
-static const name_number fields[] = {
-    {"key", AICP_GATE_KEY},
-    {"key_alias", AICP_GATE_KEY_ALIAS},
-    {"user", AICP_GATE_USER},
-    {"team", AICP_GATE_TEAM},
-    {"org", AICP_GATE_ORG},
-    {"end_user", AICP_GATE_END_USER},
-    {"role", AICP_GATE_ROLE},
-    {"ip", AICP_GATE_IP},
-    {"source", AICP_GATE_SOURCE},
-    {"call_id", AICP_GATE_CALL_ID},
-};
-
-static const name_number actions[] = {
-    {"chat", AICP_GATE_CHAT},
-    {"complete", AICP_GATE_COMPLETE},
-    {"embed", AICP_GATE_EMBED},
-    {"respond", AICP_GATE_RESPOND},
-    {"image", AICP_GATE_IMAGE},
-    {"audio", AICP_GATE_AUDIO},
-    {"tool", AICP_GATE_TOOL},
-};
-
 /* Time that one line may wait for the store. */
 #define WAIT_NS ((uint64_t)5000000000u)
 
 static bool set_subject(check_run *run, json_object *subject, aicp_error *err) {
     json_object *tags = NULL;
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+    for (int32_t i = 0; i < AICP_GATE_FIELD_COUNT; i++) {
         cli_text text;
-        if (!cli_get_text(subject, fields[i].name, false, &text, err)) {
+        if (!cli_get_text(subject, aicp_gate_field_name(i), false, &text, err)) {
             return false;
         }
         if (text.data != NULL &&
-            aicp_gate_request_set(run->request, fields[i].number, text.data, text.len, err) !=
-                AICP_OK) {
+            aicp_gate_request_set(run->request, i, text.data, text.len, err) != AICP_OK) {
             return false;
         }
     }
@@ -78,9 +49,9 @@ static bool set_action(check_run *run, json_object *in, aicp_error *err) {
     if (!cli_get_text(in, "action", false, &text, err)) {
         return false;
     }
-    for (size_t i = 0; text.data != NULL && i < sizeof actions / sizeof actions[0]; i++) {
-        if (strcmp(actions[i].name, text.data) == 0) {
-            return aicp_gate_request_set_action(run->request, actions[i].number, err) == AICP_OK;
+    for (int32_t i = 0; text.data != NULL && aicp_gate_action_name(i) != NULL; i++) {
+        if (strcmp(aicp_gate_action_name(i), text.data) == 0) {
+            return aicp_gate_request_set_action(run->request, i, err) == AICP_OK;
         }
     }
     if (text.data != NULL) {

@@ -50,7 +50,7 @@ from .errors import (
     UnsupportedError,
     WouldBlockError,
 )
-from .gate import Bundle, Decision, Gate, Output, OutputStream
+from .gate import Bundle, Decision, Gate, Output, OutputStream, question
 from .guard import Finding, GuardProfile, GuardSession, GuardStream, Scan
 from .limits import Limiter, LimitRules, RateStore, Taken
 from .policy import Authorization, Entities, PolicySet, Request, Schema
@@ -104,6 +104,7 @@ __all__ = [
     "PolicySet",
     "Price",
     "PriceTable",
+    "question",
     "Quote",
     "RangeError",
     "RateLimitedError",

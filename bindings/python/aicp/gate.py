@@ -10,27 +10,50 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import threading
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from . import _aicp as _c
 from ._handle import Handle, given
+from .cost import PriceTable
+from .policy import Entities, Request
 
 Text = Union[str, bytes]
 Path = Union[str, "os.PathLike[str]"]
 
-ACTIONS: Dict[str, int] = {
-    "chat": _c.AICP_GATE_CHAT,
-    "complete": _c.AICP_GATE_COMPLETE,
-    "embed": _c.AICP_GATE_EMBED,
-    "respond": _c.AICP_GATE_RESPOND,
-    "image": _c.AICP_GATE_IMAGE,
-    "audio": _c.AICP_GATE_AUDIO,
-    "tool": _c.AICP_GATE_TOOL,
-}
+def _names(name_of: Callable[[int], Optional[str]]) -> Dict[str, int]:
+    """Names of numbers from 0 on, until one has none."""
+    names = itertools.takewhile(lambda name: name is not None, map(name_of, itertools.count()))
+    return {str(name): number for number, name in enumerate(names)}
+
+
+ACTIONS: Dict[str, int] = _names(_c.aicp_gate_action_name)
+FIELDS: Dict[str, int] = _names(_c.aicp_gate_field_name)
 _STEPS = [_c.aicp_gate_step_name(i) for i in range(_c.AICP_GATE_STEP_COUNT)]
+
+
+def question(
+    text: Text,
+    entities: Optional[Entities] = None,
+    prices: Optional[PriceTable] = None,
+) -> Request:
+    """What a gate would ask its policies, from the JSON of a decision event or the like::
+
+        question('{"model": "gpt-5", "team": "red"}').authorize(policies).allowed
+
+    ``entities`` and ``prices`` are those that the gate would have.
+    """
+    request = Request()
+    _c.aicp_gate_question_parse(
+        text,
+        (entities or Entities("[]"))._h,
+        (prices or PriceTable("{}"))._h,
+        request._h,
+    )
+    return request
 
 
 class Bundle(Handle):

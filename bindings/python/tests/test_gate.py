@@ -385,3 +385,26 @@ def test_each_server_has_a_cache_of_its_own(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     one, other = default_cache("http://a"), default_cache("http://b")
     assert one != other and one.startswith(str(tmp_path) + "/aicp/bundle-")
+
+
+def test_a_question_written_down_is_asked_as_the_gate_would_ask(folder):
+    policies = aicp.PolicySet((folder / "policies.cedar").read_text(), id_from_annotation=True)
+    with aicp.Gate(folder) as gate:
+        decision = check(gate, body(model="gpt-5"), key="k", team="red")
+        assert not decision.allowed
+        events = gate.events()
+    event = next(e for e in events if e["event"] == "decision")
+    answer = aicp.question(json.dumps(event)).authorize(policies)
+    assert (answer.allowed, answer.reasons) == (False, [decision.rule])
+    answer = aicp.question(json.dumps({**event, "team": "blue"})).authorize(policies)
+    assert answer.allowed
+    with pytest.raises(aicp.ParseError) as caught:
+        aicp.question('{"team": "red"}')
+    assert "model" in str(caught.value)
+
+
+def test_actions_and_fields_have_the_names_of_events():
+    from aicp.gate import ACTIONS, FIELDS
+
+    assert list(ACTIONS) == ["chat", "complete", "embed", "respond", "image", "audio", "tool"]
+    assert FIELDS["key"] == 0 and FIELDS["call_id"] == 9

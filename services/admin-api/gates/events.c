@@ -113,7 +113,7 @@ static aicp_status insert(batch *b, int64_t sequence, struct json_object *event,
     bind_text(q, 4, event, "event");
     bind_text(q, 5, event, "step");
     bind_text(q, 6, event, "rule");
-    bind_text(q, 7, event, text_of(event, "action").len ? "action" : "verdict");
+    bind_text(q, 7, event, text_of(event, "verdict").len ? "verdict" : "action");
     bind_subject(q, event);
     bind_int(q, 14, event, "http_status", 1);
     bind_decimal(q, 15, event, "risk");

@@ -330,9 +330,9 @@ typedef _gostring_ swig_type_300;
 typedef _gostring_ swig_type_301;
 typedef _gostring_ swig_type_302;
 typedef _gostring_ swig_type_303;
-typedef long long swig_type_304;
-typedef _gostring_ swig_type_305;
-typedef long long swig_type_306;
+typedef _gostring_ swig_type_304;
+typedef long long swig_type_305;
+typedef _gostring_ swig_type_306;
 typedef long long swig_type_307;
 typedef long long swig_type_308;
 typedef long long swig_type_309;
@@ -342,13 +342,14 @@ typedef long long swig_type_312;
 typedef long long swig_type_313;
 typedef long long swig_type_314;
 typedef long long swig_type_315;
-typedef _gostring_ swig_type_316;
+typedef long long swig_type_316;
 typedef _gostring_ swig_type_317;
 typedef _gostring_ swig_type_318;
 typedef _gostring_ swig_type_319;
-typedef long long swig_type_320;
-typedef _gostring_ swig_type_321;
+typedef _gostring_ swig_type_320;
+typedef long long swig_type_321;
 typedef _gostring_ swig_type_322;
+typedef _gostring_ swig_type_323;
 extern void _wrap_Swig_free_capi_dde55ec773c1b3d8(uintptr_t arg1);
 extern uintptr_t _wrap_Swig_malloc_capi_dde55ec773c1b3d8(swig_intgo arg1);
 extern swig_intgo _wrap_aicp_litellm_stream_go_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_1 arg2, swig_type_2 arg3, swig_type_3 arg4, swig_voidp arg5, swig_voidp arg6);
@@ -741,8 +742,11 @@ extern swig_intgo _wrap_aicp_gate_request_set_body_capi_dde55ec773c1b3d8(swig_vo
 extern swig_intgo _wrap_aicp_gate_request_set_action_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_gate_request_set_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2, swig_type_302 arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_gate_request_add_tag_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_303 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_check_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_304 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_gate_candidate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_305 arg3, swig_type_306 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_voidp _wrap_aicp_gate_field_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
+extern swig_voidp _wrap_aicp_gate_action_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
+extern swig_intgo _wrap_aicp_gate_question_parse_capi_dde55ec773c1b3d8(swig_type_304 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_gate_check_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_305 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_gate_candidate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_306 arg3, swig_type_307 arg4, swig_voidp arg5, swig_voidp arg6);
 extern void _wrap_aicp_gate_decision_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_gate_decision_verdict_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_gate_decision_http_status_capi_dde55ec773c1b3d8(swig_voidp arg1);
@@ -752,33 +756,33 @@ extern swig_voidp _wrap_aicp_gate_decision_rule_capi_dde55ec773c1b3d8(swig_voidp
 extern swig_voidp _wrap_aicp_gate_decision_type_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_gate_decision_message_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_gate_decision_advice_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_307 _wrap_aicp_gate_decision_header_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_header_name_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_308 arg2);
-extern swig_voidp _wrap_aicp_gate_decision_header_value_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_309 arg2);
+extern swig_type_308 _wrap_aicp_gate_decision_header_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_header_name_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_309 arg2);
+extern swig_voidp _wrap_aicp_gate_decision_header_value_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_310 arg2);
 extern swig_intgo _wrap_aicp_gate_decision_body_changed_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_gate_decision_body_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
 extern swig_voidp _wrap_aicp_gate_decision_model_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_310 _wrap_aicp_gate_decision_max_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_311 _wrap_aicp_gate_decision_input_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_312 _wrap_aicp_gate_decision_cost_expected_nano_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_313 _wrap_aicp_gate_decision_reserved_nano_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_314 _wrap_aicp_gate_decision_finding_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_311 _wrap_aicp_gate_decision_max_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_312 _wrap_aicp_gate_decision_input_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_313 _wrap_aicp_gate_decision_cost_expected_nano_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_314 _wrap_aicp_gate_decision_reserved_nano_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_315 _wrap_aicp_gate_decision_finding_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern double _wrap_aicp_gate_decision_risk_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_315 _wrap_aicp_gate_decision_step_ns_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2);
+extern swig_type_316 _wrap_aicp_gate_decision_step_ns_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2);
 extern swig_voidp _wrap_aicp_gate_step_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
 extern swig_intgo _wrap_aicp_gate_decision_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_output_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_316 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_gate_output_text_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_317 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_output_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_317 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_output_text_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_318 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_gate_stream_open_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_gate_stream_feed_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_318 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_stream_feed_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_319 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
 extern void _wrap_aicp_gate_stream_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_decision_served_by_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_319 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_decision_served_by_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_320 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_gate_renew_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_settle_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_320 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_settle_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_321 arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_gate_release_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_rate_store_open_capi_dde55ec773c1b3d8(swig_type_321 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_rate_store_open_capi_dde55ec773c1b3d8(swig_type_322 arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_rate_store_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_rate_store_serve_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_322 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_rate_store_serve_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_323 arg2, swig_voidp arg3, swig_voidp arg4);
 #undef intgo
 */
 import "C"
@@ -4670,6 +4674,34 @@ func Aicp_gate_request_add_tag(arg1 *GateRequest, arg2 string, arg3 *Error) (_sw
 	return swig_r
 }
 
+func Aicp_gate_field_name(arg1 int) (_swig_ret *byte) {
+	var swig_r *byte
+	_swig_i_0 := arg1
+	swig_r = (*byte)(C._wrap_aicp_gate_field_name_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
+	return swig_r
+}
+
+func Aicp_gate_action_name(arg1 int) (_swig_ret *byte) {
+	var swig_r *byte
+	_swig_i_0 := arg1
+	swig_r = (*byte)(C._wrap_aicp_gate_action_name_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
+	return swig_r
+}
+
+func Aicp_gate_question_parse(arg1 string, arg2 *PolicyEntities, arg3 *PriceTable, arg4 *PolicyRequest, arg5 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	_swig_i_4 := arg5
+	swig_r = (int)(C._wrap_aicp_gate_question_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_304)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg1
+	}
+	return swig_r
+}
+
 func Aicp_gate_check(arg1 *Gate, arg2 *GateRequest, arg3 uint64, arg4 **GateDecision, arg5 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
@@ -4677,7 +4709,7 @@ func Aicp_gate_check(arg1 *Gate, arg2 *GateRequest, arg3 uint64, arg4 **GateDeci
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_gate_check_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_304(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_gate_check_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_305(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -4689,7 +4721,7 @@ func Aicp_gate_candidate(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 uint6
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_candidate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_305)(unsafe.Pointer(&_swig_i_2)), C.swig_type_306(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_candidate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_306)(unsafe.Pointer(&_swig_i_2)), C.swig_type_307(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4768,7 +4800,7 @@ func Aicp_gate_decision_header_name(arg1 *GateDecision, arg2 int64) (_swig_ret *
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_name_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_308(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_name_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_309(_swig_i_1)))
 	return swig_r
 }
 
@@ -4776,7 +4808,7 @@ func Aicp_gate_decision_header_value(arg1 *GateDecision, arg2 int64) (_swig_ret 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_value_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_309(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_value_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_310(_swig_i_1)))
 	return swig_r
 }
 
@@ -4876,7 +4908,7 @@ func Aicp_gate_output(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 *Buf, ar
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_output_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_316)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_output_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_317)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4891,7 +4923,7 @@ func Aicp_gate_output_text(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 *Bu
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_output_text_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_317)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_output_text_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_318)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4916,7 +4948,7 @@ func Aicp_gate_stream_feed(arg1 *GateStream, arg2 string, arg3 int, arg4 *Buf, a
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_stream_feed_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_318)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_stream_feed_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_319)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4933,7 +4965,7 @@ func Aicp_gate_decision_served_by(arg1 *GateDecision, arg2 string, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_decision_served_by_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_319)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_served_by_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_320)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4957,7 +4989,7 @@ func Aicp_gate_settle(arg1 *Gate, arg2 *GateDecision, arg3 *Usage, arg4 int64, a
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_settle_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_320(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_settle_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_321(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	return swig_r
 }
 
@@ -4975,7 +5007,7 @@ func Aicp_rate_store_open(arg1 string, arg2 **RateStore, arg3 *Error) (_swig_ret
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_rate_store_open_capi_dde55ec773c1b3d8(*(*C.swig_type_321)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_rate_store_open_capi_dde55ec773c1b3d8(*(*C.swig_type_322)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4993,7 +5025,7 @@ func Aicp_rate_store_serve(arg1 *RateStore, arg2 string, arg3 *Buf, arg4 *Error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_rate_store_serve_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_322)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_rate_store_serve_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_323)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}

@@ -7555,6 +7555,61 @@ intgo _wrap_aicp_gate_request_add_tag_capi_dde55ec773c1b3d8(aicp_gate_request *_
 }
 
 
+char *_wrap_aicp_gate_field_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
+  int32_t arg1 ;
+  char *result = 0 ;
+  char *_swig_go_result;
+
+  arg1 = (int32_t)_swig_go_0;
+
+  result = (char *)aicp_gate_field_name(arg1);
+  {
+    *(const char **)&_swig_go_result = result;
+  }
+  return _swig_go_result;
+}
+
+
+char *_wrap_aicp_gate_action_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
+  int32_t arg1 ;
+  char *result = 0 ;
+  char *_swig_go_result;
+
+  arg1 = (int32_t)_swig_go_0;
+
+  result = (char *)aicp_gate_action_name(arg1);
+  {
+    *(const char **)&_swig_go_result = result;
+  }
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_gate_question_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_policy_entities *_swig_go_1, aicp_price_table *_swig_go_2, aicp_policy_request *_swig_go_3, aicp_error *_swig_go_4) {
+  char *arg1 = (char *) 0 ;
+  size_t arg2 ;
+  aicp_policy_entities *arg3 = (aicp_policy_entities *) 0 ;
+  aicp_price_table *arg4 = (aicp_price_table *) 0 ;
+  aicp_policy_request *arg5 = (aicp_policy_request *) 0 ;
+  aicp_error *arg6 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+
+  arg1 = (char *)_swig_go_0.p;
+  arg2 = (size_t)_swig_go_0.n;
+
+  arg3 = *(aicp_policy_entities **)&_swig_go_1;
+  arg4 = *(aicp_price_table **)&_swig_go_2;
+  arg5 = *(aicp_policy_request **)&_swig_go_3;
+  arg6 = *(aicp_error **)&_swig_go_4;
+
+  result = (aicp_status)aicp_gate_question_parse((char const *)arg1,arg2,(struct aicp_policy_entities const *)arg3,(struct aicp_price_table const *)arg4,arg5,arg6);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
 intgo _wrap_aicp_gate_check_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_request *_swig_go_1, long long _swig_go_2, aicp_gate_decision **_swig_go_3, aicp_error *_swig_go_4) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_request *arg2 = (aicp_gate_request *) 0 ;
