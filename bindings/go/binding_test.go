@@ -85,9 +85,10 @@ func report(t *testing.T, what string, names []string) {
 
 // Functions that Go has in another form.
 var otherForm = map[string]string{
-	"aicp_litellm_stream":          "aicp_litellm_stream_go, with a function of Go",
-	"aicp_litellm_chat_stream":     "the same with its path",
-	"aicp_litellm_response_stream": "the same with its path",
+	"aicp_litellm_stream":            "aicp_litellm_stream_go, with a function of Go",
+	"aicp_litellm_chat_stream":       "the same with its path",
+	"aicp_litellm_response_stream":   "the same with its path",
+	"aicp_policy_request_set_lookup": "aicp_policy_request_set_lookup_go, with a function of Go",
 }
 
 // Functions that the layer needs not.

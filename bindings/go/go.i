@@ -99,6 +99,9 @@ LEFT_OUT(TYPE)
 %include "go/types.i"
 
 /* ---- callbacks ------------------------------------------------------------------------------------ */
+%ignore aicp_policy_lookup_fn;
+%ignore aicp_policy_release_fn;
+%ignore aicp_policy_request_set_lookup;
 %ignore aicp_litellm_stream;
 %ignore aicp_litellm_chat_stream;
 %ignore aicp_litellm_response_stream;
@@ -107,9 +110,28 @@ LEFT_OUT(TYPE)
 
 /* Exported by capi.go. */
 extern int32_t aicpGoEvent(uintptr_t user, char *data, size_t len);
+extern int32_t aicpGoLookup(
+    uintptr_t user, char *type, size_t type_len, char *id, size_t id_len, void *found, void *err);
+extern void aicpGoRelease(uintptr_t user);
 
 static int32_t go_event(void *user, const char *data, size_t len) {
     return aicpGoEvent((uintptr_t)user, (char *)data, len);
+}
+
+static aicp_status go_lookup(
+    void *user,
+    const char *type,
+    size_t type_len,
+    const char *id,
+    size_t id_len,
+    aicp_policy_found *found,
+    aicp_error *err) {
+    return aicpGoLookup(
+        (uintptr_t)user, (char *)type, type_len, (char *)id, id_len, found, err);
+}
+
+static void go_release(void *user) {
+    aicpGoRelease((uintptr_t)user);
 }
 %}
 %inline %{
@@ -124,6 +146,18 @@ static aicp_status aicp_litellm_stream_go(
     aicp_error *err) {
     return aicp_litellm_stream(
         client, path, data, len, go_event, (void *)(uintptr_t)user, reply, err);
+}
+
+/* As aicp_policy_request_set_lookup(), with the Go function of cgo handle `user`, which it takes; 0
+ * for none. */
+static aicp_status aicp_policy_request_set_lookup_go(
+    aicp_policy_request *request, uint64_t user, aicp_error *err) {
+    return aicp_policy_request_set_lookup(
+        request,
+        user != 0 ? go_lookup : NULL,
+        (void *)(uintptr_t)user,
+        user != 0 ? go_release : NULL,
+        err);
 }
 
 /* Now, on the clock that deadlines are given in. */

@@ -111,6 +111,58 @@ func TestManyRequestsAreAnsweredInOneCall(t *testing.T) {
 	want(t, "allowed", allowed, true)
 }
 
+func TestEntitiesMayLiveElsewhere(t *testing.T) {
+	set, err := ParsePolicies(`permit(principal in Team::"blue", action, resource) when { principal.level > 1 };`, PolicyOptions{})
+	must(t, err)
+	defer set.Close()
+	authorizer, err := NewAuthorizer(set, nil)
+	must(t, err)
+	defer authorizer.Close()
+	r, err := NewPolicyRequest()
+	must(t, err)
+	must(t, r.Principal(EntityUID{"User", "ann"}))
+	must(t, r.Action(EntityUID{"Action", "chat"}))
+	must(t, r.Resource(EntityUID{"Model", "m"}))
+	asked := map[EntityUID]int{}
+	must(t, r.Lookup(func(uid EntityUID) ([]byte, error) {
+		asked[uid]++
+		if uid.ID != "ann" {
+			return nil, nil
+		}
+		return []byte(`{"uid": {"type": "User", "id": "ann"}, "attrs": {"level": 2}, "parents": [{"type": "Team", "id": "blue"}]}`), nil
+	}))
+	for i := 0; i < 2; i++ {
+		allowed, err := authorizer.Allowed(r)
+		must(t, err)
+		want(t, "allowed", allowed, true)
+	}
+	if !reflect.DeepEqual(asked, map[EntityUID]int{{"User", "ann"}: 1, {"Team", "blue"}: 1}) {
+		t.Fatal(asked)
+	}
+	gone := errors.New("the directory is closed")
+	must(t, r.Lookup(func(EntityUID) ([]byte, error) { return nil, gone }))
+	_, err = authorizer.Authorize(r)
+	wantCode(t, err, ErrCallback)
+	want(t, "cause", errors.Is(err, gone), true)
+	want(t, "message", err.(*Error).Message, `cannot look up User::"ann": the directory is closed`)
+	must(t, r.Lookup(func(EntityUID) ([]byte, error) { return []byte("{}"), nil }))
+	_, err = authorizer.Authorize(r)
+	wantCode(t, err, ErrCallback)
+	must(t, r.Lookup(func(EntityUID) ([]byte, error) { panic("oh") }))
+	func() {
+		defer func() {
+			what, _ := recover().(string)
+			want(t, "panic", what, "oh")
+		}()
+		_, _ = authorizer.Authorize(r)
+	}()
+	must(t, r.Lookup(nil))
+	allowed, err := authorizer.Allowed(r)
+	must(t, err)
+	want(t, "allowed", allowed, false)
+	must(t, r.Close())
+}
+
 func TestRequestsTakeValuesOfEveryType(t *testing.T) {
 	set, err := ParsePolicies(`permit(principal, action, resource) when {
 		context.b && context.n == 7 && context.s == "x" && context.set.contains("a") &&

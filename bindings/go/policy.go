@@ -306,7 +306,10 @@ func (s *Entities) JSON() ([]byte, error) {
 }
 
 // PolicyRequest is a question that is built step by step. Reset makes it usable again.
-type PolicyRequest struct{ h *handle[capi.PolicyRequest] }
+type PolicyRequest struct {
+	h      *handle[capi.PolicyRequest]
+	lookup *lookup
+}
 
 // NewPolicyRequest makes an empty request.
 func NewPolicyRequest() (*PolicyRequest, error) {
@@ -315,7 +318,7 @@ func NewPolicyRequest() (*PolicyRequest, error) {
 	if err := failed(capi.Aicp_policy_request_new(&out, e), e); err != nil {
 		return nil, err
 	}
-	return &PolicyRequest{hold(out, "PolicyRequest", capi.Aicp_policy_request_free)}, nil
+	return &PolicyRequest{h: hold(out, "PolicyRequest", capi.Aicp_policy_request_free)}, nil
 }
 
 // Close frees the request.
@@ -648,7 +651,8 @@ func (a *Authorizer) askWith(
 	}
 	defer room.unlock()
 	e := detail()
-	if err := failed(capi.Aicp_policy_authorize(set, entities, request, flags, response, e), e); err != nil {
+	err = failed(capi.Aicp_policy_authorize(set, entities, request, flags, response, e), e)
+	if err = r.lookup.outcome(err); err != nil {
 		return answer, err
 	}
 	answer.Allowed = capi.Aicp_policy_response_decision(response) == capi.AICP_POLICY_ALLOW

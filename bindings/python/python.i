@@ -222,6 +222,29 @@ AICP_CODE_RESULT(aicp_guard_result_error)
 %typemap(check) (aicp_litellm_event_fn fn, void *user) "";
 %ignore aicp_litellm_event_fn;
 
+/* A callable that gets type and id and gives None or the entity's JSON; None: no lookup. What it
+ * raises comes out of the call that asked. The request holds it. */
+%typemap(in) (aicp_policy_lookup_fn fn, void *user, aicp_policy_release_fn release) {
+    $1 = NULL;
+    $2 = NULL;
+    $3 = NULL;
+    if ($input != Py_None && !PyCallable_Check($input)) {
+        PyErr_SetString(PyExc_TypeError, "a callable is expected");
+        SWIG_fail;
+    }
+    if ($input != Py_None) {
+        Py_INCREF($input);
+        $1 = py_policy_lookup;
+        $2 = $input;
+        $3 = py_policy_release;
+    }
+}
+%typemap(check) (aicp_policy_lookup_fn fn, void *user, aicp_policy_release_fn release) "";
+%ignore aicp_policy_lookup_fn;
+%ignore aicp_policy_release_fn;
+%ignore aicp_policy_found;
+%ignore aicp_policy_found_json;
+
 %ignore aicp_allocator;
 %ignore aicp_clock;
 %ignore aicp_log_fn;

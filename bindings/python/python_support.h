@@ -224,6 +224,37 @@ static int32_t py_litellm_event(void *user, const char *data, size_t len) {
     return stop;
 }
 
+/* `user` is a Python callable that the request holds. */
+static aicp_status py_policy_lookup(
+    void *user,
+    const char *type,
+    size_t type_len,
+    const char *id,
+    size_t id_len,
+    aicp_policy_found *found,
+    aicp_error *err) {
+    PyGILState_STATE state = PyGILState_Ensure();
+    py_text text = {0};
+    aicp_status status = AICP_OK;
+    PyObject *json = PyObject_CallFunction(
+        (PyObject *)user, "s#s#", type, (Py_ssize_t)type_len, id, (Py_ssize_t)id_len);
+    if (json == NULL || (json != Py_None && py_text_get(json, &text) != 0)) {
+        status = AICP_ERR_CALLBACK;
+    } else if (json != Py_None) {
+        status = aicp_policy_found_json(found, text.data, text.len, err);
+    }
+    py_text_release(&text);
+    Py_XDECREF(json);
+    PyGILState_Release(state);
+    return status;
+}
+
+static void py_policy_release(void *user) {
+    PyGILState_STATE state = PyGILState_Ensure();
+    Py_DECREF((PyObject *)user);
+    PyGILState_Release(state);
+}
+
 /* ---- structures ------------------------------------------------------------------------------ */
 
 typedef enum py_kind {

@@ -99,6 +99,32 @@ enum { AICP_POLICY_FORMAT_AUTO = 0, AICP_POLICY_FORMAT_CEDAR = 1, AICP_POLICY_FO
 /** Most entities that one request may bring along (aicp_policy_request_entity_begin()). */
 #define AICP_POLICY_OVERLAY_MAX 256
 
+/** Most entities that one request looks up (aicp_policy_request_set_lookup()). */
+#define AICP_POLICY_LOOKUP_MAX 10000
+
+/** Takes the entity that a lookup asked for. *confined*, valid during the callback. */
+typedef struct aicp_policy_found aicp_policy_found;
+
+#ifndef SWIG
+/**
+ * Fetches an entity that lives elsewhere: gives its JSON to aicp_policy_found_json() and returns
+ * OK; returns OK without giving any when there is no such entity; returns another status, with a
+ * sentence in `err`, when it cannot be said. Runs on the thread that authorizes, and must use
+ * neither the request nor the response of that call.
+ */
+typedef aicp_status (*aicp_policy_lookup_fn)(
+    void *user,
+    const char *type,
+    size_t type_len,
+    const char *id,
+    size_t id_len,
+    aicp_policy_found *found,
+    aicp_error *err);
+
+/** Gives back what a callback was set with, on the thread that makes it useless. */
+typedef void (*aicp_policy_release_fn)(void *user);
+#endif
+
 /** Options of aicp_policy_set_parse(). Zero means default. */
 typedef struct aicp_policy_set_options {
     size_t size;        /**< sizeof this structure */
@@ -458,6 +484,42 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_entity_attr_decimal(
 AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_entity_attr_json(
     aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err);
 
+/* ----------------------------------------------------------------------------------- lookup */
+
+#ifndef SWIG
+/**
+ * Lets the request ask `fn` for entities that live elsewhere: for each that neither the request nor
+ * the store holds, when an evaluation needs its attributes, its tags or what it is in. Parents of
+ * what was found are looked up in turn when an `in` needs them, so that its answer is exact. Each
+ * entity is asked for once; the answers are kept until the request is reset, `fn` and `user` until
+ * they are set again or the request is freed. Then, and when this call fails, `release` is called
+ * with `user` unless it is NULL. `fn` NULL: nothing lives elsewhere, which costs nothing.
+ *
+ * When `fn` fails or gives what cannot be read, aicp_policy_authorize() fails with ERR_CALLBACK;
+ * with ERR_LIMIT after #AICP_POLICY_LOOKUP_MAX entities; with ERR_INVALID when an entity turns out
+ * to be its own ancestor. The decision then reads as deny.
+ *
+ * Errors: ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_set_lookup(
+    aicp_policy_request *request,
+    aicp_policy_lookup_fn fn,
+    void *user,
+    aicp_policy_release_fn release,
+    aicp_error *err);
+#endif
+
+/**
+ * Gives the entity that a lookup asked for, as an element of the array that
+ * aicp_policy_entities_parse() reads; the bytes are copied. An error also fails the call that
+ * looked up.
+ *
+ * Errors with line and column: ERR_PARSE, ERR_RANGE, ERR_INVALID (another entity), ERR_STATE (given
+ * twice), ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status
+aicp_policy_found_json(aicp_policy_found *found, const char *data, size_t len, aicp_error *err);
+
 /* -------------------------------------------------------------------------------- authorize */
 
 /**
@@ -469,7 +531,7 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_entity_attr_json(
  *
  * Returns OK for both decisions. Errors, on which the decision reads as deny: ERR_STATE (principal,
  * action or resource not set), ERR_INVALID (unknown flag; cycle among the request's entities),
- * ERR_NOMEM.
+ * ERR_CALLBACK and ERR_LIMIT (see aicp_policy_request_set_lookup()), ERR_NOMEM.
  */
 AICP_API AICP_MUST_CHECK aicp_status aicp_policy_authorize(
     const aicp_policy_set *set,

@@ -173,7 +173,7 @@ static int run_rule(aicpi_policy_eval *x, const aicpi_policy_rule *rule) {
         AICPI_POLICY_VAR_ACTION, AICPI_POLICY_VAR_PRINCIPAL, AICPI_POLICY_VAR_RESOURCE};
     for (size_t i = 0; i < 3; i++) {
         if (!aicpi_policy_fits(x, x->vars[order[i]].u.entity, &rule->scope[order[i]])) {
-            return x->nomem ? FAILED : NOT_SATISFIED;
+            return x->stopped ? FAILED : NOT_SATISFIED;
         }
     }
     return run_tests(x, rule);
@@ -207,19 +207,19 @@ bool aicpi_policy_note_failure(aicp_policy_response *r, const aicpi_policy_eval 
     return true;
 }
 
-/* One rule with everything it leaves in the response. False: out of memory. */
+/* One rule with everything it leaves in the response. False: there is no answer. */
 static bool
 run_and_note(aicp_policy_response *r, aicpi_policy_eval *x, size_t index, bool *satisfied) {
     int outcome = run_rule(x, &r->set->rules[index]);
     aicpi_arena_reset(&r->scratch);
     *satisfied = outcome == SATISFIED;
-    if (x->nomem) {
+    if (x->stopped) {
         return false;
     }
     return outcome != FAILED || aicpi_policy_note_failure(r, x, index);
 }
 
-/* The rules to look at. False: out of memory. */
+/* The rules to look at. False: there is no answer. */
 static bool find_candidates(
     aicp_policy_response *r, aicpi_policy_eval *x, uint32_t flags, aicpi_policy_candidates *out) {
     const aicpi_policy_index *index = flags & AICP_POLICY_NO_INDEX ? NULL : r->set->index;
@@ -297,25 +297,12 @@ void aicpi_policy_clear_response(aicp_policy_response *r, const aicp_policy_set 
     r->failure_count = 0;
 }
 
-/* Looks up what the evaluator will ask for most: the entities of the variables, with their
- * ancestors as this request sees them. False: out of memory. */
-static bool
-meet_variables(aicpi_policy_eval *x, const aicp_policy_request *request, aicpi_arena *arena) {
-    const aicpi_policy_entity *known[3];
-    for (int i = 0; i < 3; i++) {
+/* Finds what the evaluator will ask for most: the entities of the variables. Those that live
+ * elsewhere are looked up when they are needed. */
+static void meet_variables(aicpi_policy_eval *x, const aicp_policy_request *request) {
+    const aicpi_policy_entity *known[3] = {NULL};
+    for (int i = 0; i < 3 && !x->lookup; i++) {
         known[i] = request->vars[i] ? aicpi_policy_eval_entity(x, request->vars[i]) : NULL;
-        if (x->walk && known[i] && !known[i]->own) {
-            aicpi_policy_ancestor *items = NULL;
-            size_t count = 0;
-            if (!aicpi_policy_eval_walk(x, request->vars[i], arena, &items, &count)) {
-                return false;
-            }
-            x->walked[i] = *known[i];
-            x->walked[i].ancestors = items;
-            x->walked[i].ancestor_count = (uint32_t)count;
-            x->walked[i].own = true;
-            known[i] = &x->walked[i];
-        }
     }
     for (int i = 0; i < 3; i++) {
         x->vars[i] =
@@ -324,7 +311,6 @@ meet_variables(aicpi_policy_eval *x, const aicp_policy_request *request, aicpi_a
     }
     x->vars[AICPI_POLICY_VAR_CONTEXT] =
         (aicpi_policy_value){.kind = AICPI_POLICY_RECORD, .u.record = &x->context};
-    return true;
 }
 
 aicp_status aicpi_policy_eval_start(
@@ -337,11 +323,16 @@ aicp_status aicpi_policy_eval_start(
     x->store = entities;
     x->context = (aicpi_policy_record){
         .count = (uint32_t)request->context.count, .fields = request->context.items};
-    aicp_status status = aicpi_policy_eval_guests(x, request, arena, err);
-    if (status != AICP_OK) {
-        return status;
+    x->arena = arena;
+    x->lookup = request->lookup;
+    if (x->lookup) {
+        aicpi_policy_lookup_start(x->lookup);
     }
-    return meet_variables(x, request, arena) ? AICP_OK : aicpi_nomem(err);
+    aicp_status status = aicpi_policy_eval_guests(x, request, err);
+    if (status == AICP_OK) {
+        meet_variables(x, request);
+    }
+    return status;
 }
 
 static aicp_status check_call(const aicp_policy_request *request, uint32_t flags, aicp_error *err) {
@@ -379,7 +370,7 @@ aicp_status aicp_policy_authorize(
                                                   : decide_fully(response, &x, flags);
     if (!fine) {
         aicpi_policy_clear_response(response, set);
-        return aicpi_nomem(err);
+        return aicpi_policy_eval_stop(&x, err);
     }
     return AICP_OK;
 }

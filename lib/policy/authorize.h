@@ -41,8 +41,8 @@ aicp_status aicpi_policy_eval_start(
     const aicp_policy_request *request,
     aicpi_arena *arena,
     aicp_error *err);
-/* Whether the request's entity fits one part of a rule's head. Never an error, but memory may run
- * out (x->nomem). */
+/* Whether the request's entity fits one part of a rule's head. Never an error, but there may be no
+ * answer (x->stopped). */
 bool aicpi_policy_fits(
     aicpi_policy_eval *x, const aicpi_policy_uid *uid, const aicpi_policy_scope *scope);
 

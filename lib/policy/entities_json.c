@@ -1,9 +1,7 @@
 /* Entities from JSON. */
-#include "lib/policy/entities.h"
-
 #include "lib/base/error.h"
 #include "lib/policy/brief.h"
-#include "lib/policy/reader.h"
+#include "lib/policy/entities_read.h"
 
 #define MAX_BYTES ((size_t)1 << 30)
 #define MAX_ENTITIES ((size_t)10000000)
@@ -13,12 +11,9 @@ typedef struct loader {
     aicp_policy_entities *store;
     aicpi_policy_intern intern;
     aicpi_arena scratch;
-    aicpi_policy_reader reader;
+    aicpi_policy_entity_reader reader;
     size_t capacity; /* of store->items */
     size_t max_entities;
-    const aicpi_policy_uid **parents; /* of the entity at hand */
-    size_t parent_capacity;
-    const aicpi_policy_record *none;
 } loader;
 
 void aicp_policy_entities_options_init(aicp_policy_entities_options *options, size_t size) {
@@ -26,71 +21,9 @@ void aicp_policy_entities_options_init(aicp_policy_entities_options *options, si
     options->size = size;
 }
 
-static bool read_parents(loader *l, aicpi_policy_entity *e) {
-    aicpi_policy_reader *r = &l->reader;
-    const aicp_allocator *a = &l->store->allocator;
-    size_t count = 0;
-    if (!aicpi_json_array(&r->json)) {
-        return false;
-    }
-    while (aicpi_json_element(&r->json)) {
-        const aicpi_policy_uid *uid = NULL;
-        if (!aicpi_policy_read_uid(r, &uid)) {
-            return false;
-        }
-        if (!aicpi_grow(
-                a, (void **)&l->parents, &l->parent_capacity, count, sizeof(aicpi_policy_uid *))) {
-            return aicpi_json_fail(&r->json, AICP_ERR_NOMEM, r->json.pos, "out of memory");
-        }
-        l->parents[count++] = uid;
-    }
-    const aicpi_policy_uid **kept =
-        aicpi_arena_alloc(&l->store->arena, count * sizeof(aicpi_policy_uid *));
-    if (!kept) {
-        return aicpi_json_fail(&r->json, AICP_ERR_NOMEM, r->json.pos, "out of memory");
-    }
-    if (count > 0) {
-        memcpy(kept, l->parents, count * sizeof *kept);
-    }
-    e->parents = kept;
-    e->parent_count = (uint32_t)count;
-    return aicpi_json_ok(&r->json);
-}
-
-static bool read_entity(loader *l, aicpi_policy_entity *e) {
-    aicpi_policy_reader *r = &l->reader;
-    *e = (aicpi_policy_entity){.offset = aicpi_json_offset(&r->json)};
-    if (!aicpi_json_object(&r->json)) {
-        return false;
-    }
-    for (aicpi_slice key; aicpi_json_member(&r->json, &key);) {
-        if (aicpi_slice_is(key, "uid")) {
-            aicpi_policy_read_uid(r, &e->uid);
-        } else if (aicpi_slice_is(key, "attrs")) {
-            aicpi_policy_read_record(r, &e->attrs);
-        } else if (aicpi_slice_is(key, "parents")) {
-            read_parents(l, e);
-        } else if (aicpi_slice_is(key, "tags")) {
-            aicpi_policy_read_record(r, &e->tags);
-        } else {
-            aicpi_json_skip(&r->json);
-        }
-    }
-    if (!aicpi_json_ok(&r->json)) {
-        return false;
-    }
-    if (!e->uid || !e->attrs || !e->parents) {
-        const char *missing = !e->uid ? "uid" : !e->attrs ? "attrs" : "parents";
-        return aicpi_json_fail(
-            &r->json, AICP_ERR_PARSE, e->offset, "the entity has no \"%s\"", missing);
-    }
-    e->tags = e->tags ? e->tags : l->none;
-    return true;
-}
-
 static void read_entities(loader *l) {
     aicp_policy_entities *store = l->store;
-    aicpi_json *json = &l->reader.json;
+    aicpi_json *json = &l->reader.values.json;
     if (!aicpi_json_array(json)) {
         return;
     }
@@ -105,7 +38,7 @@ static void read_entities(loader *l) {
                        store->count,
                        sizeof *store->items)) {
             aicpi_json_fail(json, AICP_ERR_NOMEM, json->pos, "out of memory");
-        } else if (read_entity(l, &store->items[store->count])) {
+        } else if (aicpi_policy_read_entity(&l->reader, &store->items[store->count])) {
             store->count++;
         }
     }
@@ -208,14 +141,9 @@ static aicp_status index_entities(loader *l, const char *data, size_t len, aicp_
 
 static aicp_status
 load(loader *l, const char *data, size_t len, size_t max_ancestors, aicp_error *err) {
-    aicpi_policy_field *no_fields = NULL;
-    l->none = aicpi_policy_record_make(&l->store->arena, no_fields, 0);
-    if (!l->none) {
-        return aicpi_nomem(err);
-    }
-    aicpi_policy_reader_start(&l->reader, &l->intern, &l->scratch, data, len);
+    aicpi_policy_reader_start(&l->reader.values, &l->intern, &l->scratch, data, len);
     read_entities(l);
-    aicp_status status = aicpi_json_finish(&l->reader.json, err);
+    aicp_status status = aicpi_json_finish(&l->reader.values.json, err);
     if (status == AICP_OK) {
         status = index_entities(l, data, len, err);
     }
@@ -251,14 +179,13 @@ aicp_status aicp_policy_entities_parse(
     aicpi_ref_init(&store->ref);
     store->allocator = a;
     aicpi_arena_init(&store->arena, &a, 0, 0);
-    loader l = {.store = store, .reader.allocator = a, .reader.texts = &store->texts};
+    loader l = {.store = store, .reader.values = {.allocator = a, .texts = &store->texts}};
     l.max_entities = o.max_entities ? o.max_entities : MAX_ENTITIES;
     aicpi_arena_init(&l.scratch, &a, 0, 0);
     aicpi_policy_intern_init(&l.intern, &store->arena, true);
     status = load(&l, data, len, o.max_ancestors ? o.max_ancestors : MAX_ANCESTORS, err);
     aicpi_policy_intern_deinit(&l.intern);
-    aicpi_policy_reader_deinit(&l.reader);
-    aicpi_free(&a, l.parents);
+    aicpi_policy_entity_reader_deinit(&l.reader);
     aicpi_arena_deinit(&l.scratch);
     if (status != AICP_OK) {
         aicp_policy_entities_free(store);

@@ -1,6 +1,7 @@
 /* Runs a program. The height of programs is limited when they are made, so the recursion is. */
 #include "lib/policy/eval.h"
 
+#include "lib/base/error.h"
 #include "lib/policy/extension.h"
 
 #include <stdarg.h>
@@ -31,8 +32,13 @@ aicpi_policy_value aicpi_policy_eval_type_error(
 }
 
 aicpi_policy_value aicpi_policy_eval_nomem(aicpi_policy_eval *x) {
-    x->nomem = true;
+    x->stopped = true;
     return aicpi_policy_of_none();
+}
+
+aicp_status aicpi_policy_eval_stop(const aicpi_policy_eval *x, aicp_error *err) {
+    aicp_status status = x->lookup ? aicpi_policy_lookup_status(x->lookup, err) : AICP_OK;
+    return status != AICP_OK ? status : aicpi_nomem(err);
 }
 
 /* ---- nodes ---- */

@@ -13,16 +13,19 @@ typedef struct aicpi_policy_eval {
     const aicp_policy_entities *store; /* may be NULL */
     const aicpi_policy_entity *guests; /* of the request; they hide those of the store */
     uint32_t guest_count;
-    /* A guest is named as a parent in the store, so that the ancestors computed there may be wrong
-     * and must be found by walking. */
+    aicpi_policy_lookup *lookup; /* of entities that neither holds; NULL: none */
+    /* A guest is named as a parent in the store, or entities live elsewhere: the ancestors computed
+     * there may be wrong and must be found by walking. */
     bool walk;
     aicpi_policy_value vars[AICPI_POLICY_VAR_COUNT]; /* of the kind NONE: not set */
     aicpi_policy_record context;
     const aicpi_policy_entity *known[3]; /* of principal, action, resource; NULL: not there */
     aicpi_policy_entity walked[3];       /* those of them whose ancestors were found by walking */
+    aicpi_arena *arena;                  /* what the whole answer needs */
     aicpi_arena *scratch;                /* values made on the way */
+    /* Nothing more can be evaluated, and there is no answer: out of memory, or a lookup failed. */
+    bool stopped;
     /* the error, when an evaluation gave no value */
-    bool nomem;
     int32_t error_kind;
     uint32_t error_pos;
     char message[AICPI_POLICY_MESSAGE_SIZE];
@@ -41,11 +44,14 @@ aicpi_policy_value aicpi_policy_eval_type_error(
     aicpi_policy_eval *x, uint32_t pos, const char *expected, aicpi_policy_value found)
     __attribute__((cold));
 aicpi_policy_value aicpi_policy_eval_nomem(aicpi_policy_eval *x) __attribute__((cold));
+/* Why it stopped. */
+aicp_status aicpi_policy_eval_stop(const aicpi_policy_eval *x, aicp_error *err)
+    __attribute__((cold));
 
-/* NULL when there is no such entity. */
+/* NULL when there is no such entity, or x->stopped. */
 const aicpi_policy_entity *
-aicpi_policy_eval_entity(const aicpi_policy_eval *x, const aicpi_policy_uid *uid);
-/* Ancestors of an entity as this request sees them, sorted. False: x->nomem. */
+aicpi_policy_eval_entity(aicpi_policy_eval *x, const aicpi_policy_uid *uid);
+/* Ancestors of an entity as this request sees them, sorted. False: x->stopped. */
 bool aicpi_policy_eval_ancestors(
     aicpi_policy_eval *x,
     const aicpi_policy_uid *uid,
@@ -69,14 +75,14 @@ aicpi_policy_eval_has(aicpi_policy_eval *x, const aicpi_policy_node *n, aicpi_po
 aicpi_policy_value aicpi_policy_eval_in_value(
     aicpi_policy_eval *x, uint32_t pos, aicpi_policy_value a, aicpi_policy_value b);
 
-/* Makes the entities of a request visible: builds x->guests in `arena` and finds their ancestors.
- * x->store is set. ERR_INVALID: cycle. */
-aicp_status aicpi_policy_eval_guests(
-    aicpi_policy_eval *x, const aicp_policy_request *request, aicpi_arena *arena, aicp_error *err);
-/* All ancestors of `uid`, found by walking over parents, sorted, in `arena`. False: out of memory.
- */
+/* Makes the entities of a request visible: builds x->guests and finds their ancestors, unless some
+ * may live elsewhere: then they are found when they are needed. x->store and x->lookup are set.
+ * ERR_INVALID: cycle. */
+aicp_status
+aicpi_policy_eval_guests(aicpi_policy_eval *x, const aicp_policy_request *request, aicp_error *err);
+/* All ancestors of `uid`, found by walking over parents, sorted, in `arena`. False: x->stopped. */
 bool aicpi_policy_eval_walk(
-    const aicpi_policy_eval *x,
+    aicpi_policy_eval *x,
     const aicpi_policy_uid *uid,
     aicpi_arena *arena,
     aicpi_policy_ancestor **out,

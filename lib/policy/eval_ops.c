@@ -27,10 +27,16 @@ static aicpi_policy_value compare(
 
 /* ---- entities ---- */
 
+static const aicpi_policy_entity *look_up(aicpi_policy_eval *x, const aicpi_policy_uid *uid) {
+    const aicpi_policy_entity *e = aicpi_policy_lookup_find(x->lookup, uid);
+    x->stopped |= aicpi_policy_lookup_status(x->lookup, NULL) != AICP_OK;
+    return e;
+}
+
 const aicpi_policy_entity *
-aicpi_policy_eval_entity(const aicpi_policy_eval *x, const aicpi_policy_uid *uid) {
+aicpi_policy_eval_entity(aicpi_policy_eval *x, const aicpi_policy_uid *uid) {
     for (int i = 0; i < 3; i++) {
-        if (x->vars[i].u.entity == uid) {
+        if (x->vars[i].u.entity == uid && (x->known[i] || !x->lookup)) {
             return x->known[i];
         }
     }
@@ -40,7 +46,44 @@ aicpi_policy_eval_entity(const aicpi_policy_eval *x, const aicpi_policy_uid *uid
         }
     }
     const aicpi_policy_entity_slot *slot = aicpi_policy_entities_slot(x->store, uid);
-    return slot ? slot->entity : NULL;
+    if (slot && slot->entity) {
+        return slot->entity;
+    }
+    return x->lookup ? look_up(x, uid) : NULL;
+}
+
+/* The number of the variable that stands for the uid, or 3. */
+static int variable_of(const aicpi_policy_eval *x, const aicpi_policy_uid *uid) {
+    int i = 0;
+    while (i < 3 && x->vars[i].u.entity != uid) {
+        i++;
+    }
+    return i;
+}
+
+/* Finds the ancestors of `e` by walking; for the whole answer when it is that of a variable. */
+static bool walk(
+    aicpi_policy_eval *x,
+    const aicpi_policy_uid *uid,
+    const aicpi_policy_entity *e,
+    const aicpi_policy_ancestor **items,
+    uint32_t *count) {
+    int var = variable_of(x, uid);
+    aicpi_policy_ancestor *found = NULL;
+    size_t n = 0;
+    if (!aicpi_policy_eval_walk(x, uid, var < 3 ? x->arena : x->scratch, &found, &n)) {
+        return false;
+    }
+    *items = found;
+    *count = (uint32_t)n;
+    if (var < 3) {
+        x->walked[var] = *e;
+        x->walked[var].ancestors = found;
+        x->walked[var].ancestor_count = *count;
+        x->walked[var].own = true;
+        x->known[var] = &x->walked[var];
+    }
+    return true;
 }
 
 bool aicpi_policy_eval_ancestors(
@@ -52,19 +95,13 @@ bool aicpi_policy_eval_ancestors(
     *count = 0;
     const aicpi_policy_entity *e = aicpi_policy_eval_entity(x, uid);
     if (x->walk && e && !e->own) {
-        aicpi_policy_ancestor *found = NULL;
-        size_t n = 0;
-        if (!aicpi_policy_eval_walk(x, uid, x->scratch, &found, &n)) {
-            x->nomem = true;
-            return false;
-        }
-        *items = found;
-        *count = (uint32_t)n;
-    } else if (e) {
+        return walk(x, uid, e, items, count);
+    }
+    if (e) {
         *items = e->ancestors;
         *count = e->ancestor_count;
     }
-    return true;
+    return !x->stopped;
 }
 
 bool aicpi_policy_eval_in(
@@ -125,7 +162,7 @@ aicpi_policy_value aicpi_policy_eval_in_value(
     } else {
         result = aicpi_policy_eval_in_any(x, a.u.entity, b.u.set);
     }
-    return x->nomem ? aicpi_policy_of_none() : aicpi_policy_of_bool(result);
+    return x->stopped ? aicpi_policy_of_none() : aicpi_policy_of_bool(result);
 }
 
 /* ---- attributes and tags ---- */
@@ -182,7 +219,7 @@ aicpi_policy_eval_get(aicpi_policy_eval *x, const aicpi_policy_node *n, aicpi_po
 
 /* The attributes that `has` looks at, NULL for an entity that does not exist. False: type error. */
 static bool
-attributes(const aicpi_policy_eval *x, aicpi_policy_value a, const aicpi_policy_record **out) {
+attributes(aicpi_policy_eval *x, aicpi_policy_value a, const aicpi_policy_record **out) {
     if (a.kind == AICPI_POLICY_RECORD) {
         *out = a.u.record;
         return true;

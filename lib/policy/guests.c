@@ -9,7 +9,6 @@ enum { UNSEEN = 0, OPEN, CLOSED };
 typedef struct greeting {
     aicpi_policy_eval *x;
     aicpi_policy_entity *guests;
-    aicpi_arena *arena;
     aicpi_policy_ancestor *found;
     size_t capacity;
     unsigned char state[AICP_POLICY_OVERLAY_MAX];
@@ -73,30 +72,35 @@ static bool add_parents(trail *t, const aicpi_policy_entity *e) {
 }
 
 bool aicpi_policy_eval_walk(
-    const aicpi_policy_eval *x,
+    aicpi_policy_eval *x,
     const aicpi_policy_uid *uid,
     aicpi_arena *arena,
     aicpi_policy_ancestor **out,
     size_t *count) {
     trail t = {.arena = arena};
-    if (!add_parents(&t, aicpi_policy_eval_entity(x, uid))) {
+    bool fine = add_parents(&t, aicpi_policy_eval_entity(x, uid));
+    for (size_t i = 0; fine && i < t.count && !x->stopped; i++) {
+        fine = add_parents(&t, aicpi_policy_eval_entity(x, t.items[i].uid));
+    }
+    x->stopped |= !fine;
+    if (x->stopped) {
         return false;
     }
-    for (size_t i = 0; i < t.count; i++) {
-        if (!add_parents(&t, aicpi_policy_eval_entity(x, t.items[i].uid))) {
-            return false;
-        }
-    }
     aicpi_policy_sort(t.items, t.count, sizeof *t.items);
+    if (x->lookup && aicpi_policy_ancestors_have(t.items, (uint32_t)t.count, uid)) {
+        aicpi_policy_lookup_cycle(x->lookup, uid);
+        x->stopped = true;
+    }
     *out = t.items;
     *count = t.count;
-    return true;
+    return !x->stopped;
 }
 
 /* ---- ancestors of guests ---- */
 
 static bool add(greeting *g, size_t *count, const aicpi_policy_uid *uid) {
-    if (!aicpi_arena_grow(g->arena, (void **)&g->found, &g->capacity, *count, sizeof *g->found)) {
+    if (!aicpi_arena_grow(
+            g->x->arena, (void **)&g->found, &g->capacity, *count, sizeof *g->found)) {
         return false;
     }
     g->found[(*count)++] = (aicpi_policy_ancestor){.hash = uid->hash, .uid = uid};
@@ -120,7 +124,7 @@ static aicp_status cycle(greeting *g, const aicpi_policy_uid *uid) {
 
 static aicp_status keep(greeting *g, aicpi_policy_entity *e, size_t count) {
     aicpi_policy_ancestors_sort(g->found, &count);
-    aicpi_policy_ancestor *kept = aicpi_arena_alloc(g->arena, count * sizeof *kept);
+    aicpi_policy_ancestor *kept = aicpi_arena_alloc(g->x->arena, count * sizeof *kept);
     if (!kept) {
         return aicpi_nomem(g->err);
     }
@@ -182,7 +186,7 @@ static aicp_status close_guest(greeting *g, aicpi_policy_entity *e) {
 static aicp_status close_by_walking(greeting *g, aicpi_policy_entity *e) {
     aicpi_policy_ancestor *items = NULL;
     size_t count = 0;
-    if (!aicpi_policy_eval_walk(g->x, e->uid, g->arena, &items, &count)) {
+    if (!aicpi_policy_eval_walk(g->x, e->uid, g->x->arena, &items, &count)) {
         return aicpi_nomem(g->err);
     }
     e->ancestors = items;
@@ -194,7 +198,7 @@ static aicp_status close_by_walking(greeting *g, aicpi_policy_entity *e) {
 static const aicpi_policy_record no_tags = {0};
 
 static bool make_guest(greeting *g, const aicpi_policy_guest *from, aicpi_policy_entity *to) {
-    aicpi_policy_record *attrs = aicpi_arena_alloc(g->arena, sizeof *attrs);
+    aicpi_policy_record *attrs = aicpi_arena_alloc(g->x->arena, sizeof *attrs);
     if (!attrs) {
         return false;
     }
@@ -206,19 +210,20 @@ static bool make_guest(greeting *g, const aicpi_policy_guest *from, aicpi_policy
         .tags = &no_tags,
         .parents = from->parents,
         .parent_count = (uint32_t)from->parent_count,
-        .own = true};
+        .own = !g->x->lookup};
     const aicpi_policy_entity_slot *slot = aicpi_policy_entities_slot(g->x->store, from->uid);
     g->x->walk |= slot && slot->is_parent;
     return true;
 }
 
 aicp_status aicpi_policy_eval_guests(
-    aicpi_policy_eval *x, const aicp_policy_request *request, aicpi_arena *arena, aicp_error *err) {
+    aicpi_policy_eval *x, const aicp_policy_request *request, aicp_error *err) {
+    x->walk = x->lookup != NULL;
     if (request->guest_count == 0) {
         return AICP_OK;
     }
-    greeting g = {.x = x, .arena = arena, .err = err};
-    g.guests = aicpi_arena_calloc(arena, request->guest_count, sizeof *g.guests);
+    greeting g = {.x = x, .err = err};
+    g.guests = aicpi_arena_calloc(x->arena, request->guest_count, sizeof *g.guests);
     if (!g.guests) {
         return aicpi_nomem(err);
     }
@@ -230,7 +235,7 @@ aicp_status aicpi_policy_eval_guests(
         }
     }
     aicp_status status = AICP_OK;
-    for (uint32_t i = 0; status == AICP_OK && i < x->guest_count; i++) {
+    for (uint32_t i = 0; status == AICP_OK && !x->lookup && i < x->guest_count; i++) {
         if (x->walk) {
             status = close_by_walking(&g, &g.guests[i]);
         } else if (g.state[i] == UNSEEN) {

@@ -27,6 +27,7 @@ void aicp_policy_request_free(aicp_policy_request *request) {
         return;
     }
     aicp_allocator a = request->allocator;
+    aicpi_policy_lookup_free(request->lookup);
     aicpi_policy_reader_deinit(&request->reader);
     aicpi_arena_deinit(&request->arena);
     aicpi_arena_deinit(&request->scratch);
@@ -40,6 +41,28 @@ void aicp_policy_request_reset(aicp_policy_request *request) {
     request->guests = NULL;
     request->guest_count = 0;
     request->guest_capacity = 0;
+    aicpi_policy_lookup_forget(request->lookup);
+}
+
+aicp_status aicp_policy_request_set_lookup(
+    aicp_policy_request *request,
+    aicp_policy_lookup_fn fn,
+    void *user,
+    aicp_policy_release_fn release,
+    aicp_error *err) {
+    aicpi_policy_lookup *lookup = NULL;
+    if (!fn && release) {
+        release(user);
+    }
+    if (fn) {
+        lookup = aicpi_policy_lookup_new(&request->allocator, fn, user, release);
+        if (!lookup) {
+            return aicpi_nomem(err);
+        }
+    }
+    aicpi_policy_lookup_free(request->lookup);
+    request->lookup = lookup;
+    return AICP_OK;
 }
 
 /* ---- texts ---- */

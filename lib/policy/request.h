@@ -4,7 +4,7 @@
 #define AICPI_POLICY_REQUEST_H
 
 #include "lib/policy/ast.h"
-#include "lib/policy/reader.h"
+#include "lib/policy/lookup.h"
 
 #include "aicp/policy.h"
 
@@ -34,6 +34,7 @@ struct aicp_policy_request {
     aicpi_policy_guest *guests;
     size_t guest_count;
     size_t guest_capacity;
+    aicpi_policy_lookup *lookup; /* NULL: no entities live elsewhere */
 };
 
 #endif

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import _aicp as _c
 from ._handle import Handle, given
 
 Text = Union[str, bytes]
 Uid = Tuple[str, str]
+Lookup = Callable[[Uid], Union[None, Text, Mapping[str, Any]]]
 
 
 class Policy(NamedTuple):
@@ -275,6 +276,18 @@ class Request(Handle):
             self.resource(resource)
         if context is not None:
             self.context(context)
+
+    def lookup(self, find: Optional[Lookup]) -> None:
+        """Lets ``find((type, id))`` give entities that live elsewhere: the entity as JSON, a mapping that becomes
+        JSON, or None when there is none. It is called at most once for each until :meth:`reset`, and what it raises
+        comes out of the call that needed it. It must not use this request."""
+
+        def ask(type: str, id: str) -> Optional[Text]:
+            assert find is not None
+            found = find((type, id))
+            return found if found is None or isinstance(found, (str, bytes)) else json.dumps(dict(found))
+
+        _c.aicp_policy_request_set_lookup(self._h, None if find is None else ask)
 
     def reset(self) -> None:
         """Empties the request."""

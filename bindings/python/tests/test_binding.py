@@ -25,6 +25,7 @@ OTHER_FORM = {
     r"aicp_\w+_ref": "Python counts references itself",
     r"aicp_\w+_(options|request|result|account|usage)?_?init": "dictionaries start with defaults",
     r"aicp_error_clear": "errors are exceptions",
+    r"aicp_policy_found_json": "a lookup returns the JSON",
     r"aicp_redis_leases_\w+": "a gate opens it by its rates URL",
     r"aicp_tokenizer_encode_into": "aicp_tokenizer_encode makes room itself",
 }

@@ -2,6 +2,7 @@
 
 import json
 import time
+import weakref
 
 import pytest
 
@@ -81,6 +82,57 @@ def test_many_requests_are_answered_in_one_call():
     request = aicp.Request()
     request.json(ask)
     assert request.authorize(policies).allowed
+
+
+def test_entities_may_live_elsewhere():
+    policies = aicp.PolicySet('permit(principal in Team::"blue", action, resource) when { principal.level > 1 };')
+    request = aicp.Request(("User", "ann"), ("Action", "chat"), ("Model", "m"))
+    asked = []
+
+    def find(uid):
+        asked.append(uid)
+        if uid != ("User", "ann"):
+            return None
+        return {"uid": {"type": "User", "id": "ann"}, "attrs": {"level": 2}, "parents": [{"type": "Team", "id": "blue"}]}
+
+    request.lookup(find)
+    assert request.authorize(policies).allowed and request.authorize(policies).allowed
+    assert sorted(asked) == [("Team", "blue"), ("User", "ann")]
+
+    class Gone(Exception):
+        pass
+
+    def fail(uid):
+        raise Gone(uid)
+
+    request.lookup(fail)
+    with pytest.raises(Gone):
+        request.authorize(policies)
+    request.lookup(lambda uid: "{}")
+    with pytest.raises(aicp.AicpError, match="cannot look up User::.*the entity has no") as caught:
+        request.authorize(policies)
+    assert caught.value.name == "ERR_CALLBACK" and caught.value.line == 1
+    request.lookup(lambda uid: 7)
+    with pytest.raises(TypeError):
+        request.authorize(policies)
+    request.lookup(None)
+    assert not request.authorize(policies).allowed
+
+
+def test_a_request_holds_its_lookup_and_lets_it_go():
+    class Finder:
+        def __call__(self, uid):
+            return None
+
+    finder = Finder()
+    gone = weakref.ref(finder)
+    request = aicp.Request(("User", "ann"), ("Action", "chat"), ("Model", "m"))
+    request.lookup(finder)
+    del finder
+    assert gone() is not None
+    assert not request.authorize(aicp.PolicySet("permit(principal in T::\"x\", action, resource);")).allowed
+    request.close()
+    assert gone() is None
 
 
 def test_requests_take_values_of_every_type():

@@ -31,35 +31,35 @@ typedef _gostring_ swig_type_1;
 typedef _gostring_ swig_type_2;
 typedef long long swig_type_3;
 typedef long long swig_type_4;
-typedef _gostring_ swig_type_5;
+typedef long long swig_type_5;
 typedef _gostring_ swig_type_6;
 typedef _gostring_ swig_type_7;
-typedef long long swig_type_8;
+typedef _gostring_ swig_type_8;
 typedef long long swig_type_9;
 typedef long long swig_type_10;
 typedef long long swig_type_11;
 typedef long long swig_type_12;
 typedef long long swig_type_13;
-typedef _gostring_ swig_type_14;
+typedef long long swig_type_14;
 typedef _gostring_ swig_type_15;
-typedef long long swig_type_16;
+typedef _gostring_ swig_type_16;
 typedef long long swig_type_17;
 typedef long long swig_type_18;
 typedef long long swig_type_19;
-typedef _gostring_ swig_type_20;
-typedef long long swig_type_21;
+typedef long long swig_type_20;
+typedef _gostring_ swig_type_21;
 typedef long long swig_type_22;
 typedef long long swig_type_23;
 typedef long long swig_type_24;
-typedef _gostring_ swig_type_25;
-typedef long long swig_type_26;
+typedef long long swig_type_25;
+typedef _gostring_ swig_type_26;
 typedef long long swig_type_27;
 typedef long long swig_type_28;
 typedef long long swig_type_29;
 typedef long long swig_type_30;
 typedef long long swig_type_31;
-typedef _gostring_ swig_type_32;
-typedef long long swig_type_33;
+typedef long long swig_type_32;
+typedef _gostring_ swig_type_33;
 typedef long long swig_type_34;
 typedef long long swig_type_35;
 typedef long long swig_type_36;
@@ -68,9 +68,9 @@ typedef long long swig_type_38;
 typedef long long swig_type_39;
 typedef long long swig_type_40;
 typedef long long swig_type_41;
-typedef _gostring_ swig_type_42;
-typedef long long swig_type_43;
-typedef _gostring_ swig_type_44;
+typedef long long swig_type_42;
+typedef _gostring_ swig_type_43;
+typedef long long swig_type_44;
 typedef _gostring_ swig_type_45;
 typedef _gostring_ swig_type_46;
 typedef _gostring_ swig_type_47;
@@ -82,12 +82,12 @@ typedef _gostring_ swig_type_52;
 typedef _gostring_ swig_type_53;
 typedef _gostring_ swig_type_54;
 typedef _gostring_ swig_type_55;
-typedef long long swig_type_56;
-typedef _gostring_ swig_type_57;
+typedef _gostring_ swig_type_56;
+typedef long long swig_type_57;
 typedef _gostring_ swig_type_58;
 typedef _gostring_ swig_type_59;
-typedef long long swig_type_60;
-typedef _gostring_ swig_type_61;
+typedef _gostring_ swig_type_60;
+typedef long long swig_type_61;
 typedef _gostring_ swig_type_62;
 typedef _gostring_ swig_type_63;
 typedef _gostring_ swig_type_64;
@@ -95,10 +95,10 @@ typedef _gostring_ swig_type_65;
 typedef _gostring_ swig_type_66;
 typedef _gostring_ swig_type_67;
 typedef _gostring_ swig_type_68;
-typedef long long swig_type_69;
-typedef _gostring_ swig_type_70;
-typedef long long swig_type_71;
-typedef _gostring_ swig_type_72;
+typedef _gostring_ swig_type_69;
+typedef long long swig_type_70;
+typedef _gostring_ swig_type_71;
+typedef long long swig_type_72;
 typedef _gostring_ swig_type_73;
 typedef _gostring_ swig_type_74;
 typedef _gostring_ swig_type_75;
@@ -106,22 +106,22 @@ typedef _gostring_ swig_type_76;
 typedef _gostring_ swig_type_77;
 typedef _gostring_ swig_type_78;
 typedef _gostring_ swig_type_79;
-typedef long long swig_type_80;
-typedef _gostring_ swig_type_81;
+typedef _gostring_ swig_type_80;
+typedef long long swig_type_81;
 typedef _gostring_ swig_type_82;
 typedef _gostring_ swig_type_83;
-typedef long long swig_type_84;
-typedef _gostring_ swig_type_85;
+typedef _gostring_ swig_type_84;
+typedef long long swig_type_85;
 typedef _gostring_ swig_type_86;
 typedef _gostring_ swig_type_87;
 typedef _gostring_ swig_type_88;
-typedef long long swig_type_89;
-typedef _gostring_ swig_type_90;
+typedef _gostring_ swig_type_89;
+typedef long long swig_type_90;
 typedef _gostring_ swig_type_91;
 typedef _gostring_ swig_type_92;
 typedef _gostring_ swig_type_93;
-typedef long long swig_type_94;
-typedef long long swig_type_95;
+typedef _gostring_ swig_type_94;
+typedef _gostring_ swig_type_95;
 typedef long long swig_type_96;
 typedef long long swig_type_97;
 typedef long long swig_type_98;
@@ -133,61 +133,61 @@ typedef long long swig_type_103;
 typedef long long swig_type_104;
 typedef long long swig_type_105;
 typedef long long swig_type_106;
-typedef _gostring_ swig_type_107;
-typedef _gostring_ swig_type_108;
+typedef long long swig_type_107;
+typedef long long swig_type_108;
 typedef _gostring_ swig_type_109;
 typedef _gostring_ swig_type_110;
 typedef _gostring_ swig_type_111;
-typedef _goslice_ swig_type_112;
+typedef _gostring_ swig_type_112;
 typedef _gostring_ swig_type_113;
-typedef long long swig_type_114;
+typedef _goslice_ swig_type_114;
 typedef _gostring_ swig_type_115;
-typedef _gostring_ swig_type_116;
+typedef long long swig_type_116;
 typedef _gostring_ swig_type_117;
 typedef _gostring_ swig_type_118;
 typedef _gostring_ swig_type_119;
 typedef _gostring_ swig_type_120;
-typedef long long swig_type_121;
-typedef long long swig_type_122;
+typedef _gostring_ swig_type_121;
+typedef _gostring_ swig_type_122;
 typedef long long swig_type_123;
-typedef _gostring_ swig_type_124;
-typedef _gostring_ swig_type_125;
-typedef long long swig_type_126;
-typedef long long swig_type_127;
+typedef long long swig_type_124;
+typedef long long swig_type_125;
+typedef _gostring_ swig_type_126;
+typedef _gostring_ swig_type_127;
 typedef long long swig_type_128;
-typedef _gostring_ swig_type_129;
+typedef long long swig_type_129;
 typedef long long swig_type_130;
-typedef long long swig_type_131;
+typedef _gostring_ swig_type_131;
 typedef long long swig_type_132;
-typedef _gostring_ swig_type_133;
+typedef long long swig_type_133;
 typedef long long swig_type_134;
-typedef long long swig_type_135;
+typedef _gostring_ swig_type_135;
 typedef long long swig_type_136;
-typedef _gostring_ swig_type_137;
-typedef _gostring_ swig_type_138;
-typedef long long swig_type_139;
+typedef long long swig_type_137;
+typedef long long swig_type_138;
+typedef _gostring_ swig_type_139;
 typedef _gostring_ swig_type_140;
 typedef long long swig_type_141;
-typedef long long swig_type_142;
+typedef _gostring_ swig_type_142;
 typedef long long swig_type_143;
 typedef long long swig_type_144;
 typedef long long swig_type_145;
 typedef long long swig_type_146;
-typedef _gostring_ swig_type_147;
+typedef long long swig_type_147;
 typedef long long swig_type_148;
-typedef long long swig_type_149;
-typedef _gostring_ swig_type_150;
+typedef _gostring_ swig_type_149;
+typedef long long swig_type_150;
 typedef long long swig_type_151;
 typedef _gostring_ swig_type_152;
 typedef long long swig_type_153;
 typedef _gostring_ swig_type_154;
 typedef long long swig_type_155;
-typedef long long swig_type_156;
+typedef _gostring_ swig_type_156;
 typedef long long swig_type_157;
 typedef long long swig_type_158;
-typedef _gostring_ swig_type_159;
+typedef long long swig_type_159;
 typedef long long swig_type_160;
-typedef long long swig_type_161;
+typedef _gostring_ swig_type_161;
 typedef long long swig_type_162;
 typedef long long swig_type_163;
 typedef long long swig_type_164;
@@ -198,28 +198,28 @@ typedef long long swig_type_168;
 typedef long long swig_type_169;
 typedef long long swig_type_170;
 typedef long long swig_type_171;
-typedef _gostring_ swig_type_172;
+typedef long long swig_type_172;
 typedef long long swig_type_173;
-typedef long long swig_type_174;
+typedef _gostring_ swig_type_174;
 typedef long long swig_type_175;
-typedef _gostring_ swig_type_176;
+typedef long long swig_type_176;
 typedef long long swig_type_177;
 typedef _gostring_ swig_type_178;
 typedef long long swig_type_179;
-typedef long long swig_type_180;
+typedef _gostring_ swig_type_180;
 typedef long long swig_type_181;
 typedef long long swig_type_182;
-typedef _gostring_ swig_type_183;
+typedef long long swig_type_183;
 typedef long long swig_type_184;
-typedef long long swig_type_185;
+typedef _gostring_ swig_type_185;
 typedef long long swig_type_186;
-typedef _gostring_ swig_type_187;
+typedef long long swig_type_187;
 typedef long long swig_type_188;
-typedef long long swig_type_189;
-typedef _gostring_ swig_type_190;
+typedef _gostring_ swig_type_189;
+typedef long long swig_type_190;
 typedef long long swig_type_191;
-typedef long long swig_type_192;
-typedef _gostring_ swig_type_193;
+typedef _gostring_ swig_type_192;
+typedef long long swig_type_193;
 typedef long long swig_type_194;
 typedef _gostring_ swig_type_195;
 typedef long long swig_type_196;
@@ -230,18 +230,18 @@ typedef long long swig_type_200;
 typedef _gostring_ swig_type_201;
 typedef long long swig_type_202;
 typedef _gostring_ swig_type_203;
-typedef _gostring_ swig_type_204;
+typedef long long swig_type_204;
 typedef _gostring_ swig_type_205;
-typedef long long swig_type_206;
-typedef long long swig_type_207;
+typedef _gostring_ swig_type_206;
+typedef _gostring_ swig_type_207;
 typedef long long swig_type_208;
-typedef _gostring_ swig_type_209;
+typedef long long swig_type_209;
 typedef long long swig_type_210;
 typedef _gostring_ swig_type_211;
 typedef long long swig_type_212;
-typedef long long swig_type_213;
-typedef _gostring_ swig_type_214;
-typedef _gostring_ swig_type_215;
+typedef _gostring_ swig_type_213;
+typedef long long swig_type_214;
+typedef long long swig_type_215;
 typedef _gostring_ swig_type_216;
 typedef _gostring_ swig_type_217;
 typedef _gostring_ swig_type_218;
@@ -323,18 +323,18 @@ typedef _gostring_ swig_type_293;
 typedef _gostring_ swig_type_294;
 typedef _gostring_ swig_type_295;
 typedef _gostring_ swig_type_296;
-typedef long long swig_type_297;
+typedef _gostring_ swig_type_297;
 typedef _gostring_ swig_type_298;
-typedef _gostring_ swig_type_299;
+typedef long long swig_type_299;
 typedef _gostring_ swig_type_300;
 typedef _gostring_ swig_type_301;
 typedef _gostring_ swig_type_302;
 typedef _gostring_ swig_type_303;
 typedef _gostring_ swig_type_304;
-typedef long long swig_type_305;
+typedef _gostring_ swig_type_305;
 typedef _gostring_ swig_type_306;
 typedef long long swig_type_307;
-typedef long long swig_type_308;
+typedef _gostring_ swig_type_308;
 typedef long long swig_type_309;
 typedef long long swig_type_310;
 typedef long long swig_type_311;
@@ -343,280 +343,284 @@ typedef long long swig_type_313;
 typedef long long swig_type_314;
 typedef long long swig_type_315;
 typedef long long swig_type_316;
-typedef _gostring_ swig_type_317;
-typedef _gostring_ swig_type_318;
+typedef long long swig_type_317;
+typedef long long swig_type_318;
 typedef _gostring_ swig_type_319;
 typedef _gostring_ swig_type_320;
-typedef long long swig_type_321;
+typedef _gostring_ swig_type_321;
 typedef _gostring_ swig_type_322;
-typedef _gostring_ swig_type_323;
+typedef long long swig_type_323;
+typedef _gostring_ swig_type_324;
+typedef _gostring_ swig_type_325;
 extern void _wrap_Swig_free_capi_dde55ec773c1b3d8(uintptr_t arg1);
 extern uintptr_t _wrap_Swig_malloc_capi_dde55ec773c1b3d8(swig_intgo arg1);
 extern swig_intgo _wrap_aicp_litellm_stream_go_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_1 arg2, swig_type_2 arg3, swig_type_3 arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_type_4 _wrap_aicp_go_monotonic_ns_capi_dde55ec773c1b3d8(void);
-extern swig_intgo _wrap_aicp_litellm_call_bare_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_5 arg2, swig_type_6 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_policy_request_set_lookup_go_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_4 arg2, swig_voidp arg3);
+extern swig_type_5 _wrap_aicp_go_monotonic_ns_capi_dde55ec773c1b3d8(void);
+extern swig_intgo _wrap_aicp_litellm_call_bare_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_6 arg2, swig_type_7 arg3, swig_voidp arg4, swig_voidp arg5);
 extern swig_voidp _wrap_aicp_status_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
 extern swig_voidp _wrap_aicp_status_text_capi_dde55ec773c1b3d8(swig_intgo arg1);
 extern void _wrap_aicp_error_clear_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_version_capi_dde55ec773c1b3d8(void);
 extern void _wrap_aicp_buf_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_money_parse_capi_dde55ec773c1b3d8(swig_type_7 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_type_8 _wrap_aicp_money_format_capi_dde55ec773c1b3d8(swig_type_9 arg1, swig_voidp arg2);
-extern void _wrap_aicp_policy_set_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_10 arg2);
-extern void _wrap_aicp_policy_entities_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_11 arg2);
-extern void _wrap_aicp_policy_batch_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_12 arg2);
-extern void _wrap_aicp_policy_schema_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_13 arg2);
-extern swig_intgo _wrap_aicp_policy_set_parse_capi_dde55ec773c1b3d8(swig_type_14 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_set_link_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_15 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_money_parse_capi_dde55ec773c1b3d8(swig_type_8 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_type_9 _wrap_aicp_money_format_capi_dde55ec773c1b3d8(swig_type_10 arg1, swig_voidp arg2);
+extern void _wrap_aicp_policy_set_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_11 arg2);
+extern void _wrap_aicp_policy_entities_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_12 arg2);
+extern void _wrap_aicp_policy_batch_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_13 arg2);
+extern void _wrap_aicp_policy_schema_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_14 arg2);
+extern swig_intgo _wrap_aicp_policy_set_parse_capi_dde55ec773c1b3d8(swig_type_15 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_set_link_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_16 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_policy_set_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern void _wrap_aicp_policy_set_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_16 _wrap_aicp_policy_set_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_17 _wrap_aicp_policy_set_template_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_set_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_18 arg2);
-extern swig_voidp _wrap_aicp_policy_set_template_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_19 arg2);
-extern swig_intgo _wrap_aicp_policy_set_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_20 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_set_effect_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_21 arg2);
-extern swig_intgo _wrap_aicp_policy_set_line_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_22 arg2);
-extern swig_intgo _wrap_aicp_policy_set_column_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_23 arg2);
-extern swig_voidp _wrap_aicp_policy_set_annotation_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_24 arg2, swig_type_25 arg3);
-extern swig_type_26 _wrap_aicp_policy_set_annotation_count_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_27 arg2);
-extern swig_voidp _wrap_aicp_policy_set_annotation_key_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_28 arg2, swig_type_29 arg3);
-extern swig_voidp _wrap_aicp_policy_set_annotation_value_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_30 arg2, swig_type_31 arg3);
-extern swig_intgo _wrap_aicp_policy_schema_parse_capi_dde55ec773c1b3d8(swig_type_32 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_type_17 _wrap_aicp_policy_set_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_18 _wrap_aicp_policy_set_template_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_set_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_19 arg2);
+extern swig_voidp _wrap_aicp_policy_set_template_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_20 arg2);
+extern swig_intgo _wrap_aicp_policy_set_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_21 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_set_effect_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_22 arg2);
+extern swig_intgo _wrap_aicp_policy_set_line_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_23 arg2);
+extern swig_intgo _wrap_aicp_policy_set_column_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_24 arg2);
+extern swig_voidp _wrap_aicp_policy_set_annotation_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_25 arg2, swig_type_26 arg3);
+extern swig_type_27 _wrap_aicp_policy_set_annotation_count_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_28 arg2);
+extern swig_voidp _wrap_aicp_policy_set_annotation_key_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_29 arg2, swig_type_30 arg3);
+extern swig_voidp _wrap_aicp_policy_set_annotation_value_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_31 arg2, swig_type_32 arg3);
+extern swig_intgo _wrap_aicp_policy_schema_parse_capi_dde55ec773c1b3d8(swig_type_33 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_policy_schema_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern void _wrap_aicp_policy_schema_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_33 _wrap_aicp_policy_schema_entity_type_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_schema_entity_type_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_34 arg2);
-extern swig_type_35 _wrap_aicp_policy_schema_action_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_schema_action_type_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_36 arg2);
-extern swig_voidp _wrap_aicp_policy_schema_action_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_37 arg2, swig_voidp arg3);
-extern swig_type_38 _wrap_aicp_policy_schema_warning_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_schema_warning_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_39 arg2);
-extern swig_intgo _wrap_aicp_policy_schema_warning_line_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_40 arg2);
-extern swig_intgo _wrap_aicp_policy_schema_warning_column_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_41 arg2);
-extern swig_intgo _wrap_aicp_policy_entities_parse_capi_dde55ec773c1b3d8(swig_type_42 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_type_34 _wrap_aicp_policy_schema_entity_type_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_schema_entity_type_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_35 arg2);
+extern swig_type_36 _wrap_aicp_policy_schema_action_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_schema_action_type_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_37 arg2);
+extern swig_voidp _wrap_aicp_policy_schema_action_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_38 arg2, swig_voidp arg3);
+extern swig_type_39 _wrap_aicp_policy_schema_warning_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_schema_warning_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_40 arg2);
+extern swig_intgo _wrap_aicp_policy_schema_warning_line_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_41 arg2);
+extern swig_intgo _wrap_aicp_policy_schema_warning_column_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_42 arg2);
+extern swig_intgo _wrap_aicp_policy_entities_parse_capi_dde55ec773c1b3d8(swig_type_43 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_policy_entities_write_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_policy_entities_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern void _wrap_aicp_policy_entities_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_43 _wrap_aicp_policy_entities_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_entities_contains_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_44 arg2, swig_type_45 arg3);
+extern swig_type_44 _wrap_aicp_policy_entities_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_entities_contains_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_45 arg2, swig_type_46 arg3);
 extern swig_intgo _wrap_aicp_policy_request_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
 extern void _wrap_aicp_policy_request_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern void _wrap_aicp_policy_request_reset_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_request_set_principal_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_46 arg2, swig_type_47 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_action_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_48 arg2, swig_type_49 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_resource_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_50 arg2, swig_type_51 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_52 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_policy_request_set_context_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_53 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_policy_request_context_bool_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_54 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_long_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_55 arg2, swig_type_56 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_string_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_57 arg2, swig_type_58 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_string_set_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_59 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_60 arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_request_context_entity_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_61 arg2, swig_type_62 arg3, swig_type_63 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_policy_request_context_ip_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_64 arg2, swig_type_65 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_decimal_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_66 arg2, swig_type_67 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_datetime_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_68 arg2, swig_type_69 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_duration_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_70 arg2, swig_type_71 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_72 arg2, swig_type_73 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_begin_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_74 arg2, swig_type_75 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_parent_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_76 arg2, swig_type_77 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_bool_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_78 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_long_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_79 arg2, swig_type_80 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_81 arg2, swig_type_82 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_83 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_84 arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_entity_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_85 arg2, swig_type_86 arg3, swig_type_87 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_88 arg2, swig_type_89 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_90 arg2, swig_type_91 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_92 arg2, swig_type_93 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_principal_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_47 arg2, swig_type_48 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_action_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_49 arg2, swig_type_50 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_resource_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_51 arg2, swig_type_52 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_53 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_policy_request_set_context_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_54 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_policy_request_context_bool_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_55 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_long_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_56 arg2, swig_type_57 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_string_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_58 arg2, swig_type_59 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_string_set_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_60 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_61 arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_request_context_entity_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_62 arg2, swig_type_63 arg3, swig_type_64 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_policy_request_context_ip_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_65 arg2, swig_type_66 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_decimal_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_67 arg2, swig_type_68 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_datetime_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_69 arg2, swig_type_70 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_duration_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_71 arg2, swig_type_72 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_73 arg2, swig_type_74 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_begin_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_75 arg2, swig_type_76 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_parent_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_77 arg2, swig_type_78 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_bool_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_79 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_long_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_80 arg2, swig_type_81 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_82 arg2, swig_type_83 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_84 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_85 arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_entity_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_86 arg2, swig_type_87 arg3, swig_type_88 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_89 arg2, swig_type_90 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_91 arg2, swig_type_92 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_93 arg2, swig_type_94 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_found_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_95 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_policy_authorize_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_intgo arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_policy_response_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
 extern void _wrap_aicp_policy_response_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_policy_response_decision_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_94 _wrap_aicp_policy_response_reason_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_response_reason_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_95 arg2);
-extern swig_type_96 _wrap_aicp_policy_response_reason_index_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_97 arg2);
-extern swig_type_98 _wrap_aicp_policy_response_error_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_response_error_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_99 arg2);
-extern swig_type_100 _wrap_aicp_policy_response_error_index_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_101 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_kind_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_102 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_status_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_103 arg2);
-extern swig_voidp _wrap_aicp_policy_response_error_message_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_104 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_line_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_105 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_column_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_106 arg2);
+extern swig_type_96 _wrap_aicp_policy_response_reason_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_response_reason_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_97 arg2);
+extern swig_type_98 _wrap_aicp_policy_response_reason_index_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_99 arg2);
+extern swig_type_100 _wrap_aicp_policy_response_error_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_response_error_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_101 arg2);
+extern swig_type_102 _wrap_aicp_policy_response_error_index_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_103 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_kind_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_104 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_status_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_105 arg2);
+extern swig_voidp _wrap_aicp_policy_response_error_message_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_106 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_line_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_107 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_column_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_108 arg2);
 extern swig_voidp _wrap_aicp_policy_error_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_policy_authorize_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_107 arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_tokenizer_open_capi_dde55ec773c1b3d8(swig_type_108 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_policy_authorize_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_109 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_tokenizer_open_capi_dde55ec773c1b3d8(swig_type_110 arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_tokenizer_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern void _wrap_aicp_tokenizer_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_tokenizer_name_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_tokenizer_vocab_size_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_tokenizer_count_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_109 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_encode_into_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_110 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_encode_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_111 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_decode_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_112 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_tokenizer_truncate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_113 arg2, swig_type_114 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_tokenizer_count_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_111 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_encode_into_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_112 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_encode_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_113 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_decode_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_114 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_tokenizer_truncate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_115 arg2, swig_type_116 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_voidp _wrap_aicp_count_quality_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
-extern swig_voidp _wrap_aicp_token_profile_find_capi_dde55ec773c1b3d8(swig_type_115 arg1);
+extern swig_voidp _wrap_aicp_token_profile_find_capi_dde55ec773c1b3d8(swig_type_117 arg1);
 extern swig_voidp _wrap_aicp_token_profile_family_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_token_profile_encoding_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_token_profile_quality_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_cost_request_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
 extern void _wrap_aicp_cost_request_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern void _wrap_aicp_cost_request_reset_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_cost_request_parse_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_116 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_parse_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_118 arg2, swig_voidp arg3);
 extern void _wrap_aicp_cost_request_set_kind_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2);
-extern void _wrap_aicp_cost_request_set_model_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_117 arg2);
+extern void _wrap_aicp_cost_request_set_model_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_119 arg2);
 extern void _wrap_aicp_cost_request_model_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_message_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_118 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_name_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_119 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_text_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_120 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_121 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_image_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_122 arg2, swig_type_123 arg3, swig_intgo arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_cost_request_add_image_url_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_124 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_cost_request_add_tools_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_125 arg2, swig_voidp arg3);
-extern void _wrap_aicp_cost_request_set_max_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_126 arg2);
-extern void _wrap_aicp_cost_request_set_n_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_127 arg2);
+extern swig_intgo _wrap_aicp_cost_request_add_message_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_120 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_name_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_121 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_text_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_122 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_123 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_image_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_124 arg2, swig_type_125 arg3, swig_intgo arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_cost_request_add_image_url_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_126 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_cost_request_add_tools_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_127 arg2, swig_voidp arg3);
+extern void _wrap_aicp_cost_request_set_max_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_128 arg2);
+extern void _wrap_aicp_cost_request_set_n_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_129 arg2);
 extern void _wrap_aicp_cost_request_set_long_cache_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2);
 extern swig_intgo _wrap_aicp_cost_request_count_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_price_table_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_128 arg2);
-extern swig_intgo _wrap_aicp_price_table_parse_capi_dde55ec773c1b3d8(swig_type_129 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_price_table_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_130 arg2);
+extern swig_intgo _wrap_aicp_price_table_parse_capi_dde55ec773c1b3d8(swig_type_131 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_price_table_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern void _wrap_aicp_price_table_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_130 _wrap_aicp_price_table_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_131 _wrap_aicp_price_table_rounded_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_132 _wrap_aicp_price_table_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_133 _wrap_aicp_price_table_rounded_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_table_version_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_table_at_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_132 arg2);
-extern swig_intgo _wrap_aicp_price_table_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_133 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_price_table_at_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_134 arg2);
+extern swig_intgo _wrap_aicp_price_table_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_135 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_price_key_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_provider_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_mode_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_version_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_134 _wrap_aicp_price_valid_from_ns_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_135 _wrap_aicp_price_max_input_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_136 _wrap_aicp_price_max_output_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_136 _wrap_aicp_price_valid_from_ns_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_137 _wrap_aicp_price_max_input_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_138 _wrap_aicp_price_max_output_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_deprecation_date_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_price_known_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_price_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_137 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_model_list_parse_capi_dde55ec773c1b3d8(swig_type_138 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_price_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_139 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_model_list_parse_capi_dde55ec773c1b3d8(swig_type_140 arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_model_list_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern void _wrap_aicp_model_list_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_139 _wrap_aicp_model_list_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_model_list_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_140 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_model_list_name_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_141 arg2);
-extern swig_voidp _wrap_aicp_model_list_provider_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_142 arg2);
-extern swig_voidp _wrap_aicp_model_list_litellm_model_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_143 arg2);
-extern swig_voidp _wrap_aicp_model_list_price_key_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_144 arg2);
-extern swig_voidp _wrap_aicp_model_list_fallback_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_145 arg2, swig_type_146 arg3);
-extern swig_voidp _wrap_aicp_model_list_alias_member_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_147 arg2, swig_type_148 arg3);
+extern swig_type_141 _wrap_aicp_model_list_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_model_list_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_142 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_model_list_name_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_143 arg2);
+extern swig_voidp _wrap_aicp_model_list_provider_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_144 arg2);
+extern swig_voidp _wrap_aicp_model_list_litellm_model_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_145 arg2);
+extern swig_voidp _wrap_aicp_model_list_price_key_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_146 arg2);
+extern swig_voidp _wrap_aicp_model_list_fallback_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_147 arg2, swig_type_148 arg3);
+extern swig_voidp _wrap_aicp_model_list_alias_member_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_149 arg2, swig_type_150 arg3);
 extern swig_voidp _wrap_aicp_cost_part_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
-extern void _wrap_aicp_cost_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_149 arg2);
+extern void _wrap_aicp_cost_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_151 arg2);
 extern swig_intgo _wrap_aicp_cost_estimate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_cost_estimate_body_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_150 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_usage_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_151 arg2);
-extern swig_intgo _wrap_aicp_usage_parse_capi_dde55ec773c1b3d8(swig_type_152 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_estimate_body_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_152 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_usage_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_153 arg2);
+extern swig_intgo _wrap_aicp_usage_parse_capi_dde55ec773c1b3d8(swig_type_154 arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_cost_of_usage_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_limit_rules_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_153 arg2);
-extern swig_intgo _wrap_aicp_limit_rules_parse_capi_dde55ec773c1b3d8(swig_type_154 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_limit_rules_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_155 arg2);
+extern swig_intgo _wrap_aicp_limit_rules_parse_capi_dde55ec773c1b3d8(swig_type_156 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_limit_rules_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern void _wrap_aicp_limit_rules_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_155 _wrap_aicp_limit_rules_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_limit_rules_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_156 arg2);
-extern swig_intgo _wrap_aicp_limit_rules_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_157 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_redis_leases_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_158 arg2);
-extern swig_intgo _wrap_aicp_redis_leases_open_capi_dde55ec773c1b3d8(swig_type_159 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_type_157 _wrap_aicp_limit_rules_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_limit_rules_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_158 arg2);
+extern swig_intgo _wrap_aicp_limit_rules_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_159 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_redis_leases_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_160 arg2);
+extern swig_intgo _wrap_aicp_redis_leases_open_capi_dde55ec773c1b3d8(swig_type_161 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern void _wrap_aicp_redis_leases_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern void _wrap_aicp_redis_leases_source_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_limiter_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_160 arg2);
+extern void _wrap_aicp_limiter_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_162 arg2);
 extern swig_intgo _wrap_aicp_limiter_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_limiter_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern void _wrap_aicp_limit_request_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_161 arg2);
-extern void _wrap_aicp_limit_result_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_162 arg2);
+extern void _wrap_aicp_limit_request_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_163 arg2);
+extern void _wrap_aicp_limit_result_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_164 arg2);
 extern swig_intgo _wrap_aicp_limiter_take_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern void _wrap_aicp_limiter_settle_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_163 arg3, swig_type_164 arg4);
-extern void _wrap_aicp_limiter_cancel_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_165 arg3);
-extern void _wrap_aicp_limiter_refund_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_166 arg3);
-extern swig_intgo _wrap_aicp_limiter_renew_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_167 arg3, swig_type_168 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_limiter_peek_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_type_169 arg5, swig_voidp arg6, swig_voidp arg7);
-extern swig_intgo _wrap_aicp_limiter_flush_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2, swig_type_170 arg3, swig_voidp arg4);
+extern void _wrap_aicp_limiter_settle_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_165 arg3, swig_type_166 arg4);
+extern void _wrap_aicp_limiter_cancel_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_167 arg3);
+extern void _wrap_aicp_limiter_refund_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_168 arg3);
+extern swig_intgo _wrap_aicp_limiter_renew_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_169 arg3, swig_type_170 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_limiter_peek_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_type_171 arg5, swig_voidp arg6, swig_voidp arg7);
+extern swig_intgo _wrap_aicp_limiter_flush_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2, swig_type_172 arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_limiter_stats_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_limit_headers_format_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_guard_action_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
 extern swig_voidp _wrap_aicp_guard_category_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
-extern void _wrap_aicp_guard_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_171 arg2);
-extern swig_intgo _wrap_aicp_guard_profile_parse_capi_dde55ec773c1b3d8(swig_type_172 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_guard_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_173 arg2);
+extern swig_intgo _wrap_aicp_guard_profile_parse_capi_dde55ec773c1b3d8(swig_type_174 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_guard_profile_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern void _wrap_aicp_guard_profile_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_guard_profile_name_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_173 _wrap_aicp_guard_profile_version_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_175 _wrap_aicp_guard_profile_version_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_session_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_guard_session_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern void _wrap_aicp_guard_session_reset_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_174 _wrap_aicp_guard_session_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_176 _wrap_aicp_guard_session_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_session_action_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern double _wrap_aicp_guard_session_risk_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_175 _wrap_aicp_guard_session_match_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_restore_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_176 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_guard_scan_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_177 arg2);
+extern swig_type_177 _wrap_aicp_guard_session_match_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_restore_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_178 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_guard_scan_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_179 arg2);
 extern swig_intgo _wrap_aicp_guard_result_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_guard_result_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_scan_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_178 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_guard_scan_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_180 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
 extern swig_intgo _wrap_aicp_guard_result_action_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern double _wrap_aicp_guard_result_risk_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern double _wrap_aicp_guard_result_score_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2);
-extern swig_type_179 _wrap_aicp_guard_result_finding_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_result_finding_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_180 arg2);
-extern swig_type_181 _wrap_aicp_guard_result_match_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_181 _wrap_aicp_guard_result_finding_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_result_finding_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_182 arg2);
+extern swig_type_183 _wrap_aicp_guard_result_match_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_result_rewritten_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_guard_result_text_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
 extern swig_intgo _wrap_aicp_guard_result_error_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_result_truncated_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_182 _wrap_aicp_guard_result_bytes_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_184 _wrap_aicp_guard_result_bytes_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_guard_result_reason_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_stream_open_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern void _wrap_aicp_guard_stream_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_stream_feed_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_183 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_guard_stream_feed_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_185 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_guard_stream_finish_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
 extern swig_voidp _wrap_aicp_guard_stream_released_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
 extern swig_voidp _wrap_aicp_guard_stream_result_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_184 _wrap_aicp_guard_rule_count_capi_dde55ec773c1b3d8(void);
-extern swig_voidp _wrap_aicp_guard_rule_at_capi_dde55ec773c1b3d8(swig_type_185 arg1);
-extern void _wrap_aicp_budget_window_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_186 arg2);
-extern swig_intgo _wrap_aicp_budget_window_parse_capi_dde55ec773c1b3d8(swig_type_187 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_type_186 _wrap_aicp_guard_rule_count_capi_dde55ec773c1b3d8(void);
+extern swig_voidp _wrap_aicp_guard_rule_at_capi_dde55ec773c1b3d8(swig_type_187 arg1);
+extern void _wrap_aicp_budget_window_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_188 arg2);
+extern swig_intgo _wrap_aicp_budget_window_parse_capi_dde55ec773c1b3d8(swig_type_189 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_budget_window_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern void _wrap_aicp_budget_window_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_budget_window_at_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_188 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_ledger_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_189 arg2);
-extern swig_intgo _wrap_aicp_ledger_open_capi_dde55ec773c1b3d8(swig_type_190 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_budget_window_at_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_190 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_ledger_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_191 arg2);
+extern swig_intgo _wrap_aicp_ledger_open_capi_dde55ec773c1b3d8(swig_type_192 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern void _wrap_aicp_ledger_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_ledger_close_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_191 arg2, swig_voidp arg3);
-extern void _wrap_aicp_ledger_account_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_192 arg2);
-extern swig_intgo _wrap_aicp_ledger_account_put_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_193 arg2, swig_voidp arg3, swig_type_194 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_account_status_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_195 arg2, swig_type_196 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_close_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_193 arg2, swig_voidp arg3);
+extern void _wrap_aicp_ledger_account_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_194 arg2);
+extern swig_intgo _wrap_aicp_ledger_account_put_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_195 arg2, swig_voidp arg3, swig_type_196 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_account_status_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_197 arg2, swig_type_198 arg3, swig_voidp arg4, swig_voidp arg5);
 extern swig_intgo _wrap_aicp_ledger_reserve_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_mark_dispatched_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_197 arg2, swig_type_198 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_renew_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_199 arg2, swig_type_200 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_settle_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_201 arg2, swig_type_202 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_release_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_203 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_ledger_adjust_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_204 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_mark_dispatched_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_199 arg2, swig_type_200 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_renew_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_201 arg2, swig_type_202 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_settle_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_203 arg2, swig_type_204 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_release_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_205 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_ledger_adjust_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_206 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_ledger_account_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_reservation_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_205 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_reservation_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_207 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
 extern void _wrap_aicp_ledger_page_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_206 _wrap_aicp_ledger_page_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_ledger_page_account_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_207 arg2);
-extern swig_voidp _wrap_aicp_ledger_page_reservation_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_208 arg2);
-extern swig_intgo _wrap_aicp_ledger_account_spend_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_209 arg2, swig_type_210 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_serve_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_211 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_flush_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_212 arg2, swig_voidp arg3);
+extern swig_type_208 _wrap_aicp_ledger_page_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_ledger_page_account_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_209 arg2);
+extern swig_voidp _wrap_aicp_ledger_page_reservation_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_210 arg2);
+extern swig_intgo _wrap_aicp_ledger_account_spend_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_211 arg2, swig_type_212 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_serve_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_213 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_flush_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_214 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_ledger_event_next_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_ledger_metrics_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_litellm_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_213 arg2);
-extern swig_intgo _wrap_aicp_litellm_open_capi_dde55ec773c1b3d8(swig_type_214 arg1, swig_type_215 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_litellm_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_215 arg2);
+extern swig_intgo _wrap_aicp_litellm_open_capi_dde55ec773c1b3d8(swig_type_216 arg1, swig_type_217 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
 extern void _wrap_aicp_litellm_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_litellm_reply_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
 extern void _wrap_aicp_litellm_reply_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_litellm_reply_status_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_litellm_reply_body_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_litellm_reply_header_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_216 arg2);
+extern swig_voidp _wrap_aicp_litellm_reply_header_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_218 arg2);
 extern swig_voidp _wrap_aicp_litellm_reply_message_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_litellm_reply_type_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_litellm_reply_code_capi_dde55ec773c1b3d8(swig_voidp arg1);
@@ -624,7 +628,7 @@ extern swig_voidp _wrap_aicp_litellm_reply_param_capi_dde55ec773c1b3d8(swig_void
 extern swig_intgo _wrap_aicp_litellm_reply_cost_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_reply_usage_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_reply_relay_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2);
-extern swig_intgo _wrap_aicp_litellm_call_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_217 arg2, swig_type_218 arg3, swig_type_219 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_litellm_call_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_219 arg2, swig_type_220 arg3, swig_type_221 arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_litellm_health_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_health_details_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_liveness_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
@@ -633,96 +637,96 @@ extern swig_intgo _wrap_aicp_litellm_model_health_capi_dde55ec773c1b3d8(swig_voi
 extern swig_intgo _wrap_aicp_litellm_model_health_latest_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_models_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_model_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_220 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_221 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_222 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_223 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_model_groups_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_222 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_223 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_patch_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_224 arg2, swig_type_225 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_litellm_model_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_226 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_block_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_227 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_unblock_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_228 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_generate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_229 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_230 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_224 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_225 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_patch_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_226 arg2, swig_type_227 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_litellm_model_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_228 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_block_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_229 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_unblock_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_230 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_generate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_231 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_232 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_key_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_key_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_231 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_232 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_233 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_delete_many_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_234 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_block_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_235 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_unblock_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_236 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_reset_spend_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_237 arg2, swig_type_238 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_litellm_team_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_239 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_240 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_233 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_234 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_235 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_delete_many_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_236 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_block_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_237 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_unblock_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_238 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_reset_spend_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_239 arg2, swig_type_240 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_litellm_team_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_241 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_242 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_team_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_team_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_241 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_242 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_243 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_delete_many_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_244 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_block_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_245 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_unblock_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_246 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_add_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_247 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_248 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_249 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_model_add_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_250 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_model_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_251 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_252 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_253 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_254 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_255 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_256 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_delete_many_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_257 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_258 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_243 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_244 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_245 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_delete_many_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_246 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_block_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_247 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_unblock_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_248 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_add_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_249 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_250 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_251 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_model_add_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_252 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_model_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_253 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_254 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_255 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_256 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_257 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_258 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_delete_many_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_259 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_260 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_customer_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_customer_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_259 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_260 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_261 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_262 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_261 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_262 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_263 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_264 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_budget_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_budget_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_263 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_settings_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_264 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_265 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_266 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_logs_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_267 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_days_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_268 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_keys_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_269 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_users_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_270 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_tags_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_271 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_calculate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_272 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_token_count_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_273 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_265 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_settings_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_266 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_267 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_268 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_logs_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_269 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_days_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_270 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_keys_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_271 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_users_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_272 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_tags_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_273 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_calculate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_274 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_token_count_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_275 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_global_spend_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_global_spend_logs_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_274 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_keys_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_275 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_models_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_276 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_logs_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_276 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_keys_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_277 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_models_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_278 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_global_spend_teams_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_global_spend_providers_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_277 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_tags_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_278 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_activity_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_279 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_activity_models_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_280 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_activity_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_281 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_activity_days_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_282 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_activity_days_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_283 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_activity_days_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_284 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_providers_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_279 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_tags_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_280 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_activity_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_281 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_activity_models_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_282 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_activity_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_283 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_activity_days_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_284 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_activity_days_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_285 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_activity_days_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_286 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_router_settings_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_config_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_285 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_config_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_287 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_config_callbacks_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_config_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_286 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_set_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_287 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_288 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_289 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_config_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_288 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_set_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_289 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_290 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_291 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_cache_settings_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_cache_settings_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_290 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_cache_settings_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_292 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_cache_ping_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_guardrails_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_guardrail_apply_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_291 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_chat_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_292 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_completion_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_293 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_response_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_294 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_message_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_295 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_embedding_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_296 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_gate_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_297 arg2);
-extern swig_intgo _wrap_aicp_bundle_open_capi_dde55ec773c1b3d8(swig_type_298 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_bundle_seal_capi_dde55ec773c1b3d8(swig_type_299 arg1, swig_type_300 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_guardrail_apply_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_293 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_chat_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_294 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_completion_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_295 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_response_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_296 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_message_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_297 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_embedding_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_298 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_gate_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_299 arg2);
+extern swig_intgo _wrap_aicp_bundle_open_capi_dde55ec773c1b3d8(swig_type_300 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_bundle_seal_capi_dde55ec773c1b3d8(swig_type_301 arg1, swig_type_302 arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_bundle_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern void _wrap_aicp_bundle_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_bundle_version_capi_dde55ec773c1b3d8(swig_voidp arg1);
@@ -738,15 +742,15 @@ extern swig_intgo _wrap_aicp_gate_flush_capi_dde55ec773c1b3d8(swig_voidp arg1, s
 extern swig_intgo _wrap_aicp_gate_request_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_gate_request_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern void _wrap_aicp_gate_request_reset_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_request_set_body_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_301 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_request_set_body_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_303 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_gate_request_set_action_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_request_set_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2, swig_type_302 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_gate_request_add_tag_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_303 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_request_set_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2, swig_type_304 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_gate_request_add_tag_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_305 arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_gate_field_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
 extern swig_voidp _wrap_aicp_gate_action_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_gate_question_parse_capi_dde55ec773c1b3d8(swig_type_304 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_gate_check_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_305 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_gate_candidate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_306 arg3, swig_type_307 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_question_parse_capi_dde55ec773c1b3d8(swig_type_306 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_gate_check_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_307 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_gate_candidate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_308 arg3, swig_type_309 arg4, swig_voidp arg5, swig_voidp arg6);
 extern void _wrap_aicp_gate_decision_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_gate_decision_verdict_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_gate_decision_http_status_capi_dde55ec773c1b3d8(swig_voidp arg1);
@@ -756,33 +760,33 @@ extern swig_voidp _wrap_aicp_gate_decision_rule_capi_dde55ec773c1b3d8(swig_voidp
 extern swig_voidp _wrap_aicp_gate_decision_type_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_gate_decision_message_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_gate_decision_advice_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_308 _wrap_aicp_gate_decision_header_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_header_name_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_309 arg2);
-extern swig_voidp _wrap_aicp_gate_decision_header_value_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_310 arg2);
+extern swig_type_310 _wrap_aicp_gate_decision_header_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_header_name_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_311 arg2);
+extern swig_voidp _wrap_aicp_gate_decision_header_value_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_312 arg2);
 extern swig_intgo _wrap_aicp_gate_decision_body_changed_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_gate_decision_body_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
 extern swig_voidp _wrap_aicp_gate_decision_model_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_311 _wrap_aicp_gate_decision_max_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_312 _wrap_aicp_gate_decision_input_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_313 _wrap_aicp_gate_decision_cost_expected_nano_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_314 _wrap_aicp_gate_decision_reserved_nano_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_315 _wrap_aicp_gate_decision_finding_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_313 _wrap_aicp_gate_decision_max_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_314 _wrap_aicp_gate_decision_input_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_315 _wrap_aicp_gate_decision_cost_expected_nano_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_316 _wrap_aicp_gate_decision_reserved_nano_capi_dde55ec773c1b3d8(swig_voidp arg1);
+extern swig_type_317 _wrap_aicp_gate_decision_finding_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
 extern double _wrap_aicp_gate_decision_risk_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_316 _wrap_aicp_gate_decision_step_ns_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2);
+extern swig_type_318 _wrap_aicp_gate_decision_step_ns_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2);
 extern swig_voidp _wrap_aicp_gate_step_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
 extern swig_intgo _wrap_aicp_gate_decision_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_output_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_317 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_gate_output_text_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_318 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_output_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_319 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_output_text_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_320 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_gate_stream_open_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_gate_stream_feed_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_319 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_stream_feed_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_321 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
 extern void _wrap_aicp_gate_stream_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_decision_served_by_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_320 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_decision_served_by_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_322 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_gate_renew_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_settle_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_321 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_settle_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_323 arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_gate_release_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_rate_store_open_capi_dde55ec773c1b3d8(swig_type_322 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_rate_store_open_capi_dde55ec773c1b3d8(swig_type_324 arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_rate_store_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_rate_store_serve_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_323 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_rate_store_serve_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_325 arg2, swig_voidp arg3, swig_voidp arg4);
 #undef intgo
 */
 import "C"
@@ -838,6 +842,15 @@ func Aicp_litellm_stream_go(arg1 *LiteLLM, arg2 string, arg3 string, arg4 uint64
 	return swig_r
 }
 
+func Aicp_policy_request_set_lookup_go(arg1 *PolicyRequest, arg2 uint64, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_policy_request_set_lookup_go_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_4(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	return swig_r
+}
+
 func Aicp_go_monotonic_ns() (_swig_ret uint64) {
 	var swig_r uint64
 	swig_r = (uint64)(C._wrap_aicp_go_monotonic_ns_capi_dde55ec773c1b3d8())
@@ -851,7 +864,7 @@ func Aicp_litellm_call_bare(arg1 *LiteLLM, arg2 string, arg3 string, arg4 *LiteL
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_call_bare_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_5)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_6)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_call_bare_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_6)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_7)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -896,7 +909,7 @@ func Aicp_money_parse(arg1 string, arg2 *int64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_money_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_7)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_money_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_8)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -907,32 +920,32 @@ func Aicp_money_format(arg1 int64, arg2 *byte) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_money_format_capi_dde55ec773c1b3d8(C.swig_type_9(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_money_format_capi_dde55ec773c1b3d8(C.swig_type_10(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_set_options_init(arg1 *PolicySetOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_policy_set_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_10(_swig_i_1))
+	C._wrap_aicp_policy_set_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_11(_swig_i_1))
 }
 
 func Aicp_policy_entities_options_init(arg1 *PolicyEntitiesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_policy_entities_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_11(_swig_i_1))
+	C._wrap_aicp_policy_entities_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_12(_swig_i_1))
 }
 
 func Aicp_policy_batch_options_init(arg1 *PolicyBatchOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_policy_batch_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_12(_swig_i_1))
+	C._wrap_aicp_policy_batch_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_13(_swig_i_1))
 }
 
 func Aicp_policy_schema_options_init(arg1 *PolicySchemaOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_policy_schema_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_13(_swig_i_1))
+	C._wrap_aicp_policy_schema_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_14(_swig_i_1))
 }
 
 func Aicp_policy_set_parse(arg1 string, arg2 *PolicySetOptions, arg3 **PolicySet, arg4 *Error) (_swig_ret int) {
@@ -941,7 +954,7 @@ func Aicp_policy_set_parse(arg1 string, arg2 *PolicySetOptions, arg3 **PolicySet
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_14)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_15)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -954,7 +967,7 @@ func Aicp_policy_set_link(arg1 *PolicySet, arg2 string, arg3 **PolicySet, arg4 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_link_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_15)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_link_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_16)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -991,7 +1004,7 @@ func Aicp_policy_set_id(arg1 *PolicySet, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_set_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_18(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_19(_swig_i_1)))
 	return swig_r
 }
 
@@ -999,7 +1012,7 @@ func Aicp_policy_set_template_id(arg1 *PolicySet, arg2 int64) (_swig_ret *byte) 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_set_template_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_19(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_template_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_20(_swig_i_1)))
 	return swig_r
 }
 
@@ -1009,7 +1022,7 @@ func Aicp_policy_set_find(arg1 *PolicySet, arg2 string, arg3 *uint64, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_20)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_21)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1020,7 +1033,7 @@ func Aicp_policy_set_effect(arg1 *PolicySet, arg2 int64) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_set_effect_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_21(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_set_effect_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_22(_swig_i_1)))
 	return swig_r
 }
 
@@ -1028,7 +1041,7 @@ func Aicp_policy_set_line(arg1 *PolicySet, arg2 int64) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_set_line_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_22(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_set_line_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_23(_swig_i_1)))
 	return swig_r
 }
 
@@ -1036,7 +1049,7 @@ func Aicp_policy_set_column(arg1 *PolicySet, arg2 int64) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_set_column_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_23(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_set_column_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_24(_swig_i_1)))
 	return swig_r
 }
 
@@ -1045,7 +1058,7 @@ func Aicp_policy_set_annotation(arg1 *PolicySet, arg2 int64, arg3 string) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_24(_swig_i_1), *(*C.swig_type_25)(unsafe.Pointer(&_swig_i_2))))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_25(_swig_i_1), *(*C.swig_type_26)(unsafe.Pointer(&_swig_i_2))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -1056,7 +1069,7 @@ func Aicp_policy_set_annotation_count(arg1 *PolicySet, arg2 int64) (_swig_ret in
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_set_annotation_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_27(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_set_annotation_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_28(_swig_i_1)))
 	return swig_r
 }
 
@@ -1065,7 +1078,7 @@ func Aicp_policy_set_annotation_key(arg1 *PolicySet, arg2 int64, arg3 int64) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_key_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_28(_swig_i_1), C.swig_type_29(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_key_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_29(_swig_i_1), C.swig_type_30(_swig_i_2)))
 	return swig_r
 }
 
@@ -1074,7 +1087,7 @@ func Aicp_policy_set_annotation_value(arg1 *PolicySet, arg2 int64, arg3 int64) (
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_value_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_30(_swig_i_1), C.swig_type_31(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_value_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_31(_swig_i_1), C.swig_type_32(_swig_i_2)))
 	return swig_r
 }
 
@@ -1084,7 +1097,7 @@ func Aicp_policy_schema_parse(arg1 string, arg2 *PolicySchemaOptions, arg3 **Pol
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_schema_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_32)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_schema_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_33)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1114,7 +1127,7 @@ func Aicp_policy_schema_entity_type(arg1 *PolicySchema, arg2 int64) (_swig_ret *
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_schema_entity_type_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_34(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_schema_entity_type_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_35(_swig_i_1)))
 	return swig_r
 }
 
@@ -1129,7 +1142,7 @@ func Aicp_policy_schema_action_type(arg1 *PolicySchema, arg2 int64) (_swig_ret *
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_schema_action_type_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_36(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_schema_action_type_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_37(_swig_i_1)))
 	return swig_r
 }
 
@@ -1138,7 +1151,7 @@ func Aicp_policy_schema_action_id(arg1 *PolicySchema, arg2 int64, arg3 *uint64) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_schema_action_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_37(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_policy_schema_action_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_38(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -1153,7 +1166,7 @@ func Aicp_policy_schema_warning(arg1 *PolicySchema, arg2 int64) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_schema_warning_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_39(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_schema_warning_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_40(_swig_i_1)))
 	return swig_r
 }
 
@@ -1161,7 +1174,7 @@ func Aicp_policy_schema_warning_line(arg1 *PolicySchema, arg2 int64) (_swig_ret 
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_schema_warning_line_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_40(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_schema_warning_line_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_41(_swig_i_1)))
 	return swig_r
 }
 
@@ -1169,7 +1182,7 @@ func Aicp_policy_schema_warning_column(arg1 *PolicySchema, arg2 int64) (_swig_re
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_schema_warning_column_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_41(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_schema_warning_column_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_42(_swig_i_1)))
 	return swig_r
 }
 
@@ -1179,7 +1192,7 @@ func Aicp_policy_entities_parse(arg1 string, arg2 *PolicyEntitiesOptions, arg3 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_entities_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_42)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_entities_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_43)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1219,7 +1232,7 @@ func Aicp_policy_entities_contains(arg1 *PolicyEntities, arg2 string, arg3 strin
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_entities_contains_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_44)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_45)(unsafe.Pointer(&_swig_i_2))))
+	swig_r = (int)(C._wrap_aicp_policy_entities_contains_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_45)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_46)(unsafe.Pointer(&_swig_i_2))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1253,7 +1266,7 @@ func Aicp_policy_request_set_principal(arg1 *PolicyRequest, arg2 string, arg3 st
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_principal_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_46)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_47)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_principal_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_47)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1269,7 +1282,7 @@ func Aicp_policy_request_set_action(arg1 *PolicyRequest, arg2 string, arg3 strin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_action_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_49)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_action_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_49)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_50)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1285,7 +1298,7 @@ func Aicp_policy_request_set_resource(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_resource_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_50)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_51)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_resource_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_51)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_52)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1300,7 +1313,7 @@ func Aicp_policy_request_set_json(arg1 *PolicyRequest, arg2 string, arg3 *Error)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_request_set_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_52)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_53)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1312,7 +1325,7 @@ func Aicp_policy_request_set_context_json(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_request_set_context_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_53)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_context_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_54)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1325,7 +1338,7 @@ func Aicp_policy_request_context_bool(arg1 *PolicyRequest, arg2 string, arg3 int
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_bool_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_54)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_bool_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_55)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1338,7 +1351,7 @@ func Aicp_policy_request_context_long(arg1 *PolicyRequest, arg2 string, arg3 int
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_long_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_55)(unsafe.Pointer(&_swig_i_1)), C.swig_type_56(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_long_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_56)(unsafe.Pointer(&_swig_i_1)), C.swig_type_57(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1351,7 +1364,7 @@ func Aicp_policy_request_context_string(arg1 *PolicyRequest, arg2 string, arg3 s
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_string_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_57)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_58)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_string_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_58)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_59)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1369,7 +1382,7 @@ func Aicp_policy_request_context_string_set(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_request_context_string_set_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_59)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_60(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_string_set_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_60)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_61(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1383,7 +1396,7 @@ func Aicp_policy_request_context_entity(arg1 *PolicyRequest, arg2 string, arg3 s
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_policy_request_context_entity_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_61)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_62)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_63)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_entity_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_62)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_63)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_64)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1402,7 +1415,7 @@ func Aicp_policy_request_context_ip(arg1 *PolicyRequest, arg2 string, arg3 strin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_ip_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_64)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_ip_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_66)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1418,7 +1431,7 @@ func Aicp_policy_request_context_decimal(arg1 *PolicyRequest, arg2 string, arg3 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_decimal_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_66)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_67)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_decimal_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_67)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_68)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1434,7 +1447,7 @@ func Aicp_policy_request_context_datetime(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_datetime_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_68)(unsafe.Pointer(&_swig_i_1)), C.swig_type_69(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_datetime_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_69)(unsafe.Pointer(&_swig_i_1)), C.swig_type_70(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1447,7 +1460,7 @@ func Aicp_policy_request_context_duration(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_duration_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_70)(unsafe.Pointer(&_swig_i_1)), C.swig_type_71(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_duration_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_71)(unsafe.Pointer(&_swig_i_1)), C.swig_type_72(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1460,7 +1473,7 @@ func Aicp_policy_request_context_json(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_72)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_73)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_73)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_74)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1476,7 +1489,7 @@ func Aicp_policy_request_entity_begin(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_begin_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_74)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_75)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_begin_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_75)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_76)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1492,7 +1505,7 @@ func Aicp_policy_request_entity_parent(arg1 *PolicyRequest, arg2 string, arg3 st
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_parent_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_76)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_77)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_parent_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_77)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_78)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1508,7 +1521,7 @@ func Aicp_policy_request_entity_attr_bool(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_bool_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_78)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_bool_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_79)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1521,7 +1534,7 @@ func Aicp_policy_request_entity_attr_long(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_long_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_79)(unsafe.Pointer(&_swig_i_1)), C.swig_type_80(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_long_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_80)(unsafe.Pointer(&_swig_i_1)), C.swig_type_81(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1534,7 +1547,7 @@ func Aicp_policy_request_entity_attr_string(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_81)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_82)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_82)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_83)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1552,7 +1565,7 @@ func Aicp_policy_request_entity_attr_string_set(arg1 *PolicyRequest, arg2 string
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_set_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_83)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_84(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_set_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_84)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_85(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1566,7 +1579,7 @@ func Aicp_policy_request_entity_attr_entity(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_entity_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_85)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_86)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_87)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_entity_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_86)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_87)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_88)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1585,7 +1598,7 @@ func Aicp_policy_request_entity_attr_datetime(arg1 *PolicyRequest, arg2 string, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_datetime_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_88)(unsafe.Pointer(&_swig_i_1)), C.swig_type_89(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_datetime_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_89)(unsafe.Pointer(&_swig_i_1)), C.swig_type_90(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1598,7 +1611,7 @@ func Aicp_policy_request_entity_attr_decimal(arg1 *PolicyRequest, arg2 string, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_decimal_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_90)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_91)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_decimal_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_91)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_92)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1614,12 +1627,24 @@ func Aicp_policy_request_entity_attr_json(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_92)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_93)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_93)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_94)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
+	}
+	return swig_r
+}
+
+func Aicp_policy_found_json(arg1 *PolicyFound, arg2 string, arg3 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r = (int)(C._wrap_aicp_policy_found_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_95)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
 	}
 	return swig_r
 }
@@ -1667,7 +1692,7 @@ func Aicp_policy_response_reason_id(arg1 *PolicyResponse, arg2 int64) (_swig_ret
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_reason_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_95(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_reason_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_97(_swig_i_1)))
 	return swig_r
 }
 
@@ -1675,7 +1700,7 @@ func Aicp_policy_response_reason_index(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_response_reason_index_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_97(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_reason_index_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_99(_swig_i_1)))
 	return swig_r
 }
 
@@ -1690,7 +1715,7 @@ func Aicp_policy_response_error_id(arg1 *PolicyResponse, arg2 int64) (_swig_ret 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_error_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_99(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_error_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_101(_swig_i_1)))
 	return swig_r
 }
 
@@ -1698,7 +1723,7 @@ func Aicp_policy_response_error_index(arg1 *PolicyResponse, arg2 int64) (_swig_r
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_response_error_index_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_101(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_error_index_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_103(_swig_i_1)))
 	return swig_r
 }
 
@@ -1706,7 +1731,7 @@ func Aicp_policy_response_error_kind(arg1 *PolicyResponse, arg2 int64) (_swig_re
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_response_error_kind_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_102(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_response_error_kind_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_104(_swig_i_1)))
 	return swig_r
 }
 
@@ -1714,7 +1739,7 @@ func Aicp_policy_response_error_status(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_response_error_status_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_103(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_response_error_status_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_105(_swig_i_1)))
 	return swig_r
 }
 
@@ -1722,7 +1747,7 @@ func Aicp_policy_response_error_message(arg1 *PolicyResponse, arg2 int64) (_swig
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_error_message_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_104(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_error_message_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_106(_swig_i_1)))
 	return swig_r
 }
 
@@ -1730,7 +1755,7 @@ func Aicp_policy_response_error_line(arg1 *PolicyResponse, arg2 int64) (_swig_re
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_response_error_line_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_105(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_response_error_line_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_107(_swig_i_1)))
 	return swig_r
 }
 
@@ -1738,7 +1763,7 @@ func Aicp_policy_response_error_column(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_response_error_column_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_106(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_response_error_column_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_108(_swig_i_1)))
 	return swig_r
 }
 
@@ -1757,7 +1782,7 @@ func Aicp_policy_authorize_json(arg1 *PolicySet, arg2 *PolicyEntities, arg3 *Pol
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_authorize_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), *(*C.swig_type_107)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_authorize_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), *(*C.swig_type_109)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg4
 	}
@@ -1769,7 +1794,7 @@ func Aicp_tokenizer_open(arg1 string, arg2 **Tokenizer, arg3 *Error) (_swig_ret 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_tokenizer_open_capi_dde55ec773c1b3d8(*(*C.swig_type_108)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_open_capi_dde55ec773c1b3d8(*(*C.swig_type_110)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1809,7 +1834,7 @@ func Aicp_tokenizer_count(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *int64, a
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_109)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_111)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1823,7 +1848,7 @@ func Aicp_tokenizer_encode_into(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *To
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_encode_into_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_110)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_encode_into_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_112)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1837,7 +1862,7 @@ func Aicp_tokenizer_encode(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *Buf, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_encode_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_111)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_encode_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_113)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1850,7 +1875,7 @@ func Aicp_tokenizer_decode(arg1 *Tokenizer, arg2 []uint32, arg3 *Buf, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_tokenizer_decode_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_112)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_decode_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_114)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1865,7 +1890,7 @@ func Aicp_tokenizer_truncate(arg1 *Tokenizer, arg2 string, arg3 int64, arg4 *uin
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_tokenizer_truncate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_113)(unsafe.Pointer(&_swig_i_1)), C.swig_type_114(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_truncate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_115)(unsafe.Pointer(&_swig_i_1)), C.swig_type_116(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1882,7 +1907,7 @@ func Aicp_count_quality_name(arg1 int) (_swig_ret *byte) {
 func Aicp_token_profile_find(arg1 string) (_swig_ret *TokenProfile) {
 	var swig_r *TokenProfile
 	_swig_i_0 := arg1
-	swig_r = (*TokenProfile)(C._wrap_aicp_token_profile_find_capi_dde55ec773c1b3d8(*(*C.swig_type_115)(unsafe.Pointer(&_swig_i_0))))
+	swig_r = (*TokenProfile)(C._wrap_aicp_token_profile_find_capi_dde55ec773c1b3d8(*(*C.swig_type_117)(unsafe.Pointer(&_swig_i_0))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1933,7 +1958,7 @@ func Aicp_cost_request_parse(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_parse_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_116)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_parse_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_118)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1949,7 +1974,7 @@ func Aicp_cost_request_set_kind(arg1 *CostRequest, arg2 int) {
 func Aicp_cost_request_set_model(arg1 *CostRequest, arg2 string) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_model_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_117)(unsafe.Pointer(&_swig_i_1)))
+	C._wrap_aicp_cost_request_set_model_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_119)(unsafe.Pointer(&_swig_i_1)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1967,7 +1992,7 @@ func Aicp_cost_request_add_message(arg1 *CostRequest, arg2 string, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_message_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_118)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_message_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_120)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1979,7 +2004,7 @@ func Aicp_cost_request_add_name(arg1 *CostRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_name_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_119)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_name_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_121)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1991,7 +2016,7 @@ func Aicp_cost_request_add_text(arg1 *CostRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_text_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_120)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_text_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_122)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2003,7 +2028,7 @@ func Aicp_cost_request_add_tokens(arg1 *CostRequest, arg2 int64, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_tokens_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_121(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_tokens_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_123(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -2014,7 +2039,7 @@ func Aicp_cost_request_add_image(arg1 *CostRequest, arg2 int64, arg3 int64, arg4
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_request_add_image_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_122(_swig_i_1), C.swig_type_123(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_image_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_124(_swig_i_1), C.swig_type_125(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -2024,7 +2049,7 @@ func Aicp_cost_request_add_image_url(arg1 *CostRequest, arg2 string, arg3 int, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_cost_request_add_image_url_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_124)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_image_url_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_126)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2036,7 +2061,7 @@ func Aicp_cost_request_add_tools(arg1 *CostRequest, arg2 string, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_tools_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_125)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_tools_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_127)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2046,13 +2071,13 @@ func Aicp_cost_request_add_tools(arg1 *CostRequest, arg2 string, arg3 *Error) (_
 func Aicp_cost_request_set_max_tokens(arg1 *CostRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_max_tokens_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_126(_swig_i_1))
+	C._wrap_aicp_cost_request_set_max_tokens_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_128(_swig_i_1))
 }
 
 func Aicp_cost_request_set_n(arg1 *CostRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_n_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_127(_swig_i_1))
+	C._wrap_aicp_cost_request_set_n_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_129(_swig_i_1))
 }
 
 func Aicp_cost_request_set_long_cache(arg1 *CostRequest, arg2 int) {
@@ -2074,7 +2099,7 @@ func Aicp_cost_request_count(arg1 *CostRequest, arg2 *TokenProfile, arg3 *TokenC
 func Aicp_price_table_options_init(arg1 *PriceTableOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_price_table_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_128(_swig_i_1))
+	C._wrap_aicp_price_table_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_130(_swig_i_1))
 }
 
 func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTable, arg4 *Error) (_swig_ret int) {
@@ -2083,7 +2108,7 @@ func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTa
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_table_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_129)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_table_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_131)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2127,7 +2152,7 @@ func Aicp_price_table_at(arg1 *PriceTable, arg2 int64) (_swig_ret *Price) {
 	var swig_r *Price
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*Price)(C._wrap_aicp_price_table_at_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_132(_swig_i_1)))
+	swig_r = (*Price)(C._wrap_aicp_price_table_at_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_134(_swig_i_1)))
 	return swig_r
 }
 
@@ -2137,7 +2162,7 @@ func Aicp_price_table_find(arg1 *PriceTable, arg2 string, arg3 **Price, arg4 *Er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_table_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_133)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_table_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_135)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2213,7 +2238,7 @@ func Aicp_price_get(arg1 *Price, arg2 string, arg3 *int64, arg4 *Error) (_swig_r
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_137)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_139)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2225,7 +2250,7 @@ func Aicp_model_list_parse(arg1 string, arg2 **ModelList, arg3 *Error) (_swig_re
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_model_list_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_138)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_model_list_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_140)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2257,7 +2282,7 @@ func Aicp_model_list_find(arg1 *ModelList, arg2 string, arg3 *uint64, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_model_list_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_140)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_model_list_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_142)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2268,7 +2293,7 @@ func Aicp_model_list_name(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_name_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_141(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_name_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_143(_swig_i_1)))
 	return swig_r
 }
 
@@ -2276,7 +2301,7 @@ func Aicp_model_list_provider(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_provider_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_142(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_provider_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_144(_swig_i_1)))
 	return swig_r
 }
 
@@ -2284,7 +2309,7 @@ func Aicp_model_list_litellm_model(arg1 *ModelList, arg2 int64) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_litellm_model_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_143(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_litellm_model_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_145(_swig_i_1)))
 	return swig_r
 }
 
@@ -2292,7 +2317,7 @@ func Aicp_model_list_price_key(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_price_key_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_144(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_price_key_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_146(_swig_i_1)))
 	return swig_r
 }
 
@@ -2301,7 +2326,7 @@ func Aicp_model_list_fallback(arg1 *ModelList, arg2 int64, arg3 int64) (_swig_re
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_model_list_fallback_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_145(_swig_i_1), C.swig_type_146(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_fallback_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_147(_swig_i_1), C.swig_type_148(_swig_i_2)))
 	return swig_r
 }
 
@@ -2310,7 +2335,7 @@ func Aicp_model_list_alias_member(arg1 *ModelList, arg2 string, arg3 int64) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_model_list_alias_member_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_147)(unsafe.Pointer(&_swig_i_1)), C.swig_type_148(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_alias_member_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_149)(unsafe.Pointer(&_swig_i_1)), C.swig_type_150(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2327,7 +2352,7 @@ func Aicp_cost_part_name(arg1 int) (_swig_ret *byte) {
 func Aicp_cost_options_init(arg1 *CostOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_149(_swig_i_1))
+	C._wrap_aicp_cost_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_151(_swig_i_1))
 }
 
 func Aicp_cost_estimate(arg1 *CostRequest, arg2 *Price, arg3 *CostOptions, arg4 *CostQuote, arg5 *Error) (_swig_ret int) {
@@ -2348,7 +2373,7 @@ func Aicp_cost_estimate_body(arg1 *PriceTable, arg2 string, arg3 *CostOptions, a
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_estimate_body_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_150)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_estimate_body_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_152)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2358,7 +2383,7 @@ func Aicp_cost_estimate_body(arg1 *PriceTable, arg2 string, arg3 *CostOptions, a
 func Aicp_usage_init(arg1 *Usage, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_usage_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_151(_swig_i_1))
+	C._wrap_aicp_usage_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_153(_swig_i_1))
 }
 
 func Aicp_usage_parse(arg1 string, arg2 *Usage, arg3 *Error) (_swig_ret int) {
@@ -2366,7 +2391,7 @@ func Aicp_usage_parse(arg1 string, arg2 *Usage, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_usage_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_152)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_usage_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_154)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2387,7 +2412,7 @@ func Aicp_cost_of_usage(arg1 *Price, arg2 *Usage, arg3 *CostOptions, arg4 *Cost,
 func Aicp_limit_rules_options_init(arg1 *LimitRulesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_rules_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_153(_swig_i_1))
+	C._wrap_aicp_limit_rules_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_155(_swig_i_1))
 }
 
 func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRules, arg4 *Error) (_swig_ret int) {
@@ -2396,7 +2421,7 @@ func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRu
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limit_rules_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_154)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limit_rules_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_156)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2426,7 +2451,7 @@ func Aicp_limit_rules_id(arg1 *LimitRules, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_limit_rules_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_156(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_limit_rules_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_158(_swig_i_1)))
 	return swig_r
 }
 
@@ -2436,14 +2461,14 @@ func Aicp_limit_rules_get(arg1 *LimitRules, arg2 int64, arg3 *LimitRuleInfo, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limit_rules_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_157(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limit_rules_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_159(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
 func Aicp_redis_leases_options_init(arg1 *RedisLeasesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_redis_leases_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_158(_swig_i_1))
+	C._wrap_aicp_redis_leases_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_160(_swig_i_1))
 }
 
 func Aicp_redis_leases_open(arg1 string, arg2 *RedisLeasesOptions, arg3 **RedisLeases, arg4 *Error) (_swig_ret int) {
@@ -2452,7 +2477,7 @@ func Aicp_redis_leases_open(arg1 string, arg2 *RedisLeasesOptions, arg3 **RedisL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_redis_leases_open_capi_dde55ec773c1b3d8(*(*C.swig_type_159)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_redis_leases_open_capi_dde55ec773c1b3d8(*(*C.swig_type_161)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2473,7 +2498,7 @@ func Aicp_redis_leases_source(arg1 *RedisLeases, arg2 *LeaseSource) {
 func Aicp_limiter_options_init(arg1 *LimiterOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limiter_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_160(_swig_i_1))
+	C._wrap_aicp_limiter_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_162(_swig_i_1))
 }
 
 func Aicp_limiter_new(arg1 *LimiterOptions, arg2 **Limiter, arg3 *Error) (_swig_ret int) {
@@ -2493,13 +2518,13 @@ func Aicp_limiter_free(arg1 *Limiter) {
 func Aicp_limit_request_init(arg1 *LimitRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_request_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_161(_swig_i_1))
+	C._wrap_aicp_limit_request_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_163(_swig_i_1))
 }
 
 func Aicp_limit_result_init(arg1 *LimitResult, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_result_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_162(_swig_i_1))
+	C._wrap_aicp_limit_result_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_164(_swig_i_1))
 }
 
 func Aicp_limiter_take(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4 *LimitTicket, arg5 *LimitResult, arg6 *Error) (_swig_ret int) {
@@ -2519,21 +2544,21 @@ func Aicp_limiter_settle(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	C._wrap_aicp_limiter_settle_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_163(_swig_i_2), C.swig_type_164(_swig_i_3))
+	C._wrap_aicp_limiter_settle_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_165(_swig_i_2), C.swig_type_166(_swig_i_3))
 }
 
 func Aicp_limiter_cancel(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limiter_cancel_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_165(_swig_i_2))
+	C._wrap_aicp_limiter_cancel_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_167(_swig_i_2))
 }
 
 func Aicp_limiter_refund(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limiter_refund_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_166(_swig_i_2))
+	C._wrap_aicp_limiter_refund_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_168(_swig_i_2))
 }
 
 func Aicp_limiter_renew(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uint64, arg5 *Error) (_swig_ret int) {
@@ -2543,7 +2568,7 @@ func Aicp_limiter_renew(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uint
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_limiter_renew_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_167(_swig_i_2), C.swig_type_168(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_limiter_renew_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_169(_swig_i_2), C.swig_type_170(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -2556,7 +2581,7 @@ func Aicp_limiter_peek(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
-	swig_r = (int)(C._wrap_aicp_limiter_peek_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_169(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6)))
+	swig_r = (int)(C._wrap_aicp_limiter_peek_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_171(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6)))
 	return swig_r
 }
 
@@ -2566,7 +2591,7 @@ func Aicp_limiter_flush(arg1 *Limiter, arg2 int, arg3 uint64, arg4 *Error) (_swi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limiter_flush_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_type_170(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limiter_flush_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_type_172(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
@@ -2603,7 +2628,7 @@ func Aicp_guard_category_name(arg1 int) (_swig_ret *byte) {
 func Aicp_guard_options_init(arg1 *GuardOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_guard_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_171(_swig_i_1))
+	C._wrap_aicp_guard_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_173(_swig_i_1))
 }
 
 func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfile, arg4 *Error) (_swig_ret int) {
@@ -2612,7 +2637,7 @@ func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_profile_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_172)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_profile_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_174)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2698,7 +2723,7 @@ func Aicp_guard_restore(arg1 *GuardSession, arg2 string, arg3 *Buf, arg4 *Error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_restore_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_176)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_restore_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_178)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2708,7 +2733,7 @@ func Aicp_guard_restore(arg1 *GuardSession, arg2 string, arg3 *Buf, arg4 *Error)
 func Aicp_guard_scan_options_init(arg1 *GuardScanOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_guard_scan_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_177(_swig_i_1))
+	C._wrap_aicp_guard_scan_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_179(_swig_i_1))
 }
 
 func Aicp_guard_result_new(arg1 *GuardOptions, arg2 **GuardResult, arg3 *Error) (_swig_ret int) {
@@ -2732,7 +2757,7 @@ func Aicp_guard_scan(arg1 *GuardProfile, arg2 string, arg3 *GuardScanOptions, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_guard_scan_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_178)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_guard_scan_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_180)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2772,7 +2797,7 @@ func Aicp_guard_result_finding(arg1 *GuardResult, arg2 int64) (_swig_ret *GuardF
 	var swig_r *GuardFinding
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*GuardFinding)(C._wrap_aicp_guard_result_finding_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_180(_swig_i_1)))
+	swig_r = (*GuardFinding)(C._wrap_aicp_guard_result_finding_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_182(_swig_i_1)))
 	return swig_r
 }
 
@@ -2846,7 +2871,7 @@ func Aicp_guard_stream_feed(arg1 *GuardStream, arg2 string, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_guard_stream_feed_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_183)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_guard_stream_feed_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_185)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2885,14 +2910,14 @@ func Aicp_guard_rule_count() (_swig_ret int64) {
 func Aicp_guard_rule_at(arg1 int64) (_swig_ret *GuardRule) {
 	var swig_r *GuardRule
 	_swig_i_0 := arg1
-	swig_r = (*GuardRule)(C._wrap_aicp_guard_rule_at_capi_dde55ec773c1b3d8(C.swig_type_185(_swig_i_0)))
+	swig_r = (*GuardRule)(C._wrap_aicp_guard_rule_at_capi_dde55ec773c1b3d8(C.swig_type_187(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_budget_window_options_init(arg1 *BudgetWindowOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_budget_window_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_186(_swig_i_1))
+	C._wrap_aicp_budget_window_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_188(_swig_i_1))
 }
 
 func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **BudgetWindow, arg4 *Error) (_swig_ret int) {
@@ -2901,7 +2926,7 @@ func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **Bud
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_budget_window_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_187)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_budget_window_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_189)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2927,14 +2952,14 @@ func Aicp_budget_window_at(arg1 *BudgetWindow, arg2 int64, arg3 *int64, arg4 *in
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_budget_window_at_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_188(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_budget_window_at_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_190(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
 func Aicp_ledger_options_init(arg1 *LedgerOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_189(_swig_i_1))
+	C._wrap_aicp_ledger_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_191(_swig_i_1))
 }
 
 func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Error) (_swig_ret int) {
@@ -2943,7 +2968,7 @@ func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Err
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_open_capi_dde55ec773c1b3d8(*(*C.swig_type_190)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_open_capi_dde55ec773c1b3d8(*(*C.swig_type_192)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2960,14 +2985,14 @@ func Aicp_ledger_close(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_close_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_191(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_close_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_193(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_ledger_account_init(arg1 *LedgerAccount, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_account_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_192(_swig_i_1))
+	C._wrap_aicp_ledger_account_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_194(_swig_i_1))
 }
 
 func Aicp_ledger_account_put(arg1 *Ledger, arg2 string, arg3 *LedgerAccount, arg4 uint64, arg5 *Error) (_swig_ret int) {
@@ -2977,7 +3002,7 @@ func Aicp_ledger_account_put(arg1 *Ledger, arg2 string, arg3 *LedgerAccount, arg
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_put_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_193)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_194(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_put_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_195)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_196(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2991,7 +3016,7 @@ func Aicp_ledger_account_status(arg1 *Ledger, arg2 string, arg3 uint64, arg4 *Le
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_status_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_195)(unsafe.Pointer(&_swig_i_1)), C.swig_type_196(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_status_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_197)(unsafe.Pointer(&_swig_i_1)), C.swig_type_198(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3014,7 +3039,7 @@ func Aicp_ledger_mark_dispatched(arg1 *Ledger, arg2 string, arg3 int64, arg4 *Er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_mark_dispatched_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_197)(unsafe.Pointer(&_swig_i_1)), C.swig_type_198(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_mark_dispatched_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_199)(unsafe.Pointer(&_swig_i_1)), C.swig_type_200(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3027,7 +3052,7 @@ func Aicp_ledger_renew(arg1 *Ledger, arg2 string, arg3 uint64, arg4 *Error) (_sw
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_renew_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_199)(unsafe.Pointer(&_swig_i_1)), C.swig_type_200(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_renew_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_201)(unsafe.Pointer(&_swig_i_1)), C.swig_type_202(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3041,7 +3066,7 @@ func Aicp_ledger_settle(arg1 *Ledger, arg2 string, arg3 int64, arg4 *LedgerSettl
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_settle_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_201)(unsafe.Pointer(&_swig_i_1)), C.swig_type_202(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_settle_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_203)(unsafe.Pointer(&_swig_i_1)), C.swig_type_204(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3053,7 +3078,7 @@ func Aicp_ledger_release(arg1 *Ledger, arg2 string, arg3 *Error) (_swig_ret int)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_release_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_203)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_release_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_205)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3066,7 +3091,7 @@ func Aicp_ledger_adjust(arg1 *Ledger, arg2 string, arg3 *LedgerAdjustment, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_adjust_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_204)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_adjust_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_206)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3090,7 +3115,7 @@ func Aicp_ledger_reservation_list(arg1 *Ledger, arg2 string, arg3 *LedgerQuery, 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_reservation_list_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_205)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_reservation_list_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_207)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3113,7 +3138,7 @@ func Aicp_ledger_page_account(arg1 *LedgerPage, arg2 int64) (_swig_ret *LedgerAc
 	var swig_r *LedgerAccountRow
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*LedgerAccountRow)(C._wrap_aicp_ledger_page_account_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_207(_swig_i_1)))
+	swig_r = (*LedgerAccountRow)(C._wrap_aicp_ledger_page_account_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_209(_swig_i_1)))
 	return swig_r
 }
 
@@ -3121,7 +3146,7 @@ func Aicp_ledger_page_reservation(arg1 *LedgerPage, arg2 int64) (_swig_ret *Ledg
 	var swig_r *LedgerReservationRow
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*LedgerReservationRow)(C._wrap_aicp_ledger_page_reservation_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_208(_swig_i_1)))
+	swig_r = (*LedgerReservationRow)(C._wrap_aicp_ledger_page_reservation_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_210(_swig_i_1)))
 	return swig_r
 }
 
@@ -3132,7 +3157,7 @@ func Aicp_ledger_account_spend(arg1 *Ledger, arg2 string, arg3 int64, arg4 *int6
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_spend_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_209)(unsafe.Pointer(&_swig_i_1)), C.swig_type_210(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_spend_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_1)), C.swig_type_212(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3145,7 +3170,7 @@ func Aicp_ledger_serve(arg1 *Ledger, arg2 string, arg3 *Buf, arg4 *Error) (_swig
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_serve_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_serve_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3157,7 +3182,7 @@ func Aicp_ledger_flush(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_flush_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_212(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_flush_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_214(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3179,7 +3204,7 @@ func Aicp_ledger_metrics_get(arg1 *Ledger, arg2 *LedgerMetrics) {
 func Aicp_litellm_options_init(arg1 *LiteLLMOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_litellm_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_213(_swig_i_1))
+	C._wrap_aicp_litellm_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_215(_swig_i_1))
 }
 
 func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **LiteLLM, arg5 *Error) (_swig_ret int) {
@@ -3189,7 +3214,7 @@ func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **Li
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_open_capi_dde55ec773c1b3d8(*(*C.swig_type_214)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_open_capi_dde55ec773c1b3d8(*(*C.swig_type_216)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -3236,7 +3261,7 @@ func Aicp_litellm_reply_header(arg1 *LiteLLMReply, arg2 string) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_header_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_216)(unsafe.Pointer(&_swig_i_1))))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_header_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_218)(unsafe.Pointer(&_swig_i_1))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3305,7 +3330,7 @@ func Aicp_litellm_call(arg1 *LiteLLM, arg2 string, arg3 string, arg4 string, arg
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_litellm_call_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_218)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_219)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_litellm_call_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_219)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_220)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_221)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3396,7 +3421,7 @@ func Aicp_litellm_model_get(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_220)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_222)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3409,7 +3434,7 @@ func Aicp_litellm_model_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_221)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3431,7 +3456,7 @@ func Aicp_litellm_model_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_222)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3444,7 +3469,7 @@ func Aicp_litellm_model_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3458,7 +3483,7 @@ func Aicp_litellm_model_patch(arg1 *LiteLLM, arg2 string, arg3 string, arg4 *Lit
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_model_patch_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_patch_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_226)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_227)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3474,7 +3499,7 @@ func Aicp_litellm_model_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_226)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_228)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3487,7 +3512,7 @@ func Aicp_litellm_model_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_block_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_227)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_block_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3500,7 +3525,7 @@ func Aicp_litellm_model_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_unblock_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_228)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_unblock_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_230)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3513,7 +3538,7 @@ func Aicp_litellm_key_generate(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_generate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_generate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3526,7 +3551,7 @@ func Aicp_litellm_key_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_230)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3548,7 +3573,7 @@ func Aicp_litellm_key_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3561,7 +3586,7 @@ func Aicp_litellm_key_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_234)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3574,7 +3599,7 @@ func Aicp_litellm_key_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3587,7 +3612,7 @@ func Aicp_litellm_key_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_delete_many_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_234)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_delete_many_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3600,7 +3625,7 @@ func Aicp_litellm_key_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_block_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_block_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3613,7 +3638,7 @@ func Aicp_litellm_key_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_unblock_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_unblock_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3627,7 +3652,7 @@ func Aicp_litellm_key_reset_spend(arg1 *LiteLLM, arg2 string, arg3 string, arg4 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_key_reset_spend_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_reset_spend_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3643,7 +3668,7 @@ func Aicp_litellm_team_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3656,7 +3681,7 @@ func Aicp_litellm_team_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_242)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3678,7 +3703,7 @@ func Aicp_litellm_team_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3691,7 +3716,7 @@ func Aicp_litellm_team_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_242)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3704,7 +3729,7 @@ func Aicp_litellm_team_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3717,7 +3742,7 @@ func Aicp_litellm_team_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRepl
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_delete_many_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_delete_many_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3730,7 +3755,7 @@ func Aicp_litellm_team_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_block_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_block_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3743,7 +3768,7 @@ func Aicp_litellm_team_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_unblock_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_unblock_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3756,7 +3781,7 @@ func Aicp_litellm_team_member_add(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_add_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_add_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3769,7 +3794,7 @@ func Aicp_litellm_team_member_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3782,7 +3807,7 @@ func Aicp_litellm_team_member_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_251)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3795,7 +3820,7 @@ func Aicp_litellm_team_model_add(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply,
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_model_add_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_model_add_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3808,7 +3833,7 @@ func Aicp_litellm_team_model_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_model_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_251)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_model_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3821,7 +3846,7 @@ func Aicp_litellm_user_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3834,7 +3859,7 @@ func Aicp_litellm_user_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3847,7 +3872,7 @@ func Aicp_litellm_user_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3860,7 +3885,7 @@ func Aicp_litellm_user_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_257)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3873,7 +3898,7 @@ func Aicp_litellm_user_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3886,7 +3911,7 @@ func Aicp_litellm_user_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRepl
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_delete_many_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_257)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_delete_many_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3899,7 +3924,7 @@ func Aicp_litellm_customer_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3921,7 +3946,7 @@ func Aicp_litellm_customer_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_261)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3934,7 +3959,7 @@ func Aicp_litellm_customer_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3947,7 +3972,7 @@ func Aicp_litellm_customer_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_261)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_263)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3960,7 +3985,7 @@ func Aicp_litellm_budget_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3982,7 +4007,7 @@ func Aicp_litellm_budget_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_263)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3995,7 +4020,7 @@ func Aicp_litellm_budget_settings(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_settings_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_settings_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4008,7 +4033,7 @@ func Aicp_litellm_budget_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_267)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4021,7 +4046,7 @@ func Aicp_litellm_budget_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4034,7 +4059,7 @@ func Aicp_litellm_spend_logs(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_logs_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_267)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_logs_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_269)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4047,7 +4072,7 @@ func Aicp_litellm_spend_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_days_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_days_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_270)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4060,7 +4085,7 @@ func Aicp_litellm_spend_keys(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_keys_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_269)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_keys_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_271)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4073,7 +4098,7 @@ func Aicp_litellm_spend_users(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_users_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_270)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_users_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_272)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4086,7 +4111,7 @@ func Aicp_litellm_spend_tags(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_tags_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_271)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_tags_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4099,7 +4124,7 @@ func Aicp_litellm_spend_calculate(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_calculate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_272)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_calculate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_274)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4112,7 +4137,7 @@ func Aicp_litellm_token_count(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_token_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_token_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_275)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4134,7 +4159,7 @@ func Aicp_litellm_global_spend_logs(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_logs_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_274)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_logs_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_276)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4147,7 +4172,7 @@ func Aicp_litellm_global_spend_keys(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_keys_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_275)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_keys_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_277)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4160,7 +4185,7 @@ func Aicp_litellm_global_spend_models(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMR
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_models_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_276)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_models_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_278)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4182,7 +4207,7 @@ func Aicp_litellm_global_spend_providers(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_providers_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_277)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_providers_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_279)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4195,7 +4220,7 @@ func Aicp_litellm_global_spend_tags(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_tags_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_278)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_tags_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_280)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4208,7 +4233,7 @@ func Aicp_litellm_global_activity(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_activity_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_279)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_activity_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_281)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4221,7 +4246,7 @@ func Aicp_litellm_global_activity_models(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_activity_models_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_280)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_activity_models_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_282)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4234,7 +4259,7 @@ func Aicp_litellm_activity(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_activity_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_281)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_activity_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_283)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4247,7 +4272,7 @@ func Aicp_litellm_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_activity_days_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_282)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_activity_days_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_284)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4260,7 +4285,7 @@ func Aicp_litellm_team_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_activity_days_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_283)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_activity_days_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_285)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4273,7 +4298,7 @@ func Aicp_litellm_customer_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_activity_days_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_284)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_activity_days_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_286)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4295,7 +4320,7 @@ func Aicp_litellm_config_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_config_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_285)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_config_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_287)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4317,7 +4342,7 @@ func Aicp_litellm_config_list(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_config_list_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_286)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_config_list_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_288)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4330,7 +4355,7 @@ func Aicp_litellm_fallback_set(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_set_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_287)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_set_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_289)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4343,7 +4368,7 @@ func Aicp_litellm_fallback_get(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_288)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_290)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4356,7 +4381,7 @@ func Aicp_litellm_fallback_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_289)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_291)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4378,7 +4403,7 @@ func Aicp_litellm_cache_settings_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_290)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_292)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4409,7 +4434,7 @@ func Aicp_litellm_guardrail_apply(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_guardrail_apply_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_291)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_guardrail_apply_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_293)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4422,7 +4447,7 @@ func Aicp_litellm_chat(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Err
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_chat_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_292)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_chat_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_294)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4435,7 +4460,7 @@ func Aicp_litellm_completion(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_completion_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_293)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_completion_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_295)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4448,7 +4473,7 @@ func Aicp_litellm_response(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_response_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_294)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_response_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_296)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4461,7 +4486,7 @@ func Aicp_litellm_message(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_message_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_295)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_message_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_297)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4474,7 +4499,7 @@ func Aicp_litellm_embedding(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_embedding_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_296)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_embedding_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_298)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4484,7 +4509,7 @@ func Aicp_litellm_embedding(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 func Aicp_gate_options_init(arg1 *GateOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_gate_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_297(_swig_i_1))
+	C._wrap_aicp_gate_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_299(_swig_i_1))
 }
 
 func Aicp_bundle_open(arg1 string, arg2 **Bundle, arg3 *Error) (_swig_ret int) {
@@ -4492,7 +4517,7 @@ func Aicp_bundle_open(arg1 string, arg2 **Bundle, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_open_capi_dde55ec773c1b3d8(*(*C.swig_type_298)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_open_capi_dde55ec773c1b3d8(*(*C.swig_type_300)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4504,7 +4529,7 @@ func Aicp_bundle_seal(arg1 string, arg2 string, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_seal_capi_dde55ec773c1b3d8(*(*C.swig_type_299)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_300)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_seal_capi_dde55ec773c1b3d8(*(*C.swig_type_301)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_302)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4633,7 +4658,7 @@ func Aicp_gate_request_set_body(arg1 *GateRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_set_body_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_301)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_body_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_303)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4655,7 +4680,7 @@ func Aicp_gate_request_set(arg1 *GateRequest, arg2 int, arg3 string, arg4 *Error
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_gate_request_set_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), *(*C.swig_type_302)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), *(*C.swig_type_304)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4667,7 +4692,7 @@ func Aicp_gate_request_add_tag(arg1 *GateRequest, arg2 string, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_add_tag_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_303)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_add_tag_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_305)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4695,7 +4720,7 @@ func Aicp_gate_question_parse(arg1 string, arg2 *PolicyEntities, arg3 *PriceTabl
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_gate_question_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_304)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_gate_question_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_306)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4709,7 +4734,7 @@ func Aicp_gate_check(arg1 *Gate, arg2 *GateRequest, arg3 uint64, arg4 **GateDeci
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_gate_check_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_305(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_gate_check_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_307(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -4721,7 +4746,7 @@ func Aicp_gate_candidate(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 uint6
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_candidate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_306)(unsafe.Pointer(&_swig_i_2)), C.swig_type_307(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_candidate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_308)(unsafe.Pointer(&_swig_i_2)), C.swig_type_309(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4800,7 +4825,7 @@ func Aicp_gate_decision_header_name(arg1 *GateDecision, arg2 int64) (_swig_ret *
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_name_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_309(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_name_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_311(_swig_i_1)))
 	return swig_r
 }
 
@@ -4808,7 +4833,7 @@ func Aicp_gate_decision_header_value(arg1 *GateDecision, arg2 int64) (_swig_ret 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_value_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_310(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_value_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_312(_swig_i_1)))
 	return swig_r
 }
 
@@ -4908,7 +4933,7 @@ func Aicp_gate_output(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 *Buf, ar
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_output_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_317)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_output_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_319)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4923,7 +4948,7 @@ func Aicp_gate_output_text(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 *Bu
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_output_text_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_318)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_output_text_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_320)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4948,7 +4973,7 @@ func Aicp_gate_stream_feed(arg1 *GateStream, arg2 string, arg3 int, arg4 *Buf, a
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_stream_feed_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_319)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_stream_feed_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_321)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4965,7 +4990,7 @@ func Aicp_gate_decision_served_by(arg1 *GateDecision, arg2 string, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_decision_served_by_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_320)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_served_by_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_322)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4989,7 +5014,7 @@ func Aicp_gate_settle(arg1 *Gate, arg2 *GateDecision, arg3 *Usage, arg4 int64, a
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_settle_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_321(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_settle_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_323(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	return swig_r
 }
 
@@ -5007,7 +5032,7 @@ func Aicp_rate_store_open(arg1 string, arg2 **RateStore, arg3 *Error) (_swig_ret
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_rate_store_open_capi_dde55ec773c1b3d8(*(*C.swig_type_322)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_rate_store_open_capi_dde55ec773c1b3d8(*(*C.swig_type_324)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -5025,7 +5050,7 @@ func Aicp_rate_store_serve(arg1 *RateStore, arg2 string, arg3 *Buf, arg4 *Error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_rate_store_serve_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_323)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_rate_store_serve_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_325)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}

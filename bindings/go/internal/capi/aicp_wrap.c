@@ -195,9 +195,28 @@ static void* Swig_malloc(int c) {
 
 /* Exported by capi.go. */
 extern int32_t aicpGoEvent(uintptr_t user, char *data, size_t len);
+extern int32_t aicpGoLookup(
+    uintptr_t user, char *type, size_t type_len, char *id, size_t id_len, void *found, void *err);
+extern void aicpGoRelease(uintptr_t user);
 
 static int32_t go_event(void *user, const char *data, size_t len) {
     return aicpGoEvent((uintptr_t)user, (char *)data, len);
+}
+
+static aicp_status go_lookup(
+    void *user,
+    const char *type,
+    size_t type_len,
+    const char *id,
+    size_t id_len,
+    aicp_policy_found *found,
+    aicp_error *err) {
+    return aicpGoLookup(
+        (uintptr_t)user, (char *)type, type_len, (char *)id, id_len, found, err);
+}
+
+static void go_release(void *user) {
+    aicpGoRelease((uintptr_t)user);
 }
 
 
@@ -212,6 +231,18 @@ static aicp_status aicp_litellm_stream_go(
     aicp_error *err) {
     return aicp_litellm_stream(
         client, path, data, len, go_event, (void *)(uintptr_t)user, reply, err);
+}
+
+/* As aicp_policy_request_set_lookup(), with the Go function of cgo handle `user`, which it takes; 0
+ * for none. */
+static aicp_status aicp_policy_request_set_lookup_go(
+    aicp_policy_request *request, uint64_t user, aicp_error *err) {
+    return aicp_policy_request_set_lookup(
+        request,
+        user != 0 ? go_lookup : NULL,
+        (void *)(uintptr_t)user,
+        user != 0 ? go_release : NULL,
+        err);
 }
 
 /* Now, on the clock that deadlines are given in. */
@@ -290,6 +321,23 @@ intgo _wrap_aicp_litellm_stream_go_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_
   {
     free(arg2);
   }
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_request_set_lookup_go_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
+  aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
+  uint64_t arg2 ;
+  aicp_error *arg3 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_request **)&_swig_go_0;
+  arg2 = (uint64_t)_swig_go_1;
+  arg3 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_policy_request_set_lookup_go(arg1,arg2,arg3);
+  _swig_go_result = result;
   return _swig_go_result;
 }
 
@@ -1851,6 +1899,27 @@ intgo _wrap_aicp_policy_request_entity_attr_json_capi_dde55ec773c1b3d8(aicp_poli
   {
     free(arg2);
   }
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_found_json_capi_dde55ec773c1b3d8(aicp_policy_found *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+  aicp_policy_found *arg1 = (aicp_policy_found *) 0 ;
+  char *arg2 = (char *) 0 ;
+  size_t arg3 ;
+  aicp_error *arg4 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_found **)&_swig_go_0;
+
+  arg2 = (char *)_swig_go_1.p;
+  arg3 = (size_t)_swig_go_1.n;
+
+  arg4 = *(aicp_error **)&_swig_go_2;
+
+  result = (aicp_status)aicp_policy_found_json(arg1,(char const *)arg2,arg3,arg4);
+  _swig_go_result = result;
   return _swig_go_result;
 }
 

@@ -11,6 +11,9 @@ package capi
 #include <string.h>
 
 extern int32_t aicpGoEvent(uintptr_t user, char *data, size_t len);
+extern int32_t aicpGoLookup(uintptr_t user, char *type, size_t type_len, char *id, size_t id_len, void *found,
+	void *err);
+extern void aicpGoRelease(uintptr_t user);
 */
 import "C"
 
@@ -158,4 +161,30 @@ func aicpGoEvent(user C.uintptr_t, data *C.char, n C.size_t) C.int32_t {
 		return 0
 	}
 	return 1
+}
+
+// Lookup gets what names an entity and gives its JSON with Aicp_policy_found_json.
+type Lookup func(kind, id string, found *PolicyFound, err *Error) int
+
+// SetLookup is Aicp_policy_request_set_lookup with a function of Go, which must not panic; nil for none.
+func SetLookup(request *PolicyRequest, fn Lookup, err *Error) int {
+	if fn == nil {
+		return Aicp_policy_request_set_lookup_go(request, 0, err)
+	}
+	return Aicp_policy_request_set_lookup_go(request, uint64(cgo.NewHandle(fn)), err)
+}
+
+//export aicpGoLookup
+func aicpGoLookup(user C.uintptr_t, kind *C.char, kindLen C.size_t, id *C.char, idLen C.size_t,
+	found, err unsafe.Pointer) C.int32_t {
+	fn := cgo.Handle(user).Value().(Lookup)
+	return C.int32_t(fn(
+		string(Bytes((*byte)(unsafe.Pointer(kind)), uint64(kindLen))),
+		string(Bytes((*byte)(unsafe.Pointer(id)), uint64(idLen))),
+		(*PolicyFound)(found), (*Error)(err)))
+}
+
+//export aicpGoRelease
+func aicpGoRelease(user C.uintptr_t) {
+	cgo.Handle(user).Delete()
 }

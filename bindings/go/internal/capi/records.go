@@ -679,6 +679,7 @@ const AICP_POLICY_FORMAT_CEDAR = 0x1
 const AICP_POLICY_FORMAT_JSON = 0x2
 const AICP_POLICY_ID_FROM_ANNOTATION = 0x1
 const AICP_POLICY_LINES = 0x2
+const AICP_POLICY_LOOKUP_MAX = 0x2710
 const AICP_POLICY_NO_INDEX = 0x2
 const AICP_POLICY_OVERLAY_MAX = 0x100
 const AICP_POLICY_PERMIT = 0x0
@@ -719,6 +720,7 @@ type (
 	LiteLLMReply   struct{ _ byte }
 	ModelList      struct{ _ byte }
 	PolicyEntities struct{ _ byte }
+	PolicyFound    struct{ _ byte }
 	PolicyRequest  struct{ _ byte }
 	PolicyResponse struct{ _ byte }
 	PolicySchema   struct{ _ byte }
