@@ -36,6 +36,7 @@
 HANDLE(aicp_policy_set)
 HANDLE(aicp_policy_schema)
 HANDLE(aicp_policy_entities)
+HANDLE(aicp_policy_report)
 HANDLE(aicp_policy_request)
 HANDLE(aicp_policy_response)
 HANDLE(aicp_tokenizer)

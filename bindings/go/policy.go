@@ -689,3 +689,80 @@ func (a *Authorization) read(p *capi.PolicyResponse) {
 		})
 	}
 }
+
+// ValidateOptions says how policies are validated. Zero means default: strict.
+type ValidateOptions struct {
+	Permissive        bool // different types may meet where no wrong use follows from it
+	InapplicableWarns bool // only warn of a policy to which no action of the schema applies
+	MaxFindings       uint64
+}
+
+// PolicyFinding is what the validator found in a policy or template. Line and column count from 1,
+// in bytes, the offset from 0.
+type PolicyFinding struct {
+	Error    bool // else a warning
+	Kind     string
+	Policy   string
+	Index    int // among the policies or, with Template, the templates
+	Template bool
+	Line     int
+	Column   int
+	Offset   int
+	Message  string
+}
+
+// Validation is the validator's report.
+type Validation struct {
+	Passed    bool
+	Truncated bool // there were more findings than are kept
+	Findings  []PolicyFinding
+}
+
+// Validate checks all policies, templates and links against a schema.
+func (s *PolicySet) Validate(schema *Schema, o ValidateOptions) (Validation, error) {
+	p, err := s.h.enter()
+	if err != nil {
+		return Validation{}, err
+	}
+	defer s.h.leave()
+	sp, err := schema.h.enter()
+	if err != nil {
+		return Validation{}, err
+	}
+	defer schema.h.leave()
+	var c capi.PolicyValidateOptions
+	capi.Aicp_policy_validate_options_init(&c, int64(unsafe.Sizeof(c)))
+	if o.Permissive {
+		c.Flags |= capi.AICP_POLICY_VALIDATE_PERMISSIVE
+	}
+	if o.InapplicableWarns {
+		c.Flags |= capi.AICP_POLICY_VALIDATE_INAPPLICABLE_WARNS
+	}
+	c.Max_findings = o.MaxFindings
+	var report *capi.PolicyReport
+	e := detail()
+	if err := failed(capi.Aicp_policy_validate(p, sp, &c, &report, e), e); err != nil {
+		return Validation{}, err
+	}
+	defer capi.Aicp_policy_report_free(report)
+	v := Validation{
+		Passed:    capi.Aicp_policy_report_passed(report) != 0,
+		Truncated: capi.Aicp_policy_report_truncated(report) != 0,
+		Findings:  make([]PolicyFinding, capi.Aicp_policy_report_count(report)),
+	}
+	for i := range v.Findings {
+		n := int64(i)
+		v.Findings[i] = PolicyFinding{
+			Error:    capi.Aicp_policy_report_severity(report, n) == capi.AICP_POLICY_SEVERITY_ERROR,
+			Kind:     capi.Text(capi.Aicp_policy_finding_name(capi.Aicp_policy_report_kind(report, n))),
+			Policy:   capi.Text(capi.Aicp_policy_report_id(report, n)),
+			Index:    int(capi.Aicp_policy_report_index(report, n)),
+			Template: capi.Aicp_policy_report_is_template(report, n) != 0,
+			Line:     int(capi.Aicp_policy_report_line(report, n)),
+			Column:   int(capi.Aicp_policy_report_column(report, n)),
+			Offset:   int(capi.Aicp_policy_report_offset(report, n)),
+			Message:  capi.Text(capi.Aicp_policy_report_message(report, n)),
+		}
+	}
+	return v, nil
+}

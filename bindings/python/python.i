@@ -266,6 +266,7 @@ AICP_CODE_RESULT(aicp_guard_result_error)
 /* ---- the interpreter's lock is given up in calls that scan much text or wait ------------------ */
 %thread aicp_policy_set_parse;
 %thread aicp_policy_schema_parse;
+%thread aicp_policy_validate;
 %thread aicp_policy_entities_parse;
 %thread aicp_price_table_parse;
 %thread aicp_model_list_parse;

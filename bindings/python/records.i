@@ -40,6 +40,9 @@ TABLE(aicp_policy_set_options) = {F(T, flags), F(T, max_depth), F(T, max_bytes),
 #define T aicp_policy_schema_options
 TABLE(aicp_policy_schema_options) = {F(T, max_depth), F(T, max_bytes), FEND};
 #undef T
+#define T aicp_policy_validate_options
+TABLE(aicp_policy_validate_options) = {F(T, flags), F(T, max_findings), FEND};
+#undef T
 #define T aicp_policy_entities_options
 TABLE(aicp_policy_entities_options) = {
     F(T, max_bytes), F(T, max_entities), F(T, max_ancestors), FEND};
@@ -217,6 +220,7 @@ TABLE(aicp_ledger_metrics) = {
 %}
 AICP_RECORD_IN(aicp_policy_set_options, options, AICP_POLICY_SET_OPTIONS_INIT)
 AICP_RECORD_IN(aicp_policy_schema_options, options, AICP_POLICY_SCHEMA_OPTIONS_INIT)
+AICP_RECORD_IN(aicp_policy_validate_options, options, AICP_POLICY_VALIDATE_OPTIONS_INIT)
 AICP_RECORD_IN(aicp_policy_entities_options, options, AICP_POLICY_ENTITIES_OPTIONS_INIT)
 AICP_RECORD_IN(aicp_policy_batch_options, options, AICP_POLICY_BATCH_OPTIONS_INIT)
 AICP_RECORD_OUT(aicp_token_count, count, {0})

@@ -42,6 +42,8 @@ typedef struct aicp_policy_entities aicp_policy_entities;
 typedef struct aicp_policy_schema aicp_policy_schema;
 /** A question: who, what, on what, in which context. *confined*, reusable. */
 typedef struct aicp_policy_request aicp_policy_request;
+/** What is wrong with policies by a schema. *immutable*. */
+typedef struct aicp_policy_report aicp_policy_report;
 /** The answer with its reasons, and the workspace of the evaluation. *confined*, reusable. */
 typedef struct aicp_policy_response aicp_policy_response;
 
@@ -171,6 +173,60 @@ typedef struct aicp_policy_schema_options {
 
 #define AICP_POLICY_SCHEMA_OPTIONS_INIT                                                            \
     { sizeof(aicp_policy_schema_options), 0, 0, NULL }
+/**
+ * What the validator finds: X(name, number, Cedar's name). Numbers below 100 are errors, the others
+ * warnings; INAPPLICABLE is a warning with #AICP_POLICY_VALIDATE_INAPPLICABLE_WARNS.
+ */
+#define AICP_POLICY_FINDING_MAP(X)                                                                 \
+    X(ENTITY_TYPE, 1, "UnrecognizedEntityType")                                                    \
+    X(ACTION, 2, "UnrecognizedActionId")                                                           \
+    X(INAPPLICABLE, 3, "InvalidActionApplication")                                                 \
+    X(TYPE, 4, "UnexpectedType")                                                                   \
+    X(INCOMPATIBLE, 5, "IncompatibleTypes")                                                        \
+    X(ATTRIBUTE, 6, "UnsafeAttributeAccess")                                                       \
+    X(OPTIONAL, 7, "UnsafeOptionalAttributeAccess")                                                \
+    X(TAG, 8, "UnsafeTagAccess")                                                                   \
+    X(NO_TAGS, 9, "NoTagsAllowed")                                                                 \
+    X(ARGUMENTS, 10, "WrongNumberArguments")                                                       \
+    X(ARGUMENT, 11, "FunctionArgumentValidation")                                                  \
+    X(EMPTY_SET, 12, "EmptySetForbidden")                                                          \
+    X(CONSTRUCTOR, 13, "NonLitExtConstructor")                                                     \
+    X(ENUM, 14, "InvalidEnumEntity")                                                               \
+    X(IMPOSSIBLE, 101, "ImpossiblePolicy")                                                         \
+    X(MIXED_STRING, 102, "MixedScriptString")                                                      \
+    X(BIDI_STRING, 103, "BidiCharsInString")                                                       \
+    X(MIXED_IDENTIFIER, 104, "MixedScriptIdentifier")                                              \
+    X(BIDI_IDENTIFIER, 105, "BidiCharsInIdentifier")                                               \
+    X(CONFUSABLE_IDENTIFIER, 106, "ConfusableIdentifier")
+
+/** Kinds of findings by name. */
+enum {
+#define AICP_POLICY_FINDING_ENUM(name, number, text) AICP_POLICY_FINDING_##name = (number),
+    AICP_POLICY_FINDING_MAP(AICP_POLICY_FINDING_ENUM)
+#undef AICP_POLICY_FINDING_ENUM
+};
+
+/** Severities of findings. One error is enough for a policy set not to pass. */
+enum { AICP_POLICY_SEVERITY_ERROR = 1, AICP_POLICY_SEVERITY_WARNING = 2 };
+
+/** aicp_policy_validate_options::flags: different types may meet where no wrong use follows from
+ * it: in `==`, in the elements of sets, in the branches of `if`; sets may be empty; extension
+ * values may be made of texts that are computed. Without it validation is strict, as Cedar's is. */
+#define AICP_POLICY_VALIDATE_PERMISSIVE 1u
+/** A policy whose scope no action of the schema applies to is only warned of, as newer versions of
+ * Cedar do; without it, it is an error. */
+#define AICP_POLICY_VALIDATE_INAPPLICABLE_WARNS 2u
+
+/** Options of aicp_policy_validate(). Zero means default. */
+typedef struct aicp_policy_validate_options {
+    size_t size;         /**< sizeof this structure */
+    uint32_t flags;      /**< AICP_POLICY_VALIDATE_… */
+    size_t max_findings; /**< findings that are kept, default 10,000; all count for the verdict */
+    const aicp_allocator *allocator; /**< NULL: the C library's heap */
+} aicp_policy_validate_options;
+
+#define AICP_POLICY_VALIDATE_OPTIONS_INIT                                                          \
+    { sizeof(aicp_policy_validate_options), 0, 0, NULL }
 
 AICP_BEGIN_DECL
 
@@ -179,6 +235,7 @@ AICP_API void aicp_policy_set_options_init(aicp_policy_set_options *options, siz
 AICP_API void aicp_policy_entities_options_init(aicp_policy_entities_options *options, size_t size);
 AICP_API void aicp_policy_batch_options_init(aicp_policy_batch_options *options, size_t size);
 AICP_API void aicp_policy_schema_options_init(aicp_policy_schema_options *options, size_t size);
+AICP_API void aicp_policy_validate_options_init(aicp_policy_validate_options *options, size_t size);
 
 /* ------------------------------------------------------------------------------ policy set */
 
@@ -610,6 +667,55 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_policy_authorize_json(
     size_t len,
     aicp_buf *out,
     aicp_error *err);
+
+/* ------------------------------------------------------------------------------ validation */
+
+/**
+ * Checks every policy, template and link of a set against a schema: for each action, principal type
+ * and resource type that the policy's scope allows, whether its conditions can go wrong for want of
+ * an attribute or by a value of the wrong type. What depends on values is not seen: overflow, and
+ * entities that are missing. `*out` is to be given back with aicp_policy_report_free() and needs
+ * neither set nor schema. Different threads may call with the same set and schema.
+ *
+ * Returns OK also for policies that do not pass. Errors: ERR_INVALID (options), ERR_POLICY_DEPTH
+ * and ERR_LIMIT (types of the schema too deep or too large to be compared), ERR_NOMEM. Source: the
+ * validation part of the Cedar policy language reference, docs.cedarpolicy.com.
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_validate(
+    const aicp_policy_set *set,
+    const aicp_policy_schema *schema,
+    const aicp_policy_validate_options *options,
+    aicp_policy_report **out,
+    aicp_error *err);
+
+/** Frees a report; NULL is fine. */
+AICP_API void aicp_policy_report_free(aicp_policy_report *report);
+/** 1 when there is no error, warnings or not; else 0. */
+AICP_API int32_t aicp_policy_report_passed(const aicp_policy_report *report);
+/** 1 when there were more findings than `max_findings`; else 0. */
+AICP_API int32_t aicp_policy_report_truncated(const aicp_policy_report *report);
+/** Number of findings: by policy, in the order of the set's policies, then of its templates. */
+AICP_API size_t aicp_policy_report_count(const aicp_policy_report *report);
+/** #AICP_POLICY_SEVERITY_ERROR or _WARNING of the nth finding; 0 when out of range. */
+AICP_API int32_t aicp_policy_report_severity(const aicp_policy_report *report, size_t nth);
+/** One of #AICP_POLICY_FINDING_MAP; 0 when out of range. */
+AICP_API int32_t aicp_policy_report_kind(const aicp_policy_report *report, size_t nth);
+/** Id of the policy or template; NULL when out of range. Lives as long as the report. */
+AICP_API const char *aicp_policy_report_id(const aicp_policy_report *report, size_t nth);
+/** Its index among the policies, or the templates, of the set; SIZE_MAX when out of range. */
+AICP_API size_t aicp_policy_report_index(const aicp_policy_report *report, size_t nth);
+/** 1 when the nth finding is about a template, so that the index counts templates; else 0. */
+AICP_API int32_t aicp_policy_report_is_template(const aicp_policy_report *report, size_t nth);
+/** Place in the policy text: line and column from 1, columns in bytes, and offset in bytes from 0.
+ * All 0 when out of range. */
+AICP_API uint32_t aicp_policy_report_line(const aicp_policy_report *report, size_t nth);
+AICP_API uint32_t aicp_policy_report_column(const aicp_policy_report *report, size_t nth);
+AICP_API uint32_t aicp_policy_report_offset(const aicp_policy_report *report, size_t nth);
+/** Sentence about the nth finding; NULL when out of range. Lives as long as the report. */
+AICP_API const char *aicp_policy_report_message(const aicp_policy_report *report, size_t nth);
+
+/** Cedar's name of a kind of finding ("UnexpectedType"); "Unknown" for other numbers. Static. */
+AICP_API const char *aicp_policy_finding_name(int32_t kind);
 
 AICP_END_DECL
 

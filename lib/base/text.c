@@ -141,6 +141,27 @@ bool aicpi_slice_is_nocase(aicpi_slice a, const char *text) {
     return true;
 }
 
+size_t aicpi_edit_distance(aicpi_slice a, aicpi_slice b) {
+    size_t row[AICPI_EDIT_LENGTH_MOST + 1];
+    if (a.len > AICPI_EDIT_LENGTH_MOST || b.len > AICPI_EDIT_LENGTH_MOST) {
+        return SIZE_MAX;
+    }
+    for (size_t j = 0; j <= b.len; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t corner = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            size_t change = corner + (a.data[i - 1] == b.data[j - 1] ? 0 : 1);
+            size_t other = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            corner = row[j];
+            row[j] = change < other ? change : other;
+        }
+    }
+    return row[b.len];
+}
+
 void aicpi_hex_encode(const void *data, size_t len, char *out) {
     static const char hex[] = "0123456789abcdef";
     const unsigned char *p = data;

@@ -36,6 +36,11 @@ int aicpi_hex_value(char c);
 /* Equal but for ASCII case. */
 bool aicpi_slice_is_nocase(aicpi_slice a, const char *text);
 
+#define AICPI_EDIT_LENGTH_MOST 64
+/* Least number of bytes to insert, drop or change that makes one text the other; SIZE_MAX when one
+ * is longer than AICPI_EDIT_LENGTH_MOST. */
+size_t aicpi_edit_distance(aicpi_slice a, aicpi_slice b);
+
 /* Lower-case hex; `out` has room for 2 * len + 1 bytes. */
 void aicpi_hex_encode(const void *data, size_t len, char *out);
 /* Standard base64 with padding optional; false when malformed. *out_len <= len * 3 / 4 + 3. */

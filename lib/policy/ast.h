@@ -116,6 +116,7 @@ typedef struct aicpi_policy_scope {
     uint8_t kind;
     bool slot; /* the entity is a slot, to be filled by a link */
     uint32_t count;
+    uint32_t pos; /* of the type or, without one, the entity or the list */
     const aicpi_policy_str *type;
     const aicpi_policy_uid *entity;
     const aicpi_policy_uid *const *list;

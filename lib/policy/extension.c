@@ -140,8 +140,7 @@ static int64_t in_units(int fn, int64_t ms) {
     }
 }
 
-/* Kinds of the first and the second argument of each function. */
-static void argument_kinds(int fn, uint32_t kinds[2]) {
+void aicpi_policy_fn_argument_kinds(int fn, uint32_t kinds[2]) {
     if (fn <= AICPI_POLICY_FN_DURATION) {
         kinds[0] = AICPI_POLICY_STRING;
     } else if (fn <= AICPI_POLICY_FN_GREATER_THAN_OR_EQUAL) {
@@ -154,6 +153,25 @@ static void argument_kinds(int fn, uint32_t kinds[2]) {
         kinds[0] = AICPI_POLICY_DURATION;
     }
     kinds[1] = fn == AICPI_POLICY_FN_OFFSET ? AICPI_POLICY_DURATION : kinds[0];
+}
+
+uint32_t aicpi_policy_fn_result_kind(int fn) {
+    switch (fn) {
+    case AICPI_POLICY_FN_DECIMAL:
+        return AICPI_POLICY_DECIMAL;
+    case AICPI_POLICY_FN_IP:
+        return AICPI_POLICY_IP;
+    case AICPI_POLICY_FN_DATETIME:
+    case AICPI_POLICY_FN_OFFSET:
+    case AICPI_POLICY_FN_TO_DATE:
+        return AICPI_POLICY_DATETIME;
+    case AICPI_POLICY_FN_DURATION:
+    case AICPI_POLICY_FN_DURATION_SINCE:
+    case AICPI_POLICY_FN_TO_TIME:
+        return AICPI_POLICY_DURATION;
+    default:
+        return fn < AICPI_POLICY_FN_TO_DATE ? AICPI_POLICY_BOOL : AICPI_POLICY_LONG;
+    }
 }
 
 bool aicpi_policy_fn_call(
@@ -169,7 +187,7 @@ bool aicpi_policy_fn_call(
             .kind = AICP_POLICY_ERROR_ARGUMENTS, .reason = "wrong number of arguments"};
         return false;
     }
-    argument_kinds(fn, kinds);
+    aicpi_policy_fn_argument_kinds(fn, kinds);
     for (uint32_t i = 0; i < count; i++) {
         if (args[i].kind != kinds[i]) {
             *fault = (aicpi_policy_fault){

@@ -46,6 +46,9 @@ typedef struct aicpi_policy_fn {
 extern const aicpi_policy_fn aicpi_policy_fns[AICPI_POLICY_FN_COUNT];
 /* Number of the function or method of that name, -1 when there is none. */
 int aicpi_policy_fn_find(aicpi_slice name);
+/* Kinds of the first and the second argument, and of the result. */
+void aicpi_policy_fn_argument_kinds(int fn, uint32_t kinds[2]);
+uint32_t aicpi_policy_fn_result_kind(int fn);
 
 /* Reading of texts: NULL when fine, else what is wrong with it (static). */
 const char *aicpi_policy_decimal_parse(aicpi_slice text, int64_t *out);

@@ -152,3 +152,12 @@ bool aicpi_policy_is_path(aicpi_slice text) {
         start = end + 2;
     }
 }
+
+bool aicpi_policy_is_action_type(const aicpi_policy_str *type) {
+    aicpi_slice text = aicpi_policy_text(type);
+    const char *colon = memrchr(text.data, ':', text.len);
+    if (colon) {
+        text = aicpi_slice_of(colon + 1, text.len - (size_t)(colon + 1 - text.data));
+    }
+    return aicpi_slice_is(text, "Action");
+}

@@ -186,20 +186,10 @@ const aicpi_policy_uid *aicpi_policy_parse_uid(aicpi_policy_parser *p, const cha
     return p->status == AICP_OK ? uid : NULL;
 }
 
-/* Last name of a type's path is "Action". */
-static bool is_action_type(const aicpi_policy_str *type) {
-    aicpi_slice text = aicpi_policy_text(type);
-    const char *colon = memrchr(text.data, ':', text.len);
-    if (colon) {
-        text = aicpi_slice_of(colon + 1, text.len - (size_t)(colon + 1 - text.data));
-    }
-    return aicpi_slice_is(text, "Action");
-}
-
 static const aicpi_policy_uid *parse_action_entity(aicpi_policy_parser *p) {
     uint32_t start = p->token.start;
     const aicpi_policy_uid *uid = aicpi_policy_parse_uid(p, "an action such as Action::\"view\"");
-    if (uid && !is_action_type(uid->type)) {
+    if (uid && !aicpi_policy_is_action_type(uid->type)) {
         aicpi_policy_parse_fail(
             p,
             AICP_ERR_PARSE,
@@ -215,6 +205,7 @@ static void parse_action_list(aicpi_policy_parser *p, aicpi_policy_scope *scope)
     const aicpi_policy_uid **list = NULL;
     size_t capacity = 0;
     size_t count = 0;
+    scope->pos = p->token.start;
     aicpi_policy_advance(p);
     while (p->status == AICP_OK && p->token.type != AICPI_POLICY_TOKEN_RBRACKET) {
         const aicpi_policy_uid *uid = parse_action_entity(p);
@@ -241,6 +232,7 @@ static void parse_action_scope(aicpi_policy_parser *p, aicpi_policy_scope *scope
     if (p->token.type == AICPI_POLICY_TOKEN_EQ) {
         aicpi_policy_advance(p);
         scope->kind = AICPI_POLICY_SCOPE_EQ;
+        scope->pos = p->token.start;
         scope->entity = parse_action_entity(p);
     } else if (aicpi_policy_at_word(p, "in")) {
         aicpi_policy_advance(p);
@@ -249,6 +241,7 @@ static void parse_action_scope(aicpi_policy_parser *p, aicpi_policy_scope *scope
             return;
         }
         scope->kind = AICPI_POLICY_SCOPE_IN;
+        scope->pos = p->token.start;
         scope->entity = parse_action_entity(p);
     }
 }
@@ -258,6 +251,9 @@ static const char *const slot_names[] = {"?principal", NULL, "?resource"};
 
 /* An entity or the slot of this part. */
 static void parse_scope_target(aicpi_policy_parser *p, aicpi_policy_scope *scope, int var) {
+    if (!scope->type) {
+        scope->pos = p->token.start;
+    }
     if (p->token.type != AICPI_POLICY_TOKEN_SLOT) {
         scope->entity = aicpi_policy_parse_uid(p, "an entity such as User::\"alice\", or a slot");
         return;
@@ -281,6 +277,7 @@ static void parse_entity_scope(aicpi_policy_parser *p, aicpi_policy_scope *scope
     }
     if (aicpi_policy_at_word(p, "is")) {
         aicpi_policy_advance(p);
+        scope->pos = p->token.start;
         const aicpi_policy_str *first = aicpi_policy_parse_name(p, "an entity type after 'is'");
         scope->kind = AICPI_POLICY_SCOPE_IS;
         scope->type = first ? aicpi_policy_parse_path(p, first, NULL) : NULL;

@@ -20,12 +20,14 @@ typedef struct aicpi_policy_attr_type {
 
 /* Common types are replaced by what they stand for, so a type may be shared, never cyclic. */
 struct aicpi_policy_type {
-    uint32_t kind;  /* AICPI_POLICY_BOOL … AICPI_POLICY_DURATION */
-    uint32_t count; /* attributes of a record */
+    uint32_t kind;  /* AICPI_POLICY_BOOL … AICPI_POLICY_DURATION, in the validator also types.h */
+    uint32_t count; /* attributes of a record, members of `entities` */
     union {
         const aicpi_policy_type *element;       /* of a set */
         const aicpi_policy_attr_type *attrs;    /* of a record, by hash of the key */
         const aicpi_policy_entity_type *entity; /* of an entity */
+        /* of AICPI_POLICY_TYPE_ENTITIES, by index */
+        const aicpi_policy_entity_type *const *entities;
     } u;
 };
 

@@ -55,6 +55,42 @@ class Authorization:
         return self.allowed
 
 
+class PolicyFinding(NamedTuple):
+    """What the validator found in a policy or template, with its place in the text."""
+
+    severity: str
+    kind: str
+    policy: str
+    index: int
+    is_template: bool
+    line: int
+    column: int
+    offset: int
+    message: str
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The validator's report; ``truncated`` when there were more findings than are kept."""
+
+    passed: bool
+    truncated: bool
+    findings: List[PolicyFinding]
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    @property
+    def errors(self) -> List[PolicyFinding]:
+        """The findings for which the set does not pass."""
+        return [f for f in self.findings if f.severity == "error"]
+
+    @property
+    def warnings(self) -> List[PolicyFinding]:
+        """The findings that do not count against the set."""
+        return [f for f in self.findings if f.severity == "warning"]
+
+
 class SchemaWarning(NamedTuple):
     """Something of a schema that is allowed but may surprise, with its place from 1."""
 
@@ -253,6 +289,41 @@ class PolicySet(Handle):
         text = json.dumps(list(requests))
         answers = self.authorize_json(text, entities, decision_only=decision_only)
         return json.loads(answers)
+
+    def validate(
+        self,
+        schema: Schema,
+        *,
+        permissive: bool = False,
+        inapplicable_warns: bool = False,
+        max_findings: Optional[int] = None,
+    ) -> Validation:
+        """Checks all policies, templates and links against a schema."""
+        flags = _c.AICP_POLICY_VALIDATE_PERMISSIVE if permissive else 0
+        flags |= _c.AICP_POLICY_VALIDATE_INAPPLICABLE_WARNS if inapplicable_warns else 0
+        report = _c.aicp_policy_validate(
+            self._h, schema._h, given(flags=flags or None, max_findings=max_findings)
+        )
+        return Validation(
+            bool(_c.aicp_policy_report_passed(report)),
+            bool(_c.aicp_policy_report_truncated(report)),
+            [_finding(report, i) for i in range(_c.aicp_policy_report_count(report))],
+        )
+
+
+def _finding(report: Any, nth: int) -> PolicyFinding:
+    error = _c.aicp_policy_report_severity(report, nth) == _c.AICP_POLICY_SEVERITY_ERROR
+    return PolicyFinding(
+        "error" if error else "warning",
+        _c.aicp_policy_finding_name(_c.aicp_policy_report_kind(report, nth)),
+        _c.aicp_policy_report_id(report, nth),
+        _c.aicp_policy_report_index(report, nth),
+        bool(_c.aicp_policy_report_is_template(report, nth)),
+        _c.aicp_policy_report_line(report, nth),
+        _c.aicp_policy_report_column(report, nth),
+        _c.aicp_policy_report_offset(report, nth),
+        _c.aicp_policy_report_message(report, nth),
+    )
 
 
 class Request(Handle):

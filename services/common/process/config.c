@@ -89,34 +89,12 @@ bool aicps_config_is_section(const aicps_config *c, aicpi_slice name) {
 
 #define NAME_MAX_LEN 64
 
-/* Edits that make one name the other. */
-static size_t distance(aicpi_slice a, aicpi_slice b) {
-    size_t row[NAME_MAX_LEN + 1];
-    if (a.len > NAME_MAX_LEN || b.len > NAME_MAX_LEN) {
-        return SIZE_MAX;
-    }
-    for (size_t j = 0; j <= b.len; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 1; i <= a.len; i++) {
-        size_t corner = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.len; j++) {
-            size_t change = corner + (a.data[i - 1] == b.data[j - 1] ? 0 : 1);
-            size_t other = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            corner = row[j];
-            row[j] = change < other ? change : other;
-        }
-    }
-    return row[b.len];
-}
-
 const char *aicps_config_nearest(const aicps_config *c, aicpi_slice name) {
     const char *best = NULL;
     size_t least = name.len < 4 ? 2 : name.len < 10 ? 3 : 4;
     for (size_t i = 0; i < c->count; i++) {
         const char *known = aicps_config_at(c, i, NULL)->name;
-        size_t d = distance(name, aicpi_slice_cstr(known));
+        size_t d = aicpi_edit_distance(name, aicpi_slice_cstr(known));
         if (d < least) {
             least = d;
             best = known;

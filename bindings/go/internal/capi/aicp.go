@@ -41,26 +41,26 @@ typedef long long swig_type_11;
 typedef long long swig_type_12;
 typedef long long swig_type_13;
 typedef long long swig_type_14;
-typedef _gostring_ swig_type_15;
+typedef long long swig_type_15;
 typedef _gostring_ swig_type_16;
-typedef long long swig_type_17;
+typedef _gostring_ swig_type_17;
 typedef long long swig_type_18;
 typedef long long swig_type_19;
 typedef long long swig_type_20;
-typedef _gostring_ swig_type_21;
-typedef long long swig_type_22;
+typedef long long swig_type_21;
+typedef _gostring_ swig_type_22;
 typedef long long swig_type_23;
 typedef long long swig_type_24;
 typedef long long swig_type_25;
-typedef _gostring_ swig_type_26;
-typedef long long swig_type_27;
+typedef long long swig_type_26;
+typedef _gostring_ swig_type_27;
 typedef long long swig_type_28;
 typedef long long swig_type_29;
 typedef long long swig_type_30;
 typedef long long swig_type_31;
 typedef long long swig_type_32;
-typedef _gostring_ swig_type_33;
-typedef long long swig_type_34;
+typedef long long swig_type_33;
+typedef _gostring_ swig_type_34;
 typedef long long swig_type_35;
 typedef long long swig_type_36;
 typedef long long swig_type_37;
@@ -69,9 +69,9 @@ typedef long long swig_type_39;
 typedef long long swig_type_40;
 typedef long long swig_type_41;
 typedef long long swig_type_42;
-typedef _gostring_ swig_type_43;
-typedef long long swig_type_44;
-typedef _gostring_ swig_type_45;
+typedef long long swig_type_43;
+typedef _gostring_ swig_type_44;
+typedef long long swig_type_45;
 typedef _gostring_ swig_type_46;
 typedef _gostring_ swig_type_47;
 typedef _gostring_ swig_type_48;
@@ -83,12 +83,12 @@ typedef _gostring_ swig_type_53;
 typedef _gostring_ swig_type_54;
 typedef _gostring_ swig_type_55;
 typedef _gostring_ swig_type_56;
-typedef long long swig_type_57;
-typedef _gostring_ swig_type_58;
+typedef _gostring_ swig_type_57;
+typedef long long swig_type_58;
 typedef _gostring_ swig_type_59;
 typedef _gostring_ swig_type_60;
-typedef long long swig_type_61;
-typedef _gostring_ swig_type_62;
+typedef _gostring_ swig_type_61;
+typedef long long swig_type_62;
 typedef _gostring_ swig_type_63;
 typedef _gostring_ swig_type_64;
 typedef _gostring_ swig_type_65;
@@ -96,10 +96,10 @@ typedef _gostring_ swig_type_66;
 typedef _gostring_ swig_type_67;
 typedef _gostring_ swig_type_68;
 typedef _gostring_ swig_type_69;
-typedef long long swig_type_70;
-typedef _gostring_ swig_type_71;
-typedef long long swig_type_72;
-typedef _gostring_ swig_type_73;
+typedef _gostring_ swig_type_70;
+typedef long long swig_type_71;
+typedef _gostring_ swig_type_72;
+typedef long long swig_type_73;
 typedef _gostring_ swig_type_74;
 typedef _gostring_ swig_type_75;
 typedef _gostring_ swig_type_76;
@@ -107,22 +107,22 @@ typedef _gostring_ swig_type_77;
 typedef _gostring_ swig_type_78;
 typedef _gostring_ swig_type_79;
 typedef _gostring_ swig_type_80;
-typedef long long swig_type_81;
-typedef _gostring_ swig_type_82;
+typedef _gostring_ swig_type_81;
+typedef long long swig_type_82;
 typedef _gostring_ swig_type_83;
 typedef _gostring_ swig_type_84;
-typedef long long swig_type_85;
-typedef _gostring_ swig_type_86;
+typedef _gostring_ swig_type_85;
+typedef long long swig_type_86;
 typedef _gostring_ swig_type_87;
 typedef _gostring_ swig_type_88;
 typedef _gostring_ swig_type_89;
-typedef long long swig_type_90;
-typedef _gostring_ swig_type_91;
+typedef _gostring_ swig_type_90;
+typedef long long swig_type_91;
 typedef _gostring_ swig_type_92;
 typedef _gostring_ swig_type_93;
 typedef _gostring_ swig_type_94;
 typedef _gostring_ swig_type_95;
-typedef long long swig_type_96;
+typedef _gostring_ swig_type_96;
 typedef long long swig_type_97;
 typedef long long swig_type_98;
 typedef long long swig_type_99;
@@ -135,54 +135,54 @@ typedef long long swig_type_105;
 typedef long long swig_type_106;
 typedef long long swig_type_107;
 typedef long long swig_type_108;
-typedef _gostring_ swig_type_109;
+typedef long long swig_type_109;
 typedef _gostring_ swig_type_110;
-typedef _gostring_ swig_type_111;
-typedef _gostring_ swig_type_112;
-typedef _gostring_ swig_type_113;
-typedef _goslice_ swig_type_114;
-typedef _gostring_ swig_type_115;
+typedef long long swig_type_111;
+typedef long long swig_type_112;
+typedef long long swig_type_113;
+typedef long long swig_type_114;
+typedef long long swig_type_115;
 typedef long long swig_type_116;
-typedef _gostring_ swig_type_117;
-typedef _gostring_ swig_type_118;
-typedef _gostring_ swig_type_119;
-typedef _gostring_ swig_type_120;
-typedef _gostring_ swig_type_121;
+typedef long long swig_type_117;
+typedef long long swig_type_118;
+typedef long long swig_type_119;
+typedef long long swig_type_120;
+typedef long long swig_type_121;
 typedef _gostring_ swig_type_122;
-typedef long long swig_type_123;
-typedef long long swig_type_124;
-typedef long long swig_type_125;
-typedef _gostring_ swig_type_126;
+typedef _gostring_ swig_type_123;
+typedef _gostring_ swig_type_124;
+typedef _gostring_ swig_type_125;
+typedef _goslice_ swig_type_126;
 typedef _gostring_ swig_type_127;
 typedef long long swig_type_128;
-typedef long long swig_type_129;
-typedef long long swig_type_130;
+typedef _gostring_ swig_type_129;
+typedef _gostring_ swig_type_130;
 typedef _gostring_ swig_type_131;
-typedef long long swig_type_132;
-typedef long long swig_type_133;
-typedef long long swig_type_134;
-typedef _gostring_ swig_type_135;
+typedef _gostring_ swig_type_132;
+typedef _gostring_ swig_type_133;
+typedef _gostring_ swig_type_134;
+typedef long long swig_type_135;
 typedef long long swig_type_136;
 typedef long long swig_type_137;
-typedef long long swig_type_138;
+typedef _gostring_ swig_type_138;
 typedef _gostring_ swig_type_139;
-typedef _gostring_ swig_type_140;
+typedef long long swig_type_140;
 typedef long long swig_type_141;
-typedef _gostring_ swig_type_142;
-typedef long long swig_type_143;
+typedef long long swig_type_142;
+typedef _gostring_ swig_type_143;
 typedef long long swig_type_144;
 typedef long long swig_type_145;
 typedef long long swig_type_146;
-typedef long long swig_type_147;
+typedef _gostring_ swig_type_147;
 typedef long long swig_type_148;
-typedef _gostring_ swig_type_149;
+typedef long long swig_type_149;
 typedef long long swig_type_150;
-typedef long long swig_type_151;
+typedef _gostring_ swig_type_151;
 typedef _gostring_ swig_type_152;
 typedef long long swig_type_153;
 typedef _gostring_ swig_type_154;
 typedef long long swig_type_155;
-typedef _gostring_ swig_type_156;
+typedef long long swig_type_156;
 typedef long long swig_type_157;
 typedef long long swig_type_158;
 typedef long long swig_type_159;
@@ -190,70 +190,70 @@ typedef long long swig_type_160;
 typedef _gostring_ swig_type_161;
 typedef long long swig_type_162;
 typedef long long swig_type_163;
-typedef long long swig_type_164;
+typedef _gostring_ swig_type_164;
 typedef long long swig_type_165;
-typedef long long swig_type_166;
+typedef _gostring_ swig_type_166;
 typedef long long swig_type_167;
-typedef long long swig_type_168;
+typedef _gostring_ swig_type_168;
 typedef long long swig_type_169;
 typedef long long swig_type_170;
 typedef long long swig_type_171;
 typedef long long swig_type_172;
-typedef long long swig_type_173;
-typedef _gostring_ swig_type_174;
+typedef _gostring_ swig_type_173;
+typedef long long swig_type_174;
 typedef long long swig_type_175;
 typedef long long swig_type_176;
 typedef long long swig_type_177;
-typedef _gostring_ swig_type_178;
+typedef long long swig_type_178;
 typedef long long swig_type_179;
-typedef _gostring_ swig_type_180;
+typedef long long swig_type_180;
 typedef long long swig_type_181;
 typedef long long swig_type_182;
 typedef long long swig_type_183;
 typedef long long swig_type_184;
-typedef _gostring_ swig_type_185;
-typedef long long swig_type_186;
+typedef long long swig_type_185;
+typedef _gostring_ swig_type_186;
 typedef long long swig_type_187;
 typedef long long swig_type_188;
-typedef _gostring_ swig_type_189;
-typedef long long swig_type_190;
+typedef long long swig_type_189;
+typedef _gostring_ swig_type_190;
 typedef long long swig_type_191;
 typedef _gostring_ swig_type_192;
 typedef long long swig_type_193;
 typedef long long swig_type_194;
-typedef _gostring_ swig_type_195;
+typedef long long swig_type_195;
 typedef long long swig_type_196;
 typedef _gostring_ swig_type_197;
 typedef long long swig_type_198;
-typedef _gostring_ swig_type_199;
+typedef long long swig_type_199;
 typedef long long swig_type_200;
 typedef _gostring_ swig_type_201;
 typedef long long swig_type_202;
-typedef _gostring_ swig_type_203;
-typedef long long swig_type_204;
-typedef _gostring_ swig_type_205;
-typedef _gostring_ swig_type_206;
+typedef long long swig_type_203;
+typedef _gostring_ swig_type_204;
+typedef long long swig_type_205;
+typedef long long swig_type_206;
 typedef _gostring_ swig_type_207;
 typedef long long swig_type_208;
-typedef long long swig_type_209;
+typedef _gostring_ swig_type_209;
 typedef long long swig_type_210;
 typedef _gostring_ swig_type_211;
 typedef long long swig_type_212;
 typedef _gostring_ swig_type_213;
 typedef long long swig_type_214;
-typedef long long swig_type_215;
-typedef _gostring_ swig_type_216;
+typedef _gostring_ swig_type_215;
+typedef long long swig_type_216;
 typedef _gostring_ swig_type_217;
 typedef _gostring_ swig_type_218;
 typedef _gostring_ swig_type_219;
-typedef _gostring_ swig_type_220;
-typedef _gostring_ swig_type_221;
-typedef _gostring_ swig_type_222;
+typedef long long swig_type_220;
+typedef long long swig_type_221;
+typedef long long swig_type_222;
 typedef _gostring_ swig_type_223;
-typedef _gostring_ swig_type_224;
+typedef long long swig_type_224;
 typedef _gostring_ swig_type_225;
-typedef _gostring_ swig_type_226;
-typedef _gostring_ swig_type_227;
+typedef long long swig_type_226;
+typedef long long swig_type_227;
 typedef _gostring_ swig_type_228;
 typedef _gostring_ swig_type_229;
 typedef _gostring_ swig_type_230;
@@ -325,7 +325,7 @@ typedef _gostring_ swig_type_295;
 typedef _gostring_ swig_type_296;
 typedef _gostring_ swig_type_297;
 typedef _gostring_ swig_type_298;
-typedef long long swig_type_299;
+typedef _gostring_ swig_type_299;
 typedef _gostring_ swig_type_300;
 typedef _gostring_ swig_type_301;
 typedef _gostring_ swig_type_302;
@@ -333,460 +333,488 @@ typedef _gostring_ swig_type_303;
 typedef _gostring_ swig_type_304;
 typedef _gostring_ swig_type_305;
 typedef _gostring_ swig_type_306;
-typedef long long swig_type_307;
+typedef _gostring_ swig_type_307;
 typedef _gostring_ swig_type_308;
-typedef long long swig_type_309;
-typedef long long swig_type_310;
+typedef _gostring_ swig_type_309;
+typedef _gostring_ swig_type_310;
 typedef long long swig_type_311;
-typedef long long swig_type_312;
-typedef long long swig_type_313;
-typedef long long swig_type_314;
-typedef long long swig_type_315;
-typedef long long swig_type_316;
-typedef long long swig_type_317;
-typedef long long swig_type_318;
-typedef _gostring_ swig_type_319;
+typedef _gostring_ swig_type_312;
+typedef _gostring_ swig_type_313;
+typedef _gostring_ swig_type_314;
+typedef _gostring_ swig_type_315;
+typedef _gostring_ swig_type_316;
+typedef _gostring_ swig_type_317;
+typedef _gostring_ swig_type_318;
+typedef long long swig_type_319;
 typedef _gostring_ swig_type_320;
-typedef _gostring_ swig_type_321;
-typedef _gostring_ swig_type_322;
+typedef long long swig_type_321;
+typedef long long swig_type_322;
 typedef long long swig_type_323;
-typedef _gostring_ swig_type_324;
-typedef _gostring_ swig_type_325;
-extern void _wrap_Swig_free_capi_dde55ec773c1b3d8(uintptr_t arg1);
-extern uintptr_t _wrap_Swig_malloc_capi_dde55ec773c1b3d8(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_litellm_stream_go_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_1 arg2, swig_type_2 arg3, swig_type_3 arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_request_set_lookup_go_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_4 arg2, swig_voidp arg3);
-extern swig_type_5 _wrap_aicp_go_monotonic_ns_capi_dde55ec773c1b3d8(void);
-extern swig_intgo _wrap_aicp_litellm_call_bare_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_6 arg2, swig_type_7 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_voidp _wrap_aicp_status_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
-extern swig_voidp _wrap_aicp_status_text_capi_dde55ec773c1b3d8(swig_intgo arg1);
-extern void _wrap_aicp_error_clear_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_version_capi_dde55ec773c1b3d8(void);
-extern void _wrap_aicp_buf_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_money_parse_capi_dde55ec773c1b3d8(swig_type_8 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_type_9 _wrap_aicp_money_format_capi_dde55ec773c1b3d8(swig_type_10 arg1, swig_voidp arg2);
-extern void _wrap_aicp_policy_set_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_11 arg2);
-extern void _wrap_aicp_policy_entities_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_12 arg2);
-extern void _wrap_aicp_policy_batch_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_13 arg2);
-extern void _wrap_aicp_policy_schema_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_14 arg2);
-extern swig_intgo _wrap_aicp_policy_set_parse_capi_dde55ec773c1b3d8(swig_type_15 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_set_link_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_16 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_policy_set_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern void _wrap_aicp_policy_set_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_17 _wrap_aicp_policy_set_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_18 _wrap_aicp_policy_set_template_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_set_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_19 arg2);
-extern swig_voidp _wrap_aicp_policy_set_template_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_20 arg2);
-extern swig_intgo _wrap_aicp_policy_set_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_21 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_set_effect_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_22 arg2);
-extern swig_intgo _wrap_aicp_policy_set_line_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_23 arg2);
-extern swig_intgo _wrap_aicp_policy_set_column_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_24 arg2);
-extern swig_voidp _wrap_aicp_policy_set_annotation_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_25 arg2, swig_type_26 arg3);
-extern swig_type_27 _wrap_aicp_policy_set_annotation_count_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_28 arg2);
-extern swig_voidp _wrap_aicp_policy_set_annotation_key_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_29 arg2, swig_type_30 arg3);
-extern swig_voidp _wrap_aicp_policy_set_annotation_value_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_31 arg2, swig_type_32 arg3);
-extern swig_intgo _wrap_aicp_policy_schema_parse_capi_dde55ec773c1b3d8(swig_type_33 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_policy_schema_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern void _wrap_aicp_policy_schema_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_34 _wrap_aicp_policy_schema_entity_type_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_schema_entity_type_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_35 arg2);
-extern swig_type_36 _wrap_aicp_policy_schema_action_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_schema_action_type_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_37 arg2);
-extern swig_voidp _wrap_aicp_policy_schema_action_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_38 arg2, swig_voidp arg3);
-extern swig_type_39 _wrap_aicp_policy_schema_warning_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_schema_warning_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_40 arg2);
-extern swig_intgo _wrap_aicp_policy_schema_warning_line_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_41 arg2);
-extern swig_intgo _wrap_aicp_policy_schema_warning_column_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_42 arg2);
-extern swig_intgo _wrap_aicp_policy_entities_parse_capi_dde55ec773c1b3d8(swig_type_43 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_entities_write_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_policy_entities_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern void _wrap_aicp_policy_entities_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_44 _wrap_aicp_policy_entities_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_entities_contains_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_45 arg2, swig_type_46 arg3);
-extern swig_intgo _wrap_aicp_policy_request_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_policy_request_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern void _wrap_aicp_policy_request_reset_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_request_set_principal_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_47 arg2, swig_type_48 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_action_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_49 arg2, swig_type_50 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_resource_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_51 arg2, swig_type_52 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_53 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_policy_request_set_context_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_54 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_policy_request_context_bool_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_55 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_long_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_56 arg2, swig_type_57 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_string_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_58 arg2, swig_type_59 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_string_set_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_60 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_61 arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_request_context_entity_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_62 arg2, swig_type_63 arg3, swig_type_64 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_policy_request_context_ip_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_65 arg2, swig_type_66 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_decimal_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_67 arg2, swig_type_68 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_datetime_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_69 arg2, swig_type_70 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_duration_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_71 arg2, swig_type_72 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_73 arg2, swig_type_74 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_begin_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_75 arg2, swig_type_76 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_parent_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_77 arg2, swig_type_78 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_bool_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_79 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_long_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_80 arg2, swig_type_81 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_82 arg2, swig_type_83 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_84 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_85 arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_entity_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_86 arg2, swig_type_87 arg3, swig_type_88 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_89 arg2, swig_type_90 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_91 arg2, swig_type_92 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_93 arg2, swig_type_94 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_found_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_95 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_policy_authorize_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_intgo arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_response_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_policy_response_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_response_decision_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_96 _wrap_aicp_policy_response_reason_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_response_reason_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_97 arg2);
-extern swig_type_98 _wrap_aicp_policy_response_reason_index_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_99 arg2);
-extern swig_type_100 _wrap_aicp_policy_response_error_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_response_error_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_101 arg2);
-extern swig_type_102 _wrap_aicp_policy_response_error_index_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_103 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_kind_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_104 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_status_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_105 arg2);
-extern swig_voidp _wrap_aicp_policy_response_error_message_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_106 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_line_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_107 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_column_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_108 arg2);
-extern swig_voidp _wrap_aicp_policy_error_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_policy_authorize_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_109 arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_tokenizer_open_capi_dde55ec773c1b3d8(swig_type_110 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_tokenizer_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern void _wrap_aicp_tokenizer_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_tokenizer_name_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_tokenizer_vocab_size_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_tokenizer_count_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_111 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_encode_into_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_112 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_encode_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_113 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_decode_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_114 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_tokenizer_truncate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_115 arg2, swig_type_116 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_voidp _wrap_aicp_count_quality_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
-extern swig_voidp _wrap_aicp_token_profile_find_capi_dde55ec773c1b3d8(swig_type_117 arg1);
-extern swig_voidp _wrap_aicp_token_profile_family_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_token_profile_encoding_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_token_profile_quality_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_cost_request_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_cost_request_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern void _wrap_aicp_cost_request_reset_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_cost_request_parse_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_118 arg2, swig_voidp arg3);
-extern void _wrap_aicp_cost_request_set_kind_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2);
-extern void _wrap_aicp_cost_request_set_model_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_119 arg2);
-extern void _wrap_aicp_cost_request_model_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_message_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_120 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_name_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_121 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_text_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_122 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_123 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_image_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_124 arg2, swig_type_125 arg3, swig_intgo arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_cost_request_add_image_url_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_126 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_cost_request_add_tools_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_127 arg2, swig_voidp arg3);
-extern void _wrap_aicp_cost_request_set_max_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_128 arg2);
-extern void _wrap_aicp_cost_request_set_n_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_129 arg2);
-extern void _wrap_aicp_cost_request_set_long_cache_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2);
-extern swig_intgo _wrap_aicp_cost_request_count_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_price_table_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_130 arg2);
-extern swig_intgo _wrap_aicp_price_table_parse_capi_dde55ec773c1b3d8(swig_type_131 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_price_table_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern void _wrap_aicp_price_table_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_132 _wrap_aicp_price_table_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_133 _wrap_aicp_price_table_rounded_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_table_version_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_table_at_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_134 arg2);
-extern swig_intgo _wrap_aicp_price_table_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_135 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_price_key_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_provider_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_mode_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_version_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_136 _wrap_aicp_price_valid_from_ns_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_137 _wrap_aicp_price_max_input_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_138 _wrap_aicp_price_max_output_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_deprecation_date_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_price_known_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_price_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_139 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_model_list_parse_capi_dde55ec773c1b3d8(swig_type_140 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_model_list_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern void _wrap_aicp_model_list_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_141 _wrap_aicp_model_list_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_model_list_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_142 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_model_list_name_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_143 arg2);
-extern swig_voidp _wrap_aicp_model_list_provider_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_144 arg2);
-extern swig_voidp _wrap_aicp_model_list_litellm_model_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_145 arg2);
-extern swig_voidp _wrap_aicp_model_list_price_key_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_146 arg2);
-extern swig_voidp _wrap_aicp_model_list_fallback_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_147 arg2, swig_type_148 arg3);
-extern swig_voidp _wrap_aicp_model_list_alias_member_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_149 arg2, swig_type_150 arg3);
-extern swig_voidp _wrap_aicp_cost_part_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
-extern void _wrap_aicp_cost_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_151 arg2);
-extern swig_intgo _wrap_aicp_cost_estimate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_cost_estimate_body_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_152 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_usage_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_153 arg2);
-extern swig_intgo _wrap_aicp_usage_parse_capi_dde55ec773c1b3d8(swig_type_154 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_of_usage_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_limit_rules_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_155 arg2);
-extern swig_intgo _wrap_aicp_limit_rules_parse_capi_dde55ec773c1b3d8(swig_type_156 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_limit_rules_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern void _wrap_aicp_limit_rules_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_157 _wrap_aicp_limit_rules_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_limit_rules_id_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_158 arg2);
-extern swig_intgo _wrap_aicp_limit_rules_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_159 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_redis_leases_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_160 arg2);
-extern swig_intgo _wrap_aicp_redis_leases_open_capi_dde55ec773c1b3d8(swig_type_161 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_redis_leases_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern void _wrap_aicp_redis_leases_source_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_limiter_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_162 arg2);
-extern swig_intgo _wrap_aicp_limiter_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_limiter_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern void _wrap_aicp_limit_request_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_163 arg2);
-extern void _wrap_aicp_limit_result_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_164 arg2);
-extern swig_intgo _wrap_aicp_limiter_take_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern void _wrap_aicp_limiter_settle_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_165 arg3, swig_type_166 arg4);
-extern void _wrap_aicp_limiter_cancel_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_167 arg3);
-extern void _wrap_aicp_limiter_refund_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_168 arg3);
-extern swig_intgo _wrap_aicp_limiter_renew_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_169 arg3, swig_type_170 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_limiter_peek_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_type_171 arg5, swig_voidp arg6, swig_voidp arg7);
-extern swig_intgo _wrap_aicp_limiter_flush_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2, swig_type_172 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_limiter_stats_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_limit_headers_format_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_guard_action_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
-extern swig_voidp _wrap_aicp_guard_category_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
-extern void _wrap_aicp_guard_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_173 arg2);
-extern swig_intgo _wrap_aicp_guard_profile_parse_capi_dde55ec773c1b3d8(swig_type_174 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_guard_profile_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern void _wrap_aicp_guard_profile_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_profile_name_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_175 _wrap_aicp_guard_profile_version_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_session_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_guard_session_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern void _wrap_aicp_guard_session_reset_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_176 _wrap_aicp_guard_session_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_session_action_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern double _wrap_aicp_guard_session_risk_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_177 _wrap_aicp_guard_session_match_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_restore_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_178 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_guard_scan_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_179 arg2);
-extern swig_intgo _wrap_aicp_guard_result_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_guard_result_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_scan_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_180 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_guard_result_action_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern double _wrap_aicp_guard_result_risk_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern double _wrap_aicp_guard_result_score_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2);
-extern swig_type_181 _wrap_aicp_guard_result_finding_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_result_finding_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_182 arg2);
-extern swig_type_183 _wrap_aicp_guard_result_match_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_result_rewritten_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_result_text_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
-extern swig_intgo _wrap_aicp_guard_result_error_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_result_truncated_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_184 _wrap_aicp_guard_result_bytes_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_result_reason_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_stream_open_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_guard_stream_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_stream_feed_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_185 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_guard_stream_finish_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_guard_stream_released_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_guard_stream_result_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_186 _wrap_aicp_guard_rule_count_capi_dde55ec773c1b3d8(void);
-extern swig_voidp _wrap_aicp_guard_rule_at_capi_dde55ec773c1b3d8(swig_type_187 arg1);
-extern void _wrap_aicp_budget_window_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_188 arg2);
-extern swig_intgo _wrap_aicp_budget_window_parse_capi_dde55ec773c1b3d8(swig_type_189 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_budget_window_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern void _wrap_aicp_budget_window_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_budget_window_at_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_190 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_ledger_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_191 arg2);
-extern swig_intgo _wrap_aicp_ledger_open_capi_dde55ec773c1b3d8(swig_type_192 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_ledger_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_ledger_close_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_193 arg2, swig_voidp arg3);
-extern void _wrap_aicp_ledger_account_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_194 arg2);
-extern swig_intgo _wrap_aicp_ledger_account_put_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_195 arg2, swig_voidp arg3, swig_type_196 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_account_status_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_197 arg2, swig_type_198 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_reserve_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_mark_dispatched_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_199 arg2, swig_type_200 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_renew_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_201 arg2, swig_type_202 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_settle_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_203 arg2, swig_type_204 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_release_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_205 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_ledger_adjust_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_206 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_account_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_reservation_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_207 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_ledger_page_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_208 _wrap_aicp_ledger_page_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_ledger_page_account_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_209 arg2);
-extern swig_voidp _wrap_aicp_ledger_page_reservation_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_210 arg2);
-extern swig_intgo _wrap_aicp_ledger_account_spend_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_211 arg2, swig_type_212 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_serve_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_213 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_flush_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_214 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_ledger_event_next_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_ledger_metrics_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_litellm_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_215 arg2);
-extern swig_intgo _wrap_aicp_litellm_open_capi_dde55ec773c1b3d8(swig_type_216 arg1, swig_type_217 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_litellm_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_litellm_reply_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_litellm_reply_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_litellm_reply_status_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_litellm_reply_body_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_litellm_reply_header_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_218 arg2);
-extern swig_voidp _wrap_aicp_litellm_reply_message_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_litellm_reply_type_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_litellm_reply_code_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_litellm_reply_param_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_litellm_reply_cost_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_reply_usage_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_reply_relay_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2);
-extern swig_intgo _wrap_aicp_litellm_call_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_219 arg2, swig_type_220 arg3, swig_type_221 arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_litellm_health_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_health_details_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_liveness_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_backlog_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_health_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_health_latest_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_models_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_222 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_223 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_groups_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_224 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_225 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_patch_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_226 arg2, swig_type_227 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_litellm_model_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_228 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_block_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_229 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_unblock_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_230 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_generate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_231 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_232 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_key_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_233 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_234 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_235 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_delete_many_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_236 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_block_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_237 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_unblock_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_238 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_reset_spend_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_239 arg2, swig_type_240 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_litellm_team_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_241 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_242 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_team_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_243 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_244 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_245 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_delete_many_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_246 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_block_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_247 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_unblock_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_248 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_add_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_249 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_250 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_251 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_model_add_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_252 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_model_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_253 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_254 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_find_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_255 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_256 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_257 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_258 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_delete_many_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_259 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_260 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_customer_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_261 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_262 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_263 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_264 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_budget_info_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_265 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_settings_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_266 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_267 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_268 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_logs_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_269 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_days_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_270 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_keys_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_271 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_users_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_272 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_tags_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_273 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_calculate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_274 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_token_count_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_275 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_global_spend_logs_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_276 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_keys_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_277 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_models_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_278 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_teams_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_global_spend_providers_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_279 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_tags_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_280 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_activity_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_281 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_activity_models_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_282 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_activity_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_283 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_activity_days_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_284 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_activity_days_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_285 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_activity_days_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_286 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_router_settings_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_config_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_287 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_config_callbacks_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_config_list_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_288 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_set_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_289 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_get_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_290 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_delete_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_291 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_cache_settings_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_cache_settings_update_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_292 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_cache_ping_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_guardrails_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_guardrail_apply_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_293 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_chat_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_294 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_completion_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_295 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_response_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_296 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_message_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_297 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_embedding_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_298 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_gate_options_init_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_299 arg2);
-extern swig_intgo _wrap_aicp_bundle_open_capi_dde55ec773c1b3d8(swig_type_300 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_bundle_seal_capi_dde55ec773c1b3d8(swig_type_301 arg1, swig_type_302 arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_bundle_ref_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern void _wrap_aicp_bundle_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_bundle_version_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_bundle_describe_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_open_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_gate_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_load_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_reload_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_bundle_version_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_metrics_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_events_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_flush_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
-extern swig_intgo _wrap_aicp_gate_request_new_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_gate_request_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern void _wrap_aicp_gate_request_reset_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_request_set_body_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_303 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_request_set_action_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_request_set_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2, swig_type_304 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_gate_request_add_tag_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_305 arg2, swig_voidp arg3);
-extern swig_voidp _wrap_aicp_gate_field_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
-extern swig_voidp _wrap_aicp_gate_action_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_gate_question_parse_capi_dde55ec773c1b3d8(swig_type_306 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_gate_check_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_307 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_gate_candidate_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_308 arg3, swig_type_309 arg4, swig_voidp arg5, swig_voidp arg6);
-extern void _wrap_aicp_gate_decision_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_decision_verdict_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_decision_http_status_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_id_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_step_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_rule_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_type_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_message_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_advice_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_310 _wrap_aicp_gate_decision_header_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_header_name_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_311 arg2);
-extern swig_voidp _wrap_aicp_gate_decision_header_value_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_312 arg2);
-extern swig_intgo _wrap_aicp_gate_decision_body_changed_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_body_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_gate_decision_model_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_313 _wrap_aicp_gate_decision_max_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_314 _wrap_aicp_gate_decision_input_tokens_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_315 _wrap_aicp_gate_decision_cost_expected_nano_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_316 _wrap_aicp_gate_decision_reserved_nano_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_317 _wrap_aicp_gate_decision_finding_count_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern double _wrap_aicp_gate_decision_risk_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_type_318 _wrap_aicp_gate_decision_step_ns_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_intgo arg2);
-extern swig_voidp _wrap_aicp_gate_step_name_capi_dde55ec773c1b3d8(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_gate_decision_json_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_output_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_319 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_gate_output_text_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_type_320 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_gate_stream_open_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_gate_stream_feed_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_321 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern void _wrap_aicp_gate_stream_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_decision_served_by_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_322 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_renew_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_settle_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_323 arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_gate_release_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_rate_store_open_capi_dde55ec773c1b3d8(swig_type_324 arg1, swig_voidp arg2, swig_voidp arg3);
-extern void _wrap_aicp_rate_store_free_capi_dde55ec773c1b3d8(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_rate_store_serve_capi_dde55ec773c1b3d8(swig_voidp arg1, swig_type_325 arg2, swig_voidp arg3, swig_voidp arg4);
+typedef long long swig_type_324;
+typedef long long swig_type_325;
+typedef long long swig_type_326;
+typedef long long swig_type_327;
+typedef long long swig_type_328;
+typedef long long swig_type_329;
+typedef long long swig_type_330;
+typedef _gostring_ swig_type_331;
+typedef _gostring_ swig_type_332;
+typedef _gostring_ swig_type_333;
+typedef _gostring_ swig_type_334;
+typedef long long swig_type_335;
+typedef _gostring_ swig_type_336;
+typedef _gostring_ swig_type_337;
+extern void _wrap_Swig_free_capi_0f5e46f0135bb939(uintptr_t arg1);
+extern uintptr_t _wrap_Swig_malloc_capi_0f5e46f0135bb939(swig_intgo arg1);
+extern swig_intgo _wrap_aicp_litellm_stream_go_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_1 arg2, swig_type_2 arg3, swig_type_3 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_request_set_lookup_go_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_4 arg2, swig_voidp arg3);
+extern swig_type_5 _wrap_aicp_go_monotonic_ns_capi_0f5e46f0135bb939(void);
+extern swig_intgo _wrap_aicp_litellm_call_bare_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_6 arg2, swig_type_7 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_voidp _wrap_aicp_status_name_capi_0f5e46f0135bb939(swig_intgo arg1);
+extern swig_voidp _wrap_aicp_status_text_capi_0f5e46f0135bb939(swig_intgo arg1);
+extern void _wrap_aicp_error_clear_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_version_capi_0f5e46f0135bb939(void);
+extern void _wrap_aicp_buf_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_money_parse_capi_0f5e46f0135bb939(swig_type_8 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_type_9 _wrap_aicp_money_format_capi_0f5e46f0135bb939(swig_type_10 arg1, swig_voidp arg2);
+extern void _wrap_aicp_policy_set_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_11 arg2);
+extern void _wrap_aicp_policy_entities_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_12 arg2);
+extern void _wrap_aicp_policy_batch_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_13 arg2);
+extern void _wrap_aicp_policy_schema_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_14 arg2);
+extern void _wrap_aicp_policy_validate_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_15 arg2);
+extern swig_intgo _wrap_aicp_policy_set_parse_capi_0f5e46f0135bb939(swig_type_16 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_set_link_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_17 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_policy_set_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern void _wrap_aicp_policy_set_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_18 _wrap_aicp_policy_set_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_19 _wrap_aicp_policy_set_template_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_set_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_20 arg2);
+extern swig_voidp _wrap_aicp_policy_set_template_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_21 arg2);
+extern swig_intgo _wrap_aicp_policy_set_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_22 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_set_effect_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_23 arg2);
+extern swig_intgo _wrap_aicp_policy_set_line_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_24 arg2);
+extern swig_intgo _wrap_aicp_policy_set_column_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_25 arg2);
+extern swig_voidp _wrap_aicp_policy_set_annotation_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_26 arg2, swig_type_27 arg3);
+extern swig_type_28 _wrap_aicp_policy_set_annotation_count_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_29 arg2);
+extern swig_voidp _wrap_aicp_policy_set_annotation_key_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_30 arg2, swig_type_31 arg3);
+extern swig_voidp _wrap_aicp_policy_set_annotation_value_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_32 arg2, swig_type_33 arg3);
+extern swig_intgo _wrap_aicp_policy_schema_parse_capi_0f5e46f0135bb939(swig_type_34 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_policy_schema_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern void _wrap_aicp_policy_schema_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_35 _wrap_aicp_policy_schema_entity_type_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_schema_entity_type_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_36 arg2);
+extern swig_type_37 _wrap_aicp_policy_schema_action_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_schema_action_type_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_38 arg2);
+extern swig_voidp _wrap_aicp_policy_schema_action_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_39 arg2, swig_voidp arg3);
+extern swig_type_40 _wrap_aicp_policy_schema_warning_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_schema_warning_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_41 arg2);
+extern swig_intgo _wrap_aicp_policy_schema_warning_line_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_42 arg2);
+extern swig_intgo _wrap_aicp_policy_schema_warning_column_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_43 arg2);
+extern swig_intgo _wrap_aicp_policy_entities_parse_capi_0f5e46f0135bb939(swig_type_44 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_entities_write_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_policy_entities_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern void _wrap_aicp_policy_entities_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_45 _wrap_aicp_policy_entities_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_entities_contains_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_46 arg2, swig_type_47 arg3);
+extern swig_intgo _wrap_aicp_policy_request_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_policy_request_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern void _wrap_aicp_policy_request_reset_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_request_set_principal_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_48 arg2, swig_type_49 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_action_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_50 arg2, swig_type_51 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_resource_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_52 arg2, swig_type_53 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_54 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_policy_request_set_context_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_55 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_policy_request_context_bool_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_56 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_long_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_57 arg2, swig_type_58 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_string_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_59 arg2, swig_type_60 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_string_set_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_61 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_62 arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_request_context_entity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_63 arg2, swig_type_64 arg3, swig_type_65 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_policy_request_context_ip_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_66 arg2, swig_type_67 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_decimal_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_68 arg2, swig_type_69 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_datetime_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_70 arg2, swig_type_71 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_duration_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_72 arg2, swig_type_73 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_74 arg2, swig_type_75 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_begin_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_76 arg2, swig_type_77 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_parent_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_78 arg2, swig_type_79 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_bool_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_80 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_long_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_81 arg2, swig_type_82 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_83 arg2, swig_type_84 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_85 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_86 arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_entity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_87 arg2, swig_type_88 arg3, swig_type_89 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_90 arg2, swig_type_91 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_92 arg2, swig_type_93 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_94 arg2, swig_type_95 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_found_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_96 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_policy_authorize_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_intgo arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_response_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_policy_response_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_response_decision_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_97 _wrap_aicp_policy_response_reason_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_response_reason_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_98 arg2);
+extern swig_type_99 _wrap_aicp_policy_response_reason_index_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_100 arg2);
+extern swig_type_101 _wrap_aicp_policy_response_error_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_response_error_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_102 arg2);
+extern swig_type_103 _wrap_aicp_policy_response_error_index_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_104 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_kind_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_105 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_status_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_106 arg2);
+extern swig_voidp _wrap_aicp_policy_response_error_message_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_107 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_line_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_108 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_column_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_109 arg2);
+extern swig_voidp _wrap_aicp_policy_error_name_capi_0f5e46f0135bb939(swig_intgo arg1);
+extern swig_intgo _wrap_aicp_policy_authorize_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_110 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_validate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_policy_report_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_report_passed_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_report_truncated_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_111 _wrap_aicp_policy_report_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_report_severity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_112 arg2);
+extern swig_intgo _wrap_aicp_policy_report_kind_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_113 arg2);
+extern swig_voidp _wrap_aicp_policy_report_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_114 arg2);
+extern swig_type_115 _wrap_aicp_policy_report_index_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_116 arg2);
+extern swig_intgo _wrap_aicp_policy_report_is_template_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_117 arg2);
+extern swig_intgo _wrap_aicp_policy_report_line_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_118 arg2);
+extern swig_intgo _wrap_aicp_policy_report_column_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_119 arg2);
+extern swig_intgo _wrap_aicp_policy_report_offset_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_120 arg2);
+extern swig_voidp _wrap_aicp_policy_report_message_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_121 arg2);
+extern swig_voidp _wrap_aicp_policy_finding_name_capi_0f5e46f0135bb939(swig_intgo arg1);
+extern swig_intgo _wrap_aicp_tokenizer_open_capi_0f5e46f0135bb939(swig_type_122 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_tokenizer_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern void _wrap_aicp_tokenizer_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_tokenizer_name_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_tokenizer_vocab_size_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_tokenizer_count_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_123 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_encode_into_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_124 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_encode_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_125 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_decode_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_126 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_tokenizer_truncate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_127 arg2, swig_type_128 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_voidp _wrap_aicp_count_quality_name_capi_0f5e46f0135bb939(swig_intgo arg1);
+extern swig_voidp _wrap_aicp_token_profile_find_capi_0f5e46f0135bb939(swig_type_129 arg1);
+extern swig_voidp _wrap_aicp_token_profile_family_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_token_profile_encoding_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_token_profile_quality_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_cost_request_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_cost_request_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern void _wrap_aicp_cost_request_reset_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_cost_request_parse_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_130 arg2, swig_voidp arg3);
+extern void _wrap_aicp_cost_request_set_kind_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2);
+extern void _wrap_aicp_cost_request_set_model_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_131 arg2);
+extern void _wrap_aicp_cost_request_model_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_message_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_132 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_name_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_133 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_text_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_134 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_tokens_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_135 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_image_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_136 arg2, swig_type_137 arg3, swig_intgo arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_cost_request_add_image_url_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_138 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_cost_request_add_tools_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_139 arg2, swig_voidp arg3);
+extern void _wrap_aicp_cost_request_set_max_tokens_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_140 arg2);
+extern void _wrap_aicp_cost_request_set_n_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_141 arg2);
+extern void _wrap_aicp_cost_request_set_long_cache_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2);
+extern swig_intgo _wrap_aicp_cost_request_count_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_price_table_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_142 arg2);
+extern swig_intgo _wrap_aicp_price_table_parse_capi_0f5e46f0135bb939(swig_type_143 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_price_table_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern void _wrap_aicp_price_table_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_144 _wrap_aicp_price_table_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_145 _wrap_aicp_price_table_rounded_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_table_version_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_table_at_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_146 arg2);
+extern swig_intgo _wrap_aicp_price_table_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_147 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_price_key_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_provider_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_mode_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_version_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_148 _wrap_aicp_price_valid_from_ns_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_149 _wrap_aicp_price_max_input_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_150 _wrap_aicp_price_max_output_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_price_deprecation_date_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_price_known_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_price_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_151 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_model_list_parse_capi_0f5e46f0135bb939(swig_type_152 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_model_list_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern void _wrap_aicp_model_list_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_153 _wrap_aicp_model_list_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_model_list_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_154 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_model_list_name_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_155 arg2);
+extern swig_voidp _wrap_aicp_model_list_provider_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_156 arg2);
+extern swig_voidp _wrap_aicp_model_list_litellm_model_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_157 arg2);
+extern swig_voidp _wrap_aicp_model_list_price_key_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_158 arg2);
+extern swig_voidp _wrap_aicp_model_list_fallback_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_159 arg2, swig_type_160 arg3);
+extern swig_voidp _wrap_aicp_model_list_alias_member_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_161 arg2, swig_type_162 arg3);
+extern swig_voidp _wrap_aicp_cost_part_name_capi_0f5e46f0135bb939(swig_intgo arg1);
+extern void _wrap_aicp_cost_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_163 arg2);
+extern swig_intgo _wrap_aicp_cost_estimate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_cost_estimate_body_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_164 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_usage_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_165 arg2);
+extern swig_intgo _wrap_aicp_usage_parse_capi_0f5e46f0135bb939(swig_type_166 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_of_usage_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_limit_rules_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_167 arg2);
+extern swig_intgo _wrap_aicp_limit_rules_parse_capi_0f5e46f0135bb939(swig_type_168 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_limit_rules_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern void _wrap_aicp_limit_rules_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_169 _wrap_aicp_limit_rules_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_limit_rules_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_170 arg2);
+extern swig_intgo _wrap_aicp_limit_rules_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_171 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_redis_leases_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_172 arg2);
+extern swig_intgo _wrap_aicp_redis_leases_open_capi_0f5e46f0135bb939(swig_type_173 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_redis_leases_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern void _wrap_aicp_redis_leases_source_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_limiter_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_174 arg2);
+extern swig_intgo _wrap_aicp_limiter_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_limiter_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern void _wrap_aicp_limit_request_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_175 arg2);
+extern void _wrap_aicp_limit_result_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_176 arg2);
+extern swig_intgo _wrap_aicp_limiter_take_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern void _wrap_aicp_limiter_settle_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_177 arg3, swig_type_178 arg4);
+extern void _wrap_aicp_limiter_cancel_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_179 arg3);
+extern void _wrap_aicp_limiter_refund_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_180 arg3);
+extern swig_intgo _wrap_aicp_limiter_renew_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_181 arg3, swig_type_182 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_limiter_peek_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_type_183 arg5, swig_voidp arg6, swig_voidp arg7);
+extern swig_intgo _wrap_aicp_limiter_flush_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2, swig_type_184 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_limiter_stats_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_limit_headers_format_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_guard_action_name_capi_0f5e46f0135bb939(swig_intgo arg1);
+extern swig_voidp _wrap_aicp_guard_category_name_capi_0f5e46f0135bb939(swig_intgo arg1);
+extern void _wrap_aicp_guard_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_185 arg2);
+extern swig_intgo _wrap_aicp_guard_profile_parse_capi_0f5e46f0135bb939(swig_type_186 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_guard_profile_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern void _wrap_aicp_guard_profile_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_profile_name_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_187 _wrap_aicp_guard_profile_version_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_session_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_guard_session_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern void _wrap_aicp_guard_session_reset_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_188 _wrap_aicp_guard_session_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_session_action_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern double _wrap_aicp_guard_session_risk_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_189 _wrap_aicp_guard_session_match_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_restore_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_190 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_guard_scan_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_191 arg2);
+extern swig_intgo _wrap_aicp_guard_result_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_guard_result_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_scan_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_192 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_guard_result_action_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern double _wrap_aicp_guard_result_risk_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern double _wrap_aicp_guard_result_score_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2);
+extern swig_type_193 _wrap_aicp_guard_result_finding_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_result_finding_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_194 arg2);
+extern swig_type_195 _wrap_aicp_guard_result_match_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_result_rewritten_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_result_text_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
+extern swig_intgo _wrap_aicp_guard_result_error_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_result_truncated_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_196 _wrap_aicp_guard_result_bytes_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_result_reason_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_stream_open_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_guard_stream_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_stream_feed_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_197 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_guard_stream_finish_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
+extern swig_voidp _wrap_aicp_guard_stream_released_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
+extern swig_voidp _wrap_aicp_guard_stream_result_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_198 _wrap_aicp_guard_rule_count_capi_0f5e46f0135bb939(void);
+extern swig_voidp _wrap_aicp_guard_rule_at_capi_0f5e46f0135bb939(swig_type_199 arg1);
+extern void _wrap_aicp_budget_window_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_200 arg2);
+extern swig_intgo _wrap_aicp_budget_window_parse_capi_0f5e46f0135bb939(swig_type_201 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_budget_window_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern void _wrap_aicp_budget_window_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_budget_window_at_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_202 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_ledger_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_203 arg2);
+extern swig_intgo _wrap_aicp_ledger_open_capi_0f5e46f0135bb939(swig_type_204 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_ledger_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_ledger_close_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_205 arg2, swig_voidp arg3);
+extern void _wrap_aicp_ledger_account_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_206 arg2);
+extern swig_intgo _wrap_aicp_ledger_account_put_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_207 arg2, swig_voidp arg3, swig_type_208 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_account_status_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_209 arg2, swig_type_210 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_reserve_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_mark_dispatched_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_211 arg2, swig_type_212 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_renew_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_213 arg2, swig_type_214 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_settle_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_215 arg2, swig_type_216 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_release_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_217 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_ledger_adjust_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_218 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_account_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_reservation_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_219 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_ledger_page_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_220 _wrap_aicp_ledger_page_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_ledger_page_account_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_221 arg2);
+extern swig_voidp _wrap_aicp_ledger_page_reservation_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_222 arg2);
+extern swig_intgo _wrap_aicp_ledger_account_spend_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_223 arg2, swig_type_224 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_serve_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_225 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_flush_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_226 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_ledger_event_next_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_ledger_metrics_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_litellm_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_227 arg2);
+extern swig_intgo _wrap_aicp_litellm_open_capi_0f5e46f0135bb939(swig_type_228 arg1, swig_type_229 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_litellm_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_litellm_reply_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
+extern void _wrap_aicp_litellm_reply_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_litellm_reply_status_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_litellm_reply_body_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
+extern swig_voidp _wrap_aicp_litellm_reply_header_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_230 arg2);
+extern swig_voidp _wrap_aicp_litellm_reply_message_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_litellm_reply_type_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_litellm_reply_code_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_litellm_reply_param_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_litellm_reply_cost_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_reply_usage_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_reply_relay_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2);
+extern swig_intgo _wrap_aicp_litellm_call_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_231 arg2, swig_type_232 arg3, swig_type_233 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_litellm_health_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_health_details_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_liveness_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_backlog_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_health_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_health_latest_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_models_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_234 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_235 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_groups_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_model_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_236 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_237 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_patch_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_238 arg2, swig_type_239 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_litellm_model_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_240 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_block_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_241 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_unblock_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_242 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_generate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_243 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_244 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_key_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_245 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_246 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_247 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_delete_many_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_248 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_block_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_249 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_unblock_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_250 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_reset_spend_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_251 arg2, swig_type_252 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_litellm_team_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_253 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_254 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_team_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_255 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_256 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_257 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_delete_many_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_258 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_block_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_259 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_unblock_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_260 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_add_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_261 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_262 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_263 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_model_add_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_264 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_model_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_265 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_266 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_267 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_268 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_269 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_270 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_delete_many_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_271 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_272 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_customer_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_273 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_274 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_275 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_276 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_budget_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_277 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_settings_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_278 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_279 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_280 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_logs_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_281 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_282 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_keys_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_283 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_users_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_284 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_tags_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_285 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_calculate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_286 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_token_count_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_287 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_global_spend_logs_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_288 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_keys_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_289 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_models_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_290 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_teams_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_global_spend_providers_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_291 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_tags_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_292 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_activity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_293 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_activity_models_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_294 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_activity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_295 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_activity_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_296 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_activity_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_297 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_activity_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_298 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_router_settings_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_config_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_299 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_config_callbacks_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_config_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_300 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_set_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_301 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_302 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_303 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_cache_settings_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_cache_settings_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_304 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_cache_ping_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_guardrails_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_guardrail_apply_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_305 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_chat_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_306 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_completion_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_307 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_response_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_308 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_message_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_309 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_embedding_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_310 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_gate_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_311 arg2);
+extern swig_intgo _wrap_aicp_bundle_open_capi_0f5e46f0135bb939(swig_type_312 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_bundle_seal_capi_0f5e46f0135bb939(swig_type_313 arg1, swig_type_314 arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_bundle_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern void _wrap_aicp_bundle_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_bundle_version_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_bundle_describe_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_open_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_gate_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_load_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_reload_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_bundle_version_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_metrics_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_events_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_flush_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
+extern swig_intgo _wrap_aicp_gate_request_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_gate_request_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern void _wrap_aicp_gate_request_reset_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_request_set_body_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_315 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_request_set_action_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_request_set_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2, swig_type_316 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_gate_request_add_tag_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_317 arg2, swig_voidp arg3);
+extern swig_voidp _wrap_aicp_gate_field_name_capi_0f5e46f0135bb939(swig_intgo arg1);
+extern swig_voidp _wrap_aicp_gate_action_name_capi_0f5e46f0135bb939(swig_intgo arg1);
+extern swig_intgo _wrap_aicp_gate_question_parse_capi_0f5e46f0135bb939(swig_type_318 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_gate_check_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_319 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_gate_candidate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_320 arg3, swig_type_321 arg4, swig_voidp arg5, swig_voidp arg6);
+extern void _wrap_aicp_gate_decision_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_decision_verdict_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_decision_http_status_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_id_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_step_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_rule_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_type_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_message_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_advice_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_322 _wrap_aicp_gate_decision_header_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_header_name_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_323 arg2);
+extern swig_voidp _wrap_aicp_gate_decision_header_value_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_324 arg2);
+extern swig_intgo _wrap_aicp_gate_decision_body_changed_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_body_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
+extern swig_voidp _wrap_aicp_gate_decision_model_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_325 _wrap_aicp_gate_decision_max_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_326 _wrap_aicp_gate_decision_input_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_327 _wrap_aicp_gate_decision_cost_expected_nano_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_328 _wrap_aicp_gate_decision_reserved_nano_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_329 _wrap_aicp_gate_decision_finding_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern double _wrap_aicp_gate_decision_risk_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_330 _wrap_aicp_gate_decision_step_ns_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2);
+extern swig_voidp _wrap_aicp_gate_step_name_capi_0f5e46f0135bb939(swig_intgo arg1);
+extern swig_intgo _wrap_aicp_gate_decision_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_output_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_331 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_output_text_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_332 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_stream_open_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_gate_stream_feed_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_333 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern void _wrap_aicp_gate_stream_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_gate_decision_served_by_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_334 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_renew_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_settle_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_335 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_release_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_rate_store_open_capi_0f5e46f0135bb939(swig_type_336 arg1, swig_voidp arg2, swig_voidp arg3);
+extern void _wrap_aicp_rate_store_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_rate_store_serve_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_337 arg2, swig_voidp arg3, swig_voidp arg4);
 #undef intgo
 */
 import "C"
@@ -814,13 +842,13 @@ type _ sync.Mutex
 
 func Swig_free(arg1 uintptr) {
 	_swig_i_0 := arg1
-	C._wrap_Swig_free_capi_dde55ec773c1b3d8(C.uintptr_t(_swig_i_0))
+	C._wrap_Swig_free_capi_0f5e46f0135bb939(C.uintptr_t(_swig_i_0))
 }
 
 func Swig_malloc(arg1 int) (_swig_ret uintptr) {
 	var swig_r uintptr
 	_swig_i_0 := arg1
-	swig_r = (uintptr)(C._wrap_Swig_malloc_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
+	swig_r = (uintptr)(C._wrap_Swig_malloc_capi_0f5e46f0135bb939(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
@@ -832,7 +860,7 @@ func Aicp_litellm_stream_go(arg1 *LiteLLM, arg2 string, arg3 string, arg4 uint64
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_litellm_stream_go_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_1)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_2)(unsafe.Pointer(&_swig_i_2)), C.swig_type_3(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_litellm_stream_go_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_1)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_2)(unsafe.Pointer(&_swig_i_2)), C.swig_type_3(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -847,13 +875,13 @@ func Aicp_policy_request_set_lookup_go(arg1 *PolicyRequest, arg2 uint64, arg3 *E
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_request_set_lookup_go_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_4(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_lookup_go_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_4(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_go_monotonic_ns() (_swig_ret uint64) {
 	var swig_r uint64
-	swig_r = (uint64)(C._wrap_aicp_go_monotonic_ns_capi_dde55ec773c1b3d8())
+	swig_r = (uint64)(C._wrap_aicp_go_monotonic_ns_capi_0f5e46f0135bb939())
 	return swig_r
 }
 
@@ -864,7 +892,7 @@ func Aicp_litellm_call_bare(arg1 *LiteLLM, arg2 string, arg3 string, arg4 *LiteL
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_call_bare_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_6)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_7)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_call_bare_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_6)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_7)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -877,31 +905,31 @@ func Aicp_litellm_call_bare(arg1 *LiteLLM, arg2 string, arg3 string, arg4 *LiteL
 func Aicp_status_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_status_name_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_status_name_capi_0f5e46f0135bb939(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_status_text(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_status_text_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_status_text_capi_0f5e46f0135bb939(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_error_clear(arg1 *Error) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_error_clear_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_error_clear_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_version() (_swig_ret *byte) {
 	var swig_r *byte
-	swig_r = (*byte)(C._wrap_aicp_version_capi_dde55ec773c1b3d8())
+	swig_r = (*byte)(C._wrap_aicp_version_capi_0f5e46f0135bb939())
 	return swig_r
 }
 
 func Aicp_buf_free(arg1 *Buf) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_buf_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_buf_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_money_parse(arg1 string, arg2 *int64, arg3 *Error) (_swig_ret int) {
@@ -909,7 +937,7 @@ func Aicp_money_parse(arg1 string, arg2 *int64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_money_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_8)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_money_parse_capi_0f5e46f0135bb939(*(*C.swig_type_8)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -920,32 +948,38 @@ func Aicp_money_format(arg1 int64, arg2 *byte) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_money_format_capi_dde55ec773c1b3d8(C.swig_type_10(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_money_format_capi_0f5e46f0135bb939(C.swig_type_10(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_set_options_init(arg1 *PolicySetOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_policy_set_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_11(_swig_i_1))
+	C._wrap_aicp_policy_set_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_11(_swig_i_1))
 }
 
 func Aicp_policy_entities_options_init(arg1 *PolicyEntitiesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_policy_entities_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_12(_swig_i_1))
+	C._wrap_aicp_policy_entities_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_12(_swig_i_1))
 }
 
 func Aicp_policy_batch_options_init(arg1 *PolicyBatchOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_policy_batch_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_13(_swig_i_1))
+	C._wrap_aicp_policy_batch_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_13(_swig_i_1))
 }
 
 func Aicp_policy_schema_options_init(arg1 *PolicySchemaOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_policy_schema_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_14(_swig_i_1))
+	C._wrap_aicp_policy_schema_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_14(_swig_i_1))
+}
+
+func Aicp_policy_validate_options_init(arg1 *PolicyValidateOptions, arg2 int64) {
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	C._wrap_aicp_policy_validate_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_15(_swig_i_1))
 }
 
 func Aicp_policy_set_parse(arg1 string, arg2 *PolicySetOptions, arg3 **PolicySet, arg4 *Error) (_swig_ret int) {
@@ -954,7 +988,7 @@ func Aicp_policy_set_parse(arg1 string, arg2 *PolicySetOptions, arg3 **PolicySet
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_15)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_parse_capi_0f5e46f0135bb939(*(*C.swig_type_16)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -967,7 +1001,7 @@ func Aicp_policy_set_link(arg1 *PolicySet, arg2 string, arg3 **PolicySet, arg4 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_link_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_16)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_link_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_17)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -977,26 +1011,26 @@ func Aicp_policy_set_link(arg1 *PolicySet, arg2 string, arg3 **PolicySet, arg4 *
 func Aicp_policy_set_ref(arg1 *PolicySet) (_swig_ret *PolicySet) {
 	var swig_r *PolicySet
 	_swig_i_0 := arg1
-	swig_r = (*PolicySet)(C._wrap_aicp_policy_set_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*PolicySet)(C._wrap_aicp_policy_set_ref_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_policy_set_free(arg1 *PolicySet) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_set_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_set_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_set_count(arg1 *PolicySet) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_set_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_set_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_policy_set_template_count(arg1 *PolicySet) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_set_template_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_set_template_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1004,7 +1038,7 @@ func Aicp_policy_set_id(arg1 *PolicySet, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_set_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_19(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_20(_swig_i_1)))
 	return swig_r
 }
 
@@ -1012,7 +1046,7 @@ func Aicp_policy_set_template_id(arg1 *PolicySet, arg2 int64) (_swig_ret *byte) 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_set_template_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_20(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_template_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_21(_swig_i_1)))
 	return swig_r
 }
 
@@ -1022,7 +1056,7 @@ func Aicp_policy_set_find(arg1 *PolicySet, arg2 string, arg3 *uint64, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_21)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_22)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1033,7 +1067,7 @@ func Aicp_policy_set_effect(arg1 *PolicySet, arg2 int64) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_set_effect_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_22(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_set_effect_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_23(_swig_i_1)))
 	return swig_r
 }
 
@@ -1041,7 +1075,7 @@ func Aicp_policy_set_line(arg1 *PolicySet, arg2 int64) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_set_line_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_23(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_set_line_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_24(_swig_i_1)))
 	return swig_r
 }
 
@@ -1049,7 +1083,7 @@ func Aicp_policy_set_column(arg1 *PolicySet, arg2 int64) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_set_column_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_24(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_set_column_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_25(_swig_i_1)))
 	return swig_r
 }
 
@@ -1058,7 +1092,7 @@ func Aicp_policy_set_annotation(arg1 *PolicySet, arg2 int64, arg3 string) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_25(_swig_i_1), *(*C.swig_type_26)(unsafe.Pointer(&_swig_i_2))))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_26(_swig_i_1), *(*C.swig_type_27)(unsafe.Pointer(&_swig_i_2))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -1069,7 +1103,7 @@ func Aicp_policy_set_annotation_count(arg1 *PolicySet, arg2 int64) (_swig_ret in
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_set_annotation_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_28(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_set_annotation_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_29(_swig_i_1)))
 	return swig_r
 }
 
@@ -1078,7 +1112,7 @@ func Aicp_policy_set_annotation_key(arg1 *PolicySet, arg2 int64, arg3 int64) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_key_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_29(_swig_i_1), C.swig_type_30(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_key_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_30(_swig_i_1), C.swig_type_31(_swig_i_2)))
 	return swig_r
 }
 
@@ -1087,7 +1121,7 @@ func Aicp_policy_set_annotation_value(arg1 *PolicySet, arg2 int64, arg3 int64) (
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_value_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_31(_swig_i_1), C.swig_type_32(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_value_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_32(_swig_i_1), C.swig_type_33(_swig_i_2)))
 	return swig_r
 }
 
@@ -1097,7 +1131,7 @@ func Aicp_policy_schema_parse(arg1 string, arg2 *PolicySchemaOptions, arg3 **Pol
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_schema_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_33)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_schema_parse_capi_0f5e46f0135bb939(*(*C.swig_type_34)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1107,19 +1141,19 @@ func Aicp_policy_schema_parse(arg1 string, arg2 *PolicySchemaOptions, arg3 **Pol
 func Aicp_policy_schema_ref(arg1 *PolicySchema) (_swig_ret *PolicySchema) {
 	var swig_r *PolicySchema
 	_swig_i_0 := arg1
-	swig_r = (*PolicySchema)(C._wrap_aicp_policy_schema_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*PolicySchema)(C._wrap_aicp_policy_schema_ref_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_policy_schema_free(arg1 *PolicySchema) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_schema_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_schema_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_schema_entity_type_count(arg1 *PolicySchema) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_schema_entity_type_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_schema_entity_type_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1127,14 +1161,14 @@ func Aicp_policy_schema_entity_type(arg1 *PolicySchema, arg2 int64) (_swig_ret *
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_schema_entity_type_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_35(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_schema_entity_type_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_36(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_schema_action_count(arg1 *PolicySchema) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_schema_action_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_schema_action_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1142,7 +1176,7 @@ func Aicp_policy_schema_action_type(arg1 *PolicySchema, arg2 int64) (_swig_ret *
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_schema_action_type_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_37(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_schema_action_type_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_38(_swig_i_1)))
 	return swig_r
 }
 
@@ -1151,14 +1185,14 @@ func Aicp_policy_schema_action_id(arg1 *PolicySchema, arg2 int64, arg3 *uint64) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_schema_action_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_38(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_policy_schema_action_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_39(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_policy_schema_warning_count(arg1 *PolicySchema) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_schema_warning_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_schema_warning_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1166,7 +1200,7 @@ func Aicp_policy_schema_warning(arg1 *PolicySchema, arg2 int64) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_schema_warning_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_40(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_schema_warning_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_41(_swig_i_1)))
 	return swig_r
 }
 
@@ -1174,7 +1208,7 @@ func Aicp_policy_schema_warning_line(arg1 *PolicySchema, arg2 int64) (_swig_ret 
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_schema_warning_line_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_41(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_schema_warning_line_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_42(_swig_i_1)))
 	return swig_r
 }
 
@@ -1182,7 +1216,7 @@ func Aicp_policy_schema_warning_column(arg1 *PolicySchema, arg2 int64) (_swig_re
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_schema_warning_column_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_42(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_schema_warning_column_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_43(_swig_i_1)))
 	return swig_r
 }
 
@@ -1192,7 +1226,7 @@ func Aicp_policy_entities_parse(arg1 string, arg2 *PolicyEntitiesOptions, arg3 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_entities_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_43)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_entities_parse_capi_0f5e46f0135bb939(*(*C.swig_type_44)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1204,26 +1238,26 @@ func Aicp_policy_entities_write(arg1 *PolicyEntities, arg2 *Buf, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_entities_write_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_policy_entities_write_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_policy_entities_ref(arg1 *PolicyEntities) (_swig_ret *PolicyEntities) {
 	var swig_r *PolicyEntities
 	_swig_i_0 := arg1
-	swig_r = (*PolicyEntities)(C._wrap_aicp_policy_entities_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*PolicyEntities)(C._wrap_aicp_policy_entities_ref_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_policy_entities_free(arg1 *PolicyEntities) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_entities_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_entities_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_entities_count(arg1 *PolicyEntities) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_entities_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_entities_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1232,7 +1266,7 @@ func Aicp_policy_entities_contains(arg1 *PolicyEntities, arg2 string, arg3 strin
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_entities_contains_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_45)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_46)(unsafe.Pointer(&_swig_i_2))))
+	swig_r = (int)(C._wrap_aicp_policy_entities_contains_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_46)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_47)(unsafe.Pointer(&_swig_i_2))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1246,18 +1280,18 @@ func Aicp_policy_request_new(arg1 **PolicyRequest, arg2 *Error) (_swig_ret int) 
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_request_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_request_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_request_free(arg1 *PolicyRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_request_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_request_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_request_reset(arg1 *PolicyRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_request_reset_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_request_reset_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_request_set_principal(arg1 *PolicyRequest, arg2 string, arg3 string, arg4 *Error) (_swig_ret int) {
@@ -1266,7 +1300,7 @@ func Aicp_policy_request_set_principal(arg1 *PolicyRequest, arg2 string, arg3 st
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_principal_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_47)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_principal_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_49)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1282,7 +1316,7 @@ func Aicp_policy_request_set_action(arg1 *PolicyRequest, arg2 string, arg3 strin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_action_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_49)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_50)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_action_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_50)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_51)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1298,7 +1332,7 @@ func Aicp_policy_request_set_resource(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_resource_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_51)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_52)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_resource_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_52)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_53)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1313,7 +1347,7 @@ func Aicp_policy_request_set_json(arg1 *PolicyRequest, arg2 string, arg3 *Error)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_request_set_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_53)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_54)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1325,7 +1359,7 @@ func Aicp_policy_request_set_context_json(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_request_set_context_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_54)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_context_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_55)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1338,7 +1372,7 @@ func Aicp_policy_request_context_bool(arg1 *PolicyRequest, arg2 string, arg3 int
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_bool_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_55)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_bool_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_56)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1351,7 +1385,7 @@ func Aicp_policy_request_context_long(arg1 *PolicyRequest, arg2 string, arg3 int
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_long_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_56)(unsafe.Pointer(&_swig_i_1)), C.swig_type_57(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_long_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_57)(unsafe.Pointer(&_swig_i_1)), C.swig_type_58(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1364,7 +1398,7 @@ func Aicp_policy_request_context_string(arg1 *PolicyRequest, arg2 string, arg3 s
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_string_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_58)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_59)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_string_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_59)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_60)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1382,7 +1416,7 @@ func Aicp_policy_request_context_string_set(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_request_context_string_set_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_60)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_61(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_string_set_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_61)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_62(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1396,7 +1430,7 @@ func Aicp_policy_request_context_entity(arg1 *PolicyRequest, arg2 string, arg3 s
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_policy_request_context_entity_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_62)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_63)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_64)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_entity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_63)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_64)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1415,7 +1449,7 @@ func Aicp_policy_request_context_ip(arg1 *PolicyRequest, arg2 string, arg3 strin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_ip_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_66)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_ip_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_66)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_67)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1431,7 +1465,7 @@ func Aicp_policy_request_context_decimal(arg1 *PolicyRequest, arg2 string, arg3 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_decimal_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_67)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_68)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_decimal_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_68)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_69)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1447,7 +1481,7 @@ func Aicp_policy_request_context_datetime(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_datetime_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_69)(unsafe.Pointer(&_swig_i_1)), C.swig_type_70(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_datetime_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_70)(unsafe.Pointer(&_swig_i_1)), C.swig_type_71(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1460,7 +1494,7 @@ func Aicp_policy_request_context_duration(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_duration_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_71)(unsafe.Pointer(&_swig_i_1)), C.swig_type_72(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_duration_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_72)(unsafe.Pointer(&_swig_i_1)), C.swig_type_73(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1473,7 +1507,7 @@ func Aicp_policy_request_context_json(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_73)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_74)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_74)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_75)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1489,7 +1523,7 @@ func Aicp_policy_request_entity_begin(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_begin_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_75)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_76)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_begin_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_76)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_77)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1505,7 +1539,7 @@ func Aicp_policy_request_entity_parent(arg1 *PolicyRequest, arg2 string, arg3 st
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_parent_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_77)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_78)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_parent_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_78)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_79)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1521,7 +1555,7 @@ func Aicp_policy_request_entity_attr_bool(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_bool_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_79)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_bool_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_80)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1534,7 +1568,7 @@ func Aicp_policy_request_entity_attr_long(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_long_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_80)(unsafe.Pointer(&_swig_i_1)), C.swig_type_81(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_long_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_81)(unsafe.Pointer(&_swig_i_1)), C.swig_type_82(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1547,7 +1581,7 @@ func Aicp_policy_request_entity_attr_string(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_82)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_83)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_83)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_84)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1565,7 +1599,7 @@ func Aicp_policy_request_entity_attr_string_set(arg1 *PolicyRequest, arg2 string
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_set_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_84)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_85(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_set_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_85)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_86(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1579,7 +1613,7 @@ func Aicp_policy_request_entity_attr_entity(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_entity_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_86)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_87)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_88)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_entity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_87)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_88)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_89)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1598,7 +1632,7 @@ func Aicp_policy_request_entity_attr_datetime(arg1 *PolicyRequest, arg2 string, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_datetime_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_89)(unsafe.Pointer(&_swig_i_1)), C.swig_type_90(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_datetime_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_90)(unsafe.Pointer(&_swig_i_1)), C.swig_type_91(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1611,7 +1645,7 @@ func Aicp_policy_request_entity_attr_decimal(arg1 *PolicyRequest, arg2 string, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_decimal_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_91)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_92)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_decimal_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_92)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_93)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1627,7 +1661,7 @@ func Aicp_policy_request_entity_attr_json(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_93)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_94)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_94)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_95)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1642,7 +1676,7 @@ func Aicp_policy_found_json(arg1 *PolicyFound, arg2 string, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_found_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_95)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_policy_found_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_96)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1657,7 +1691,7 @@ func Aicp_policy_authorize(arg1 *PolicySet, arg2 *PolicyEntities, arg3 *PolicyRe
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_authorize_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_authorize_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	return swig_r
 }
 
@@ -1665,26 +1699,26 @@ func Aicp_policy_response_new(arg1 **PolicyResponse, arg2 *Error) (_swig_ret int
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_response_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_response_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_response_free(arg1 *PolicyResponse) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_policy_response_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_policy_response_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_policy_response_decision(arg1 *PolicyResponse) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_policy_response_decision_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_policy_response_decision_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_policy_response_reason_count(arg1 *PolicyResponse) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_response_reason_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_reason_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1692,7 +1726,7 @@ func Aicp_policy_response_reason_id(arg1 *PolicyResponse, arg2 int64) (_swig_ret
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_reason_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_97(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_reason_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_98(_swig_i_1)))
 	return swig_r
 }
 
@@ -1700,14 +1734,14 @@ func Aicp_policy_response_reason_index(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_response_reason_index_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_99(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_reason_index_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_100(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_response_error_count(arg1 *PolicyResponse) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_policy_response_error_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_error_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1715,7 +1749,7 @@ func Aicp_policy_response_error_id(arg1 *PolicyResponse, arg2 int64) (_swig_ret 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_error_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_101(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_error_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_102(_swig_i_1)))
 	return swig_r
 }
 
@@ -1723,7 +1757,7 @@ func Aicp_policy_response_error_index(arg1 *PolicyResponse, arg2 int64) (_swig_r
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_response_error_index_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_103(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_error_index_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_104(_swig_i_1)))
 	return swig_r
 }
 
@@ -1731,7 +1765,7 @@ func Aicp_policy_response_error_kind(arg1 *PolicyResponse, arg2 int64) (_swig_re
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_response_error_kind_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_104(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_response_error_kind_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_105(_swig_i_1)))
 	return swig_r
 }
 
@@ -1739,7 +1773,7 @@ func Aicp_policy_response_error_status(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_response_error_status_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_105(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_response_error_status_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_106(_swig_i_1)))
 	return swig_r
 }
 
@@ -1747,7 +1781,7 @@ func Aicp_policy_response_error_message(arg1 *PolicyResponse, arg2 int64) (_swig
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_error_message_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_106(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_error_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_107(_swig_i_1)))
 	return swig_r
 }
 
@@ -1755,7 +1789,7 @@ func Aicp_policy_response_error_line(arg1 *PolicyResponse, arg2 int64) (_swig_re
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_response_error_line_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_107(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_response_error_line_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_108(_swig_i_1)))
 	return swig_r
 }
 
@@ -1763,14 +1797,14 @@ func Aicp_policy_response_error_column(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_response_error_column_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_108(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_response_error_column_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_109(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_policy_error_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_policy_error_name_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_policy_error_name_capi_0f5e46f0135bb939(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
@@ -1782,10 +1816,126 @@ func Aicp_policy_authorize_json(arg1 *PolicySet, arg2 *PolicyEntities, arg3 *Pol
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_authorize_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), *(*C.swig_type_109)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_authorize_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), *(*C.swig_type_110)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg4
 	}
+	return swig_r
+}
+
+func Aicp_policy_validate(arg1 *PolicySet, arg2 *PolicySchema, arg3 *PolicyValidateOptions, arg4 **PolicyReport, arg5 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	_swig_i_4 := arg5
+	swig_r = (int)(C._wrap_aicp_policy_validate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	return swig_r
+}
+
+func Aicp_policy_report_free(arg1 *PolicyReport) {
+	_swig_i_0 := arg1
+	C._wrap_aicp_policy_report_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
+}
+
+func Aicp_policy_report_passed(arg1 *PolicyReport) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	swig_r = (int)(C._wrap_aicp_policy_report_passed_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Aicp_policy_report_truncated(arg1 *PolicyReport) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	swig_r = (int)(C._wrap_aicp_policy_report_truncated_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Aicp_policy_report_count(arg1 *PolicyReport) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_aicp_policy_report_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Aicp_policy_report_severity(arg1 *PolicyReport, arg2 int64) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (int)(C._wrap_aicp_policy_report_severity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_112(_swig_i_1)))
+	return swig_r
+}
+
+func Aicp_policy_report_kind(arg1 *PolicyReport, arg2 int64) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (int)(C._wrap_aicp_policy_report_kind_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_113(_swig_i_1)))
+	return swig_r
+}
+
+func Aicp_policy_report_id(arg1 *PolicyReport, arg2 int64) (_swig_ret *byte) {
+	var swig_r *byte
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (*byte)(C._wrap_aicp_policy_report_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_114(_swig_i_1)))
+	return swig_r
+}
+
+func Aicp_policy_report_index(arg1 *PolicyReport, arg2 int64) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (int64)(C._wrap_aicp_policy_report_index_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_116(_swig_i_1)))
+	return swig_r
+}
+
+func Aicp_policy_report_is_template(arg1 *PolicyReport, arg2 int64) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (int)(C._wrap_aicp_policy_report_is_template_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_117(_swig_i_1)))
+	return swig_r
+}
+
+func Aicp_policy_report_line(arg1 *PolicyReport, arg2 int64) (_swig_ret uint) {
+	var swig_r uint
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (uint)(C._wrap_aicp_policy_report_line_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_118(_swig_i_1)))
+	return swig_r
+}
+
+func Aicp_policy_report_column(arg1 *PolicyReport, arg2 int64) (_swig_ret uint) {
+	var swig_r uint
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (uint)(C._wrap_aicp_policy_report_column_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_119(_swig_i_1)))
+	return swig_r
+}
+
+func Aicp_policy_report_offset(arg1 *PolicyReport, arg2 int64) (_swig_ret uint) {
+	var swig_r uint
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (uint)(C._wrap_aicp_policy_report_offset_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_120(_swig_i_1)))
+	return swig_r
+}
+
+func Aicp_policy_report_message(arg1 *PolicyReport, arg2 int64) (_swig_ret *byte) {
+	var swig_r *byte
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (*byte)(C._wrap_aicp_policy_report_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_121(_swig_i_1)))
+	return swig_r
+}
+
+func Aicp_policy_finding_name(arg1 int) (_swig_ret *byte) {
+	var swig_r *byte
+	_swig_i_0 := arg1
+	swig_r = (*byte)(C._wrap_aicp_policy_finding_name_capi_0f5e46f0135bb939(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
@@ -1794,7 +1944,7 @@ func Aicp_tokenizer_open(arg1 string, arg2 **Tokenizer, arg3 *Error) (_swig_ret 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_tokenizer_open_capi_dde55ec773c1b3d8(*(*C.swig_type_110)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_open_capi_0f5e46f0135bb939(*(*C.swig_type_122)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1804,26 +1954,26 @@ func Aicp_tokenizer_open(arg1 string, arg2 **Tokenizer, arg3 *Error) (_swig_ret 
 func Aicp_tokenizer_ref(arg1 *Tokenizer) (_swig_ret *Tokenizer) {
 	var swig_r *Tokenizer
 	_swig_i_0 := arg1
-	swig_r = (*Tokenizer)(C._wrap_aicp_tokenizer_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*Tokenizer)(C._wrap_aicp_tokenizer_ref_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_tokenizer_free(arg1 *Tokenizer) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_tokenizer_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_tokenizer_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_tokenizer_name(arg1 *Tokenizer) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_tokenizer_name_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_tokenizer_name_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_tokenizer_vocab_size(arg1 *Tokenizer) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_aicp_tokenizer_vocab_size_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint)(C._wrap_aicp_tokenizer_vocab_size_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1834,7 +1984,7 @@ func Aicp_tokenizer_count(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *int64, a
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_111)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_123)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1848,7 +1998,7 @@ func Aicp_tokenizer_encode_into(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *To
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_encode_into_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_112)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_encode_into_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_124)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1862,7 +2012,7 @@ func Aicp_tokenizer_encode(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *Buf, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_encode_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_113)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_encode_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_125)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1875,7 +2025,7 @@ func Aicp_tokenizer_decode(arg1 *Tokenizer, arg2 []uint32, arg3 *Buf, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_tokenizer_decode_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_114)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_decode_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_126)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1890,7 +2040,7 @@ func Aicp_tokenizer_truncate(arg1 *Tokenizer, arg2 string, arg3 int64, arg4 *uin
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_tokenizer_truncate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_115)(unsafe.Pointer(&_swig_i_1)), C.swig_type_116(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_truncate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_127)(unsafe.Pointer(&_swig_i_1)), C.swig_type_128(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1900,14 +2050,14 @@ func Aicp_tokenizer_truncate(arg1 *Tokenizer, arg2 string, arg3 int64, arg4 *uin
 func Aicp_count_quality_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_count_quality_name_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_count_quality_name_capi_0f5e46f0135bb939(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_token_profile_find(arg1 string) (_swig_ret *TokenProfile) {
 	var swig_r *TokenProfile
 	_swig_i_0 := arg1
-	swig_r = (*TokenProfile)(C._wrap_aicp_token_profile_find_capi_dde55ec773c1b3d8(*(*C.swig_type_117)(unsafe.Pointer(&_swig_i_0))))
+	swig_r = (*TokenProfile)(C._wrap_aicp_token_profile_find_capi_0f5e46f0135bb939(*(*C.swig_type_129)(unsafe.Pointer(&_swig_i_0))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1917,21 +2067,21 @@ func Aicp_token_profile_find(arg1 string) (_swig_ret *TokenProfile) {
 func Aicp_token_profile_family(arg1 *TokenProfile) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_token_profile_family_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_token_profile_family_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_token_profile_encoding(arg1 *TokenProfile) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_token_profile_encoding_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_token_profile_encoding_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_token_profile_quality(arg1 *TokenProfile) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_token_profile_quality_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_token_profile_quality_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1939,18 +2089,18 @@ func Aicp_cost_request_new(arg1 **CostRequest, arg2 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_cost_request_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_cost_request_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_cost_request_free(arg1 *CostRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_cost_request_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_cost_request_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_cost_request_reset(arg1 *CostRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_cost_request_reset_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_cost_request_reset_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_cost_request_parse(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -1958,7 +2108,7 @@ func Aicp_cost_request_parse(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_parse_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_118)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_parse_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_130)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1968,13 +2118,13 @@ func Aicp_cost_request_parse(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig
 func Aicp_cost_request_set_kind(arg1 *CostRequest, arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_kind_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_aicp_cost_request_set_kind_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func Aicp_cost_request_set_model(arg1 *CostRequest, arg2 string) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_model_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_119)(unsafe.Pointer(&_swig_i_1)))
+	C._wrap_aicp_cost_request_set_model_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_131)(unsafe.Pointer(&_swig_i_1)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1984,7 +2134,7 @@ func Aicp_cost_request_model(arg1 *CostRequest, arg2 **byte, arg3 *uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_cost_request_model_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
+	C._wrap_aicp_cost_request_model_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
 }
 
 func Aicp_cost_request_add_message(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -1992,7 +2142,7 @@ func Aicp_cost_request_add_message(arg1 *CostRequest, arg2 string, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_message_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_120)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_132)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2004,7 +2154,7 @@ func Aicp_cost_request_add_name(arg1 *CostRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_name_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_121)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_name_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_133)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2016,7 +2166,7 @@ func Aicp_cost_request_add_text(arg1 *CostRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_text_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_122)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_text_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_134)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2028,7 +2178,7 @@ func Aicp_cost_request_add_tokens(arg1 *CostRequest, arg2 int64, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_tokens_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_123(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_tokens_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_135(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -2039,7 +2189,7 @@ func Aicp_cost_request_add_image(arg1 *CostRequest, arg2 int64, arg3 int64, arg4
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_request_add_image_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_124(_swig_i_1), C.swig_type_125(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_image_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_136(_swig_i_1), C.swig_type_137(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -2049,7 +2199,7 @@ func Aicp_cost_request_add_image_url(arg1 *CostRequest, arg2 string, arg3 int, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_cost_request_add_image_url_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_126)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_image_url_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_138)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2061,7 +2211,7 @@ func Aicp_cost_request_add_tools(arg1 *CostRequest, arg2 string, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_tools_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_127)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_tools_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_139)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2071,19 +2221,19 @@ func Aicp_cost_request_add_tools(arg1 *CostRequest, arg2 string, arg3 *Error) (_
 func Aicp_cost_request_set_max_tokens(arg1 *CostRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_max_tokens_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_128(_swig_i_1))
+	C._wrap_aicp_cost_request_set_max_tokens_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_140(_swig_i_1))
 }
 
 func Aicp_cost_request_set_n(arg1 *CostRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_n_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_129(_swig_i_1))
+	C._wrap_aicp_cost_request_set_n_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_141(_swig_i_1))
 }
 
 func Aicp_cost_request_set_long_cache(arg1 *CostRequest, arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_long_cache_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_aicp_cost_request_set_long_cache_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func Aicp_cost_request_count(arg1 *CostRequest, arg2 *TokenProfile, arg3 *TokenCount, arg4 *Error) (_swig_ret int) {
@@ -2092,14 +2242,14 @@ func Aicp_cost_request_count(arg1 *CostRequest, arg2 *TokenProfile, arg3 *TokenC
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_cost_request_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_cost_request_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
 func Aicp_price_table_options_init(arg1 *PriceTableOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_price_table_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_130(_swig_i_1))
+	C._wrap_aicp_price_table_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_142(_swig_i_1))
 }
 
 func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTable, arg4 *Error) (_swig_ret int) {
@@ -2108,7 +2258,7 @@ func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTa
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_table_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_131)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_table_parse_capi_0f5e46f0135bb939(*(*C.swig_type_143)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2118,33 +2268,33 @@ func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTa
 func Aicp_price_table_ref(arg1 *PriceTable) (_swig_ret *PriceTable) {
 	var swig_r *PriceTable
 	_swig_i_0 := arg1
-	swig_r = (*PriceTable)(C._wrap_aicp_price_table_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*PriceTable)(C._wrap_aicp_price_table_ref_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_table_free(arg1 *PriceTable) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_price_table_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_price_table_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_price_table_count(arg1 *PriceTable) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_table_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_table_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_table_rounded(arg1 *PriceTable) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_table_rounded_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_table_rounded_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_table_version(arg1 *PriceTable) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_table_version_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_table_version_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2152,7 +2302,7 @@ func Aicp_price_table_at(arg1 *PriceTable, arg2 int64) (_swig_ret *Price) {
 	var swig_r *Price
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*Price)(C._wrap_aicp_price_table_at_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_134(_swig_i_1)))
+	swig_r = (*Price)(C._wrap_aicp_price_table_at_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_146(_swig_i_1)))
 	return swig_r
 }
 
@@ -2162,7 +2312,7 @@ func Aicp_price_table_find(arg1 *PriceTable, arg2 string, arg3 **Price, arg4 *Er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_table_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_135)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_table_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_147)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2172,63 +2322,63 @@ func Aicp_price_table_find(arg1 *PriceTable, arg2 string, arg3 **Price, arg4 *Er
 func Aicp_price_key(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_key_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_key_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_provider(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_provider_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_provider_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_mode(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_mode_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_mode_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_version(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_version_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_version_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_valid_from_ns(arg1 *Price) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_valid_from_ns_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_valid_from_ns_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_max_input_tokens(arg1 *Price) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_max_input_tokens_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_max_input_tokens_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_max_output_tokens(arg1 *Price) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_price_max_output_tokens_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_price_max_output_tokens_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_deprecation_date(arg1 *Price) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_price_deprecation_date_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_price_deprecation_date_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_price_known(arg1 *Price) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_price_known_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_price_known_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2238,7 +2388,7 @@ func Aicp_price_get(arg1 *Price, arg2 string, arg3 *int64, arg4 *Error) (_swig_r
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_139)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_151)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2250,7 +2400,7 @@ func Aicp_model_list_parse(arg1 string, arg2 **ModelList, arg3 *Error) (_swig_re
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_model_list_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_140)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_model_list_parse_capi_0f5e46f0135bb939(*(*C.swig_type_152)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2260,19 +2410,19 @@ func Aicp_model_list_parse(arg1 string, arg2 **ModelList, arg3 *Error) (_swig_re
 func Aicp_model_list_ref(arg1 *ModelList) (_swig_ret *ModelList) {
 	var swig_r *ModelList
 	_swig_i_0 := arg1
-	swig_r = (*ModelList)(C._wrap_aicp_model_list_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*ModelList)(C._wrap_aicp_model_list_ref_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_model_list_free(arg1 *ModelList) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_model_list_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_model_list_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_model_list_count(arg1 *ModelList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_model_list_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_model_list_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2282,7 +2432,7 @@ func Aicp_model_list_find(arg1 *ModelList, arg2 string, arg3 *uint64, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_model_list_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_142)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_model_list_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_154)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2293,7 +2443,7 @@ func Aicp_model_list_name(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_name_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_143(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_name_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_155(_swig_i_1)))
 	return swig_r
 }
 
@@ -2301,7 +2451,7 @@ func Aicp_model_list_provider(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_provider_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_144(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_provider_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_156(_swig_i_1)))
 	return swig_r
 }
 
@@ -2309,7 +2459,7 @@ func Aicp_model_list_litellm_model(arg1 *ModelList, arg2 int64) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_litellm_model_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_145(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_litellm_model_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_157(_swig_i_1)))
 	return swig_r
 }
 
@@ -2317,7 +2467,7 @@ func Aicp_model_list_price_key(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_price_key_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_146(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_price_key_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_158(_swig_i_1)))
 	return swig_r
 }
 
@@ -2326,7 +2476,7 @@ func Aicp_model_list_fallback(arg1 *ModelList, arg2 int64, arg3 int64) (_swig_re
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_model_list_fallback_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_147(_swig_i_1), C.swig_type_148(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_fallback_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_159(_swig_i_1), C.swig_type_160(_swig_i_2)))
 	return swig_r
 }
 
@@ -2335,7 +2485,7 @@ func Aicp_model_list_alias_member(arg1 *ModelList, arg2 string, arg3 int64) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_model_list_alias_member_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_149)(unsafe.Pointer(&_swig_i_1)), C.swig_type_150(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_alias_member_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_161)(unsafe.Pointer(&_swig_i_1)), C.swig_type_162(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2345,14 +2495,14 @@ func Aicp_model_list_alias_member(arg1 *ModelList, arg2 string, arg3 int64) (_sw
 func Aicp_cost_part_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_cost_part_name_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_cost_part_name_capi_0f5e46f0135bb939(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_cost_options_init(arg1 *CostOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_151(_swig_i_1))
+	C._wrap_aicp_cost_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_163(_swig_i_1))
 }
 
 func Aicp_cost_estimate(arg1 *CostRequest, arg2 *Price, arg3 *CostOptions, arg4 *CostQuote, arg5 *Error) (_swig_ret int) {
@@ -2362,7 +2512,7 @@ func Aicp_cost_estimate(arg1 *CostRequest, arg2 *Price, arg3 *CostOptions, arg4 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_estimate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_estimate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -2373,7 +2523,7 @@ func Aicp_cost_estimate_body(arg1 *PriceTable, arg2 string, arg3 *CostOptions, a
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_estimate_body_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_152)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_estimate_body_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_164)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2383,7 +2533,7 @@ func Aicp_cost_estimate_body(arg1 *PriceTable, arg2 string, arg3 *CostOptions, a
 func Aicp_usage_init(arg1 *Usage, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_usage_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_153(_swig_i_1))
+	C._wrap_aicp_usage_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_165(_swig_i_1))
 }
 
 func Aicp_usage_parse(arg1 string, arg2 *Usage, arg3 *Error) (_swig_ret int) {
@@ -2391,7 +2541,7 @@ func Aicp_usage_parse(arg1 string, arg2 *Usage, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_usage_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_154)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_usage_parse_capi_0f5e46f0135bb939(*(*C.swig_type_166)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2405,14 +2555,14 @@ func Aicp_cost_of_usage(arg1 *Price, arg2 *Usage, arg3 *CostOptions, arg4 *Cost,
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_of_usage_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_of_usage_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
 func Aicp_limit_rules_options_init(arg1 *LimitRulesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_rules_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_155(_swig_i_1))
+	C._wrap_aicp_limit_rules_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_167(_swig_i_1))
 }
 
 func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRules, arg4 *Error) (_swig_ret int) {
@@ -2421,7 +2571,7 @@ func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRu
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limit_rules_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_156)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limit_rules_parse_capi_0f5e46f0135bb939(*(*C.swig_type_168)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2431,19 +2581,19 @@ func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRu
 func Aicp_limit_rules_ref(arg1 *LimitRules) (_swig_ret *LimitRules) {
 	var swig_r *LimitRules
 	_swig_i_0 := arg1
-	swig_r = (*LimitRules)(C._wrap_aicp_limit_rules_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*LimitRules)(C._wrap_aicp_limit_rules_ref_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_limit_rules_free(arg1 *LimitRules) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_limit_rules_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_limit_rules_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_limit_rules_count(arg1 *LimitRules) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_limit_rules_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_limit_rules_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2451,7 +2601,7 @@ func Aicp_limit_rules_id(arg1 *LimitRules, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_limit_rules_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_158(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_limit_rules_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_170(_swig_i_1)))
 	return swig_r
 }
 
@@ -2461,14 +2611,14 @@ func Aicp_limit_rules_get(arg1 *LimitRules, arg2 int64, arg3 *LimitRuleInfo, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limit_rules_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_159(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limit_rules_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_171(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
 func Aicp_redis_leases_options_init(arg1 *RedisLeasesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_redis_leases_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_160(_swig_i_1))
+	C._wrap_aicp_redis_leases_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_172(_swig_i_1))
 }
 
 func Aicp_redis_leases_open(arg1 string, arg2 *RedisLeasesOptions, arg3 **RedisLeases, arg4 *Error) (_swig_ret int) {
@@ -2477,7 +2627,7 @@ func Aicp_redis_leases_open(arg1 string, arg2 *RedisLeasesOptions, arg3 **RedisL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_redis_leases_open_capi_dde55ec773c1b3d8(*(*C.swig_type_161)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_redis_leases_open_capi_0f5e46f0135bb939(*(*C.swig_type_173)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2486,19 +2636,19 @@ func Aicp_redis_leases_open(arg1 string, arg2 *RedisLeasesOptions, arg3 **RedisL
 
 func Aicp_redis_leases_free(arg1 *RedisLeases) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_redis_leases_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_redis_leases_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_redis_leases_source(arg1 *RedisLeases, arg2 *LeaseSource) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_redis_leases_source_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
+	C._wrap_aicp_redis_leases_source_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
 }
 
 func Aicp_limiter_options_init(arg1 *LimiterOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limiter_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_162(_swig_i_1))
+	C._wrap_aicp_limiter_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_174(_swig_i_1))
 }
 
 func Aicp_limiter_new(arg1 *LimiterOptions, arg2 **Limiter, arg3 *Error) (_swig_ret int) {
@@ -2506,25 +2656,25 @@ func Aicp_limiter_new(arg1 *LimiterOptions, arg2 **Limiter, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_limiter_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_limiter_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_limiter_free(arg1 *Limiter) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_limiter_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_limiter_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_limit_request_init(arg1 *LimitRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_request_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_163(_swig_i_1))
+	C._wrap_aicp_limit_request_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_175(_swig_i_1))
 }
 
 func Aicp_limit_result_init(arg1 *LimitResult, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_result_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_164(_swig_i_1))
+	C._wrap_aicp_limit_result_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_176(_swig_i_1))
 }
 
 func Aicp_limiter_take(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4 *LimitTicket, arg5 *LimitResult, arg6 *Error) (_swig_ret int) {
@@ -2535,7 +2685,7 @@ func Aicp_limiter_take(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_limiter_take_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_limiter_take_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	return swig_r
 }
 
@@ -2544,21 +2694,21 @@ func Aicp_limiter_settle(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	C._wrap_aicp_limiter_settle_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_165(_swig_i_2), C.swig_type_166(_swig_i_3))
+	C._wrap_aicp_limiter_settle_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_177(_swig_i_2), C.swig_type_178(_swig_i_3))
 }
 
 func Aicp_limiter_cancel(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limiter_cancel_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_167(_swig_i_2))
+	C._wrap_aicp_limiter_cancel_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_179(_swig_i_2))
 }
 
 func Aicp_limiter_refund(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limiter_refund_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_168(_swig_i_2))
+	C._wrap_aicp_limiter_refund_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_180(_swig_i_2))
 }
 
 func Aicp_limiter_renew(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uint64, arg5 *Error) (_swig_ret int) {
@@ -2568,7 +2718,7 @@ func Aicp_limiter_renew(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uint
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_limiter_renew_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_169(_swig_i_2), C.swig_type_170(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_limiter_renew_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_181(_swig_i_2), C.swig_type_182(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -2581,7 +2731,7 @@ func Aicp_limiter_peek(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
-	swig_r = (int)(C._wrap_aicp_limiter_peek_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_171(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6)))
+	swig_r = (int)(C._wrap_aicp_limiter_peek_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_183(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6)))
 	return swig_r
 }
 
@@ -2591,7 +2741,7 @@ func Aicp_limiter_flush(arg1 *Limiter, arg2 int, arg3 uint64, arg4 *Error) (_swi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limiter_flush_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_type_172(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limiter_flush_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_type_184(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
@@ -2600,7 +2750,7 @@ func Aicp_limiter_stats_get(arg1 *Limiter, arg2 *LimiterStats, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_limiter_stats_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_limiter_stats_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -2608,27 +2758,27 @@ func Aicp_limit_headers_format(arg1 *LimitRules, arg2 *LimitResult, arg3 *LimitH
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limit_headers_format_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
+	C._wrap_aicp_limit_headers_format_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
 }
 
 func Aicp_guard_action_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_guard_action_name_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_guard_action_name_capi_0f5e46f0135bb939(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_category_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_guard_category_name_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_guard_category_name_capi_0f5e46f0135bb939(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_options_init(arg1 *GuardOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_guard_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_173(_swig_i_1))
+	C._wrap_aicp_guard_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_185(_swig_i_1))
 }
 
 func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfile, arg4 *Error) (_swig_ret int) {
@@ -2637,7 +2787,7 @@ func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_profile_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_174)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_profile_parse_capi_0f5e46f0135bb939(*(*C.swig_type_186)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2647,26 +2797,26 @@ func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfi
 func Aicp_guard_profile_ref(arg1 *GuardProfile) (_swig_ret *GuardProfile) {
 	var swig_r *GuardProfile
 	_swig_i_0 := arg1
-	swig_r = (*GuardProfile)(C._wrap_aicp_guard_profile_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*GuardProfile)(C._wrap_aicp_guard_profile_ref_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_profile_free(arg1 *GuardProfile) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_profile_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_profile_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_profile_name(arg1 *GuardProfile) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_guard_profile_name_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_guard_profile_name_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_profile_version(arg1 *GuardProfile) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_guard_profile_version_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_guard_profile_version_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2675,45 +2825,45 @@ func Aicp_guard_session_new(arg1 *GuardOptions, arg2 **GuardSession, arg3 *Error
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_guard_session_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_guard_session_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_guard_session_free(arg1 *GuardSession) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_session_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_session_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_session_reset(arg1 *GuardSession) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_session_reset_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_session_reset_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_session_count(arg1 *GuardSession) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_guard_session_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_guard_session_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_session_action(arg1 *GuardSession) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_session_action_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_session_action_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_session_risk(arg1 *GuardSession) (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
-	swig_r = (float64)(C._wrap_aicp_guard_session_risk_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (float64)(C._wrap_aicp_guard_session_risk_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_session_match_count(arg1 *GuardSession) (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_aicp_guard_session_match_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_aicp_guard_session_match_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2723,7 +2873,7 @@ func Aicp_guard_restore(arg1 *GuardSession, arg2 string, arg3 *Buf, arg4 *Error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_restore_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_178)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_restore_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_190)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2733,7 +2883,7 @@ func Aicp_guard_restore(arg1 *GuardSession, arg2 string, arg3 *Buf, arg4 *Error)
 func Aicp_guard_scan_options_init(arg1 *GuardScanOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_guard_scan_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_179(_swig_i_1))
+	C._wrap_aicp_guard_scan_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_191(_swig_i_1))
 }
 
 func Aicp_guard_result_new(arg1 *GuardOptions, arg2 **GuardResult, arg3 *Error) (_swig_ret int) {
@@ -2741,13 +2891,13 @@ func Aicp_guard_result_new(arg1 *GuardOptions, arg2 **GuardResult, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_guard_result_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_guard_result_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_guard_result_free(arg1 *GuardResult) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_result_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_result_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_scan(arg1 *GuardProfile, arg2 string, arg3 *GuardScanOptions, arg4 *GuardResult, arg5 *Error) (_swig_ret int) {
@@ -2757,7 +2907,7 @@ func Aicp_guard_scan(arg1 *GuardProfile, arg2 string, arg3 *GuardScanOptions, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_guard_scan_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_180)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_guard_scan_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_192)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2767,14 +2917,14 @@ func Aicp_guard_scan(arg1 *GuardProfile, arg2 string, arg3 *GuardScanOptions, ar
 func Aicp_guard_result_action(arg1 *GuardResult) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_result_action_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_result_action_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_risk(arg1 *GuardResult) (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
-	swig_r = (float64)(C._wrap_aicp_guard_result_risk_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (float64)(C._wrap_aicp_guard_result_risk_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2782,14 +2932,14 @@ func Aicp_guard_result_score(arg1 *GuardResult, arg2 int) (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (float64)(C._wrap_aicp_guard_result_score_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	swig_r = (float64)(C._wrap_aicp_guard_result_score_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_guard_result_finding_count(arg1 *GuardResult) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_guard_result_finding_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_guard_result_finding_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2797,21 +2947,21 @@ func Aicp_guard_result_finding(arg1 *GuardResult, arg2 int64) (_swig_ret *GuardF
 	var swig_r *GuardFinding
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*GuardFinding)(C._wrap_aicp_guard_result_finding_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_182(_swig_i_1)))
+	swig_r = (*GuardFinding)(C._wrap_aicp_guard_result_finding_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_194(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_guard_result_match_count(arg1 *GuardResult) (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_aicp_guard_result_match_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_aicp_guard_result_match_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_rewritten(arg1 *GuardResult) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_result_rewritten_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_result_rewritten_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2819,35 +2969,35 @@ func Aicp_guard_result_text(arg1 *GuardResult, arg2 *uint64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_guard_result_text_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_guard_result_text_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_guard_result_error(arg1 *GuardResult) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_result_error_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_result_error_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_truncated(arg1 *GuardResult) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_guard_result_truncated_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_guard_result_truncated_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_bytes(arg1 *GuardResult) (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_aicp_guard_result_bytes_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_aicp_guard_result_bytes_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_result_reason(arg1 *GuardResult) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_guard_result_reason_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_guard_result_reason_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2857,13 +3007,13 @@ func Aicp_guard_stream_open(arg1 *GuardProfile, arg2 *GuardScanOptions, arg3 **G
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_stream_open_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_stream_open_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
 func Aicp_guard_stream_free(arg1 *GuardStream) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_guard_stream_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_guard_stream_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_guard_stream_feed(arg1 *GuardStream, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -2871,7 +3021,7 @@ func Aicp_guard_stream_feed(arg1 *GuardStream, arg2 string, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_guard_stream_feed_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_185)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_guard_stream_feed_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_197)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2882,7 +3032,7 @@ func Aicp_guard_stream_finish(arg1 *GuardStream, arg2 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_guard_stream_finish_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_guard_stream_finish_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
@@ -2890,34 +3040,34 @@ func Aicp_guard_stream_released(arg1 *GuardStream, arg2 *uint64) (_swig_ret *byt
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_guard_stream_released_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_guard_stream_released_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_guard_stream_result(arg1 *GuardStream) (_swig_ret *GuardResult) {
 	var swig_r *GuardResult
 	_swig_i_0 := arg1
-	swig_r = (*GuardResult)(C._wrap_aicp_guard_stream_result_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*GuardResult)(C._wrap_aicp_guard_stream_result_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_guard_rule_count() (_swig_ret int64) {
 	var swig_r int64
-	swig_r = (int64)(C._wrap_aicp_guard_rule_count_capi_dde55ec773c1b3d8())
+	swig_r = (int64)(C._wrap_aicp_guard_rule_count_capi_0f5e46f0135bb939())
 	return swig_r
 }
 
 func Aicp_guard_rule_at(arg1 int64) (_swig_ret *GuardRule) {
 	var swig_r *GuardRule
 	_swig_i_0 := arg1
-	swig_r = (*GuardRule)(C._wrap_aicp_guard_rule_at_capi_dde55ec773c1b3d8(C.swig_type_187(_swig_i_0)))
+	swig_r = (*GuardRule)(C._wrap_aicp_guard_rule_at_capi_0f5e46f0135bb939(C.swig_type_199(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_budget_window_options_init(arg1 *BudgetWindowOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_budget_window_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_188(_swig_i_1))
+	C._wrap_aicp_budget_window_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_200(_swig_i_1))
 }
 
 func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **BudgetWindow, arg4 *Error) (_swig_ret int) {
@@ -2926,7 +3076,7 @@ func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **Bud
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_budget_window_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_189)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_budget_window_parse_capi_0f5e46f0135bb939(*(*C.swig_type_201)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2936,13 +3086,13 @@ func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **Bud
 func Aicp_budget_window_ref(arg1 *BudgetWindow) (_swig_ret *BudgetWindow) {
 	var swig_r *BudgetWindow
 	_swig_i_0 := arg1
-	swig_r = (*BudgetWindow)(C._wrap_aicp_budget_window_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*BudgetWindow)(C._wrap_aicp_budget_window_ref_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_budget_window_free(arg1 *BudgetWindow) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_budget_window_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_budget_window_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_budget_window_at(arg1 *BudgetWindow, arg2 int64, arg3 *int64, arg4 *int64, arg5 *Error) (_swig_ret int) {
@@ -2952,14 +3102,14 @@ func Aicp_budget_window_at(arg1 *BudgetWindow, arg2 int64, arg3 *int64, arg4 *in
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_budget_window_at_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_190(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_budget_window_at_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_202(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
 func Aicp_ledger_options_init(arg1 *LedgerOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_191(_swig_i_1))
+	C._wrap_aicp_ledger_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_203(_swig_i_1))
 }
 
 func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Error) (_swig_ret int) {
@@ -2968,7 +3118,7 @@ func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Err
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_open_capi_dde55ec773c1b3d8(*(*C.swig_type_192)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_open_capi_0f5e46f0135bb939(*(*C.swig_type_204)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2977,7 +3127,7 @@ func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Err
 
 func Aicp_ledger_free(arg1 *Ledger) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_ledger_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_ledger_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_ledger_close(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
@@ -2985,14 +3135,14 @@ func Aicp_ledger_close(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_close_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_193(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_close_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_205(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_ledger_account_init(arg1 *LedgerAccount, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_account_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_194(_swig_i_1))
+	C._wrap_aicp_ledger_account_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_206(_swig_i_1))
 }
 
 func Aicp_ledger_account_put(arg1 *Ledger, arg2 string, arg3 *LedgerAccount, arg4 uint64, arg5 *Error) (_swig_ret int) {
@@ -3002,7 +3152,7 @@ func Aicp_ledger_account_put(arg1 *Ledger, arg2 string, arg3 *LedgerAccount, arg
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_put_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_195)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_196(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_put_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_207)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_208(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3016,7 +3166,7 @@ func Aicp_ledger_account_status(arg1 *Ledger, arg2 string, arg3 uint64, arg4 *Le
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_status_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_197)(unsafe.Pointer(&_swig_i_1)), C.swig_type_198(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_status_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_209)(unsafe.Pointer(&_swig_i_1)), C.swig_type_210(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3029,7 +3179,7 @@ func Aicp_ledger_reserve(arg1 *Ledger, arg2 *LedgerRequest, arg3 *LedgerResult, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_reserve_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_reserve_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
@@ -3039,7 +3189,7 @@ func Aicp_ledger_mark_dispatched(arg1 *Ledger, arg2 string, arg3 int64, arg4 *Er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_mark_dispatched_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_199)(unsafe.Pointer(&_swig_i_1)), C.swig_type_200(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_mark_dispatched_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_1)), C.swig_type_212(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3052,7 +3202,7 @@ func Aicp_ledger_renew(arg1 *Ledger, arg2 string, arg3 uint64, arg4 *Error) (_sw
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_renew_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_201)(unsafe.Pointer(&_swig_i_1)), C.swig_type_202(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_renew_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_1)), C.swig_type_214(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3066,7 +3216,7 @@ func Aicp_ledger_settle(arg1 *Ledger, arg2 string, arg3 int64, arg4 *LedgerSettl
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_settle_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_203)(unsafe.Pointer(&_swig_i_1)), C.swig_type_204(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_settle_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_1)), C.swig_type_216(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3078,7 +3228,7 @@ func Aicp_ledger_release(arg1 *Ledger, arg2 string, arg3 *Error) (_swig_ret int)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_release_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_205)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_release_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3091,7 +3241,7 @@ func Aicp_ledger_adjust(arg1 *Ledger, arg2 string, arg3 *LedgerAdjustment, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_adjust_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_206)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_adjust_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_218)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3104,7 +3254,7 @@ func Aicp_ledger_account_list(arg1 *Ledger, arg2 *LedgerQuery, arg3 **LedgerPage
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_account_list_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_list_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
@@ -3115,7 +3265,7 @@ func Aicp_ledger_reservation_list(arg1 *Ledger, arg2 string, arg3 *LedgerQuery, 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_reservation_list_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_207)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_reservation_list_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_219)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3124,13 +3274,13 @@ func Aicp_ledger_reservation_list(arg1 *Ledger, arg2 string, arg3 *LedgerQuery, 
 
 func Aicp_ledger_page_free(arg1 *LedgerPage) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_ledger_page_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_ledger_page_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_ledger_page_count(arg1 *LedgerPage) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_ledger_page_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_ledger_page_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -3138,7 +3288,7 @@ func Aicp_ledger_page_account(arg1 *LedgerPage, arg2 int64) (_swig_ret *LedgerAc
 	var swig_r *LedgerAccountRow
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*LedgerAccountRow)(C._wrap_aicp_ledger_page_account_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_209(_swig_i_1)))
+	swig_r = (*LedgerAccountRow)(C._wrap_aicp_ledger_page_account_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_221(_swig_i_1)))
 	return swig_r
 }
 
@@ -3146,7 +3296,7 @@ func Aicp_ledger_page_reservation(arg1 *LedgerPage, arg2 int64) (_swig_ret *Ledg
 	var swig_r *LedgerReservationRow
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*LedgerReservationRow)(C._wrap_aicp_ledger_page_reservation_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_210(_swig_i_1)))
+	swig_r = (*LedgerReservationRow)(C._wrap_aicp_ledger_page_reservation_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_222(_swig_i_1)))
 	return swig_r
 }
 
@@ -3157,7 +3307,7 @@ func Aicp_ledger_account_spend(arg1 *Ledger, arg2 string, arg3 int64, arg4 *int6
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_spend_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_1)), C.swig_type_212(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_spend_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_1)), C.swig_type_224(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3170,7 +3320,7 @@ func Aicp_ledger_serve(arg1 *Ledger, arg2 string, arg3 *Buf, arg4 *Error) (_swig
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_serve_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_serve_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3182,7 +3332,7 @@ func Aicp_ledger_flush(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_flush_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_214(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_flush_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_226(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3191,20 +3341,20 @@ func Aicp_ledger_event_next(arg1 *Ledger, arg2 *LedgerEvent, arg3 *Error) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_event_next_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_event_next_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_ledger_metrics_get(arg1 *Ledger, arg2 *LedgerMetrics) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_metrics_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
+	C._wrap_aicp_ledger_metrics_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
 }
 
 func Aicp_litellm_options_init(arg1 *LiteLLMOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_litellm_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_215(_swig_i_1))
+	C._wrap_aicp_litellm_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_227(_swig_i_1))
 }
 
 func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **LiteLLM, arg5 *Error) (_swig_ret int) {
@@ -3214,7 +3364,7 @@ func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **Li
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_open_capi_dde55ec773c1b3d8(*(*C.swig_type_216)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_open_capi_0f5e46f0135bb939(*(*C.swig_type_228)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -3226,26 +3376,26 @@ func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **Li
 
 func Aicp_litellm_free(arg1 *LiteLLM) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_litellm_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_litellm_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_litellm_reply_new(arg1 **LiteLLMReply, arg2 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_litellm_reply_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_litellm_reply_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_litellm_reply_free(arg1 *LiteLLMReply) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_litellm_reply_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_litellm_reply_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_litellm_reply_status(arg1 *LiteLLMReply) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_litellm_reply_status_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_litellm_reply_status_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -3253,7 +3403,7 @@ func Aicp_litellm_reply_body(arg1 *LiteLLMReply, arg2 *uint64) (_swig_ret *byte)
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_body_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_body_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
@@ -3261,7 +3411,7 @@ func Aicp_litellm_reply_header(arg1 *LiteLLMReply, arg2 string) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_header_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_218)(unsafe.Pointer(&_swig_i_1))))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_header_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_230)(unsafe.Pointer(&_swig_i_1))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3271,28 +3421,28 @@ func Aicp_litellm_reply_header(arg1 *LiteLLMReply, arg2 string) (_swig_ret *byte
 func Aicp_litellm_reply_message(arg1 *LiteLLMReply) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_message_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_litellm_reply_type(arg1 *LiteLLMReply) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_type_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_type_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_litellm_reply_code(arg1 *LiteLLMReply) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_code_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_code_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_litellm_reply_param(arg1 *LiteLLMReply) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_param_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_param_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -3301,7 +3451,7 @@ func Aicp_litellm_reply_cost(arg1 *LiteLLMReply, arg2 *int64, arg3 *Error) (_swi
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_reply_cost_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_reply_cost_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3310,7 +3460,7 @@ func Aicp_litellm_reply_usage(arg1 *LiteLLMReply, arg2 *LiteLLMUsage, arg3 *Erro
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_reply_usage_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_reply_usage_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3318,7 +3468,7 @@ func Aicp_litellm_reply_relay(arg1 *LiteLLMReply, arg2 int) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_litellm_reply_relay_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_litellm_reply_relay_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
 	return swig_r
 }
 
@@ -3330,7 +3480,7 @@ func Aicp_litellm_call(arg1 *LiteLLM, arg2 string, arg3 string, arg4 string, arg
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_litellm_call_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_219)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_220)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_221)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_litellm_call_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3348,7 +3498,7 @@ func Aicp_litellm_health(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_health_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_health_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3357,7 +3507,7 @@ func Aicp_litellm_health_details(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_health_details_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_health_details_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3366,7 +3516,7 @@ func Aicp_litellm_liveness(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swi
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_liveness_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_liveness_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3375,7 +3525,7 @@ func Aicp_litellm_backlog(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_backlog_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_backlog_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3384,7 +3534,7 @@ func Aicp_litellm_model_health(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_model_health_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_health_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3393,7 +3543,7 @@ func Aicp_litellm_model_health_latest(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *E
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_model_health_latest_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_health_latest_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3402,7 +3552,7 @@ func Aicp_litellm_models(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_models_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_models_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3411,7 +3561,7 @@ func Aicp_litellm_model_info(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_model_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3421,7 +3571,7 @@ func Aicp_litellm_model_get(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_222)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_234)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3434,7 +3584,7 @@ func Aicp_litellm_model_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3446,7 +3596,7 @@ func Aicp_litellm_model_groups(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_model_groups_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_groups_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3456,7 +3606,7 @@ func Aicp_litellm_model_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3469,7 +3619,7 @@ func Aicp_litellm_model_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3483,7 +3633,7 @@ func Aicp_litellm_model_patch(arg1 *LiteLLM, arg2 string, arg3 string, arg4 *Lit
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_model_patch_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_226)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_227)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_patch_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3499,7 +3649,7 @@ func Aicp_litellm_model_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_228)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3512,7 +3662,7 @@ func Aicp_litellm_model_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_block_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_block_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3525,7 +3675,7 @@ func Aicp_litellm_model_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_unblock_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_230)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_unblock_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_242)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3538,7 +3688,7 @@ func Aicp_litellm_key_generate(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_generate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_generate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3551,7 +3701,7 @@ func Aicp_litellm_key_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3563,7 +3713,7 @@ func Aicp_litellm_key_list(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_swi
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_key_list_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_list_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3573,7 +3723,7 @@ func Aicp_litellm_key_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3586,7 +3736,7 @@ func Aicp_litellm_key_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_234)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3599,7 +3749,7 @@ func Aicp_litellm_key_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3612,7 +3762,7 @@ func Aicp_litellm_key_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_delete_many_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_delete_many_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3625,7 +3775,7 @@ func Aicp_litellm_key_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_block_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_block_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3638,7 +3788,7 @@ func Aicp_litellm_key_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_unblock_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_unblock_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3652,7 +3802,7 @@ func Aicp_litellm_key_reset_spend(arg1 *LiteLLM, arg2 string, arg3 string, arg4 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_key_reset_spend_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_reset_spend_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_251)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3668,7 +3818,7 @@ func Aicp_litellm_team_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3681,7 +3831,7 @@ func Aicp_litellm_team_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_242)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3693,7 +3843,7 @@ func Aicp_litellm_team_list(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_team_list_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_list_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3703,7 +3853,7 @@ func Aicp_litellm_team_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3716,7 +3866,7 @@ func Aicp_litellm_team_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3729,7 +3879,7 @@ func Aicp_litellm_team_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_257)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3742,7 +3892,7 @@ func Aicp_litellm_team_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRepl
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_delete_many_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_delete_many_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3755,7 +3905,7 @@ func Aicp_litellm_team_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_block_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_block_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3768,7 +3918,7 @@ func Aicp_litellm_team_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_unblock_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_unblock_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3781,7 +3931,7 @@ func Aicp_litellm_team_member_add(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_add_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_add_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_261)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3794,7 +3944,7 @@ func Aicp_litellm_team_member_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3807,7 +3957,7 @@ func Aicp_litellm_team_member_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_251)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_263)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3820,7 +3970,7 @@ func Aicp_litellm_team_model_add(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply,
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_model_add_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_model_add_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3833,7 +3983,7 @@ func Aicp_litellm_team_model_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_model_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_model_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3846,7 +3996,7 @@ func Aicp_litellm_user_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3859,7 +4009,7 @@ func Aicp_litellm_user_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_find_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_267)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3872,7 +4022,7 @@ func Aicp_litellm_user_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3885,7 +4035,7 @@ func Aicp_litellm_user_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_257)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_269)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3898,7 +4048,7 @@ func Aicp_litellm_user_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_270)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3911,7 +4061,7 @@ func Aicp_litellm_user_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRepl
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_delete_many_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_delete_many_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_271)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3924,7 +4074,7 @@ func Aicp_litellm_customer_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_272)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3936,7 +4086,7 @@ func Aicp_litellm_customer_list(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_customer_list_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_list_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3946,7 +4096,7 @@ func Aicp_litellm_customer_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_261)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3959,7 +4109,7 @@ func Aicp_litellm_customer_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_274)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3972,7 +4122,7 @@ func Aicp_litellm_customer_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_263)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_275)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3985,7 +4135,7 @@ func Aicp_litellm_budget_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_276)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3997,7 +4147,7 @@ func Aicp_litellm_budget_list(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_budget_list_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_list_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4007,7 +4157,7 @@ func Aicp_litellm_budget_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_info_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_277)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4020,7 +4170,7 @@ func Aicp_litellm_budget_settings(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_settings_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_settings_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_278)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4033,7 +4183,7 @@ func Aicp_litellm_budget_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_267)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_279)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4046,7 +4196,7 @@ func Aicp_litellm_budget_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_280)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4059,7 +4209,7 @@ func Aicp_litellm_spend_logs(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_logs_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_269)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_logs_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_281)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4072,7 +4222,7 @@ func Aicp_litellm_spend_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_days_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_270)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_282)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4085,7 +4235,7 @@ func Aicp_litellm_spend_keys(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_keys_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_271)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_keys_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_283)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4098,7 +4248,7 @@ func Aicp_litellm_spend_users(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_users_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_272)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_users_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_284)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4111,7 +4261,7 @@ func Aicp_litellm_spend_tags(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_tags_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_tags_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_285)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4124,7 +4274,7 @@ func Aicp_litellm_spend_calculate(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_calculate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_274)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_calculate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_286)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4137,7 +4287,7 @@ func Aicp_litellm_token_count(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_token_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_275)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_token_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_287)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4149,7 +4299,7 @@ func Aicp_litellm_global_spend(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4159,7 +4309,7 @@ func Aicp_litellm_global_spend_logs(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_logs_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_276)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_logs_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_288)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4172,7 +4322,7 @@ func Aicp_litellm_global_spend_keys(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_keys_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_277)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_keys_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_289)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4185,7 +4335,7 @@ func Aicp_litellm_global_spend_models(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMR
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_models_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_278)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_models_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_290)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4197,7 +4347,7 @@ func Aicp_litellm_global_spend_teams(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Er
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_teams_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_teams_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4207,7 +4357,7 @@ func Aicp_litellm_global_spend_providers(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_providers_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_279)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_providers_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_291)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4220,7 +4370,7 @@ func Aicp_litellm_global_spend_tags(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_tags_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_280)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_tags_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_292)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4233,7 +4383,7 @@ func Aicp_litellm_global_activity(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_activity_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_281)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_activity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_293)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4246,7 +4396,7 @@ func Aicp_litellm_global_activity_models(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_activity_models_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_282)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_activity_models_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_294)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4259,7 +4409,7 @@ func Aicp_litellm_activity(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_activity_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_283)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_activity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_295)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4272,7 +4422,7 @@ func Aicp_litellm_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_activity_days_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_284)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_activity_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_296)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4285,7 +4435,7 @@ func Aicp_litellm_team_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_activity_days_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_285)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_activity_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_297)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4298,7 +4448,7 @@ func Aicp_litellm_customer_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_activity_days_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_286)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_activity_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_298)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4310,7 +4460,7 @@ func Aicp_litellm_router_settings(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_router_settings_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_router_settings_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4320,7 +4470,7 @@ func Aicp_litellm_config_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_config_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_287)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_config_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_299)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4332,7 +4482,7 @@ func Aicp_litellm_config_callbacks(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Erro
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_config_callbacks_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_config_callbacks_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4342,7 +4492,7 @@ func Aicp_litellm_config_list(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_config_list_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_288)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_config_list_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_300)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4355,7 +4505,7 @@ func Aicp_litellm_fallback_set(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_set_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_289)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_set_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_301)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4368,7 +4518,7 @@ func Aicp_litellm_fallback_get(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_get_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_290)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_302)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4381,7 +4531,7 @@ func Aicp_litellm_fallback_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_delete_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_291)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_303)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4393,7 +4543,7 @@ func Aicp_litellm_cache_settings(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4403,7 +4553,7 @@ func Aicp_litellm_cache_settings_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_update_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_292)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_304)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4415,7 +4565,7 @@ func Aicp_litellm_cache_ping(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_cache_ping_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_cache_ping_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4424,7 +4574,7 @@ func Aicp_litellm_guardrails(arg1 *LiteLLM, arg2 *LiteLLMReply, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_litellm_guardrails_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_litellm_guardrails_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4434,7 +4584,7 @@ func Aicp_litellm_guardrail_apply(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_guardrail_apply_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_293)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_guardrail_apply_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_305)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4447,7 +4597,7 @@ func Aicp_litellm_chat(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Err
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_chat_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_294)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_chat_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_306)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4460,7 +4610,7 @@ func Aicp_litellm_completion(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_completion_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_295)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_completion_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_307)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4473,7 +4623,7 @@ func Aicp_litellm_response(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_response_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_296)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_response_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_308)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4486,7 +4636,7 @@ func Aicp_litellm_message(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_message_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_297)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_309)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4499,7 +4649,7 @@ func Aicp_litellm_embedding(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_embedding_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_298)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_embedding_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_310)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4509,7 +4659,7 @@ func Aicp_litellm_embedding(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 func Aicp_gate_options_init(arg1 *GateOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_gate_options_init_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_299(_swig_i_1))
+	C._wrap_aicp_gate_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_311(_swig_i_1))
 }
 
 func Aicp_bundle_open(arg1 string, arg2 **Bundle, arg3 *Error) (_swig_ret int) {
@@ -4517,7 +4667,7 @@ func Aicp_bundle_open(arg1 string, arg2 **Bundle, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_open_capi_dde55ec773c1b3d8(*(*C.swig_type_300)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_open_capi_0f5e46f0135bb939(*(*C.swig_type_312)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4529,7 +4679,7 @@ func Aicp_bundle_seal(arg1 string, arg2 string, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_seal_capi_dde55ec773c1b3d8(*(*C.swig_type_301)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_302)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_seal_capi_0f5e46f0135bb939(*(*C.swig_type_313)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_314)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4542,19 +4692,19 @@ func Aicp_bundle_seal(arg1 string, arg2 string, arg3 *Error) (_swig_ret int) {
 func Aicp_bundle_ref(arg1 *Bundle) (_swig_ret *Bundle) {
 	var swig_r *Bundle
 	_swig_i_0 := arg1
-	swig_r = (*Bundle)(C._wrap_aicp_bundle_ref_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*Bundle)(C._wrap_aicp_bundle_ref_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_bundle_free(arg1 *Bundle) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_bundle_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_bundle_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_bundle_version(arg1 *Bundle) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_bundle_version_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_bundle_version_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -4563,7 +4713,7 @@ func Aicp_bundle_describe(arg1 *Bundle, arg2 *Buf, arg3 *Error) (_swig_ret int) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_describe_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_describe_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4572,13 +4722,13 @@ func Aicp_gate_open(arg1 *GateOptions, arg2 **Gate, arg3 *Error) (_swig_ret int)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_open_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_open_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_gate_free(arg1 *Gate) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_load(arg1 *Gate, arg2 *Bundle, arg3 *Error) (_swig_ret int) {
@@ -4586,7 +4736,7 @@ func Aicp_gate_load(arg1 *Gate, arg2 *Bundle, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_load_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_load_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4595,7 +4745,7 @@ func Aicp_gate_reload(arg1 *Gate, arg2 *int32, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_reload_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_reload_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4604,7 +4754,7 @@ func Aicp_gate_bundle_version(arg1 *Gate, arg2 *Buf, arg3 *Error) (_swig_ret int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_bundle_version_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_bundle_version_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4613,7 +4763,7 @@ func Aicp_gate_metrics(arg1 *Gate, arg2 *Buf, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_metrics_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_metrics_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4622,7 +4772,7 @@ func Aicp_gate_events(arg1 *Gate, arg2 *Buf, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_events_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_events_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4630,7 +4780,7 @@ func Aicp_gate_flush(arg1 *Gate, arg2 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_gate_flush_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_gate_flush_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
@@ -4639,18 +4789,18 @@ func Aicp_gate_request_new(arg1 *Gate, arg2 **GateRequest, arg3 *Error) (_swig_r
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_new_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_gate_request_free(arg1 *GateRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_request_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_request_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_request_reset(arg1 *GateRequest) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_request_reset_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_request_reset_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_request_set_body(arg1 *GateRequest, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -4658,7 +4808,7 @@ func Aicp_gate_request_set_body(arg1 *GateRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_set_body_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_303)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_body_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_315)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4670,7 +4820,7 @@ func Aicp_gate_request_set_action(arg1 *GateRequest, arg2 int, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_set_action_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_action_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4680,7 +4830,7 @@ func Aicp_gate_request_set(arg1 *GateRequest, arg2 int, arg3 string, arg4 *Error
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_gate_request_set_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), *(*C.swig_type_304)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), *(*C.swig_type_316)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4692,7 +4842,7 @@ func Aicp_gate_request_add_tag(arg1 *GateRequest, arg2 string, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_add_tag_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_305)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_add_tag_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_317)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4702,14 +4852,14 @@ func Aicp_gate_request_add_tag(arg1 *GateRequest, arg2 string, arg3 *Error) (_sw
 func Aicp_gate_field_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_field_name_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_field_name_capi_0f5e46f0135bb939(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_action_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_action_name_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_action_name_capi_0f5e46f0135bb939(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
@@ -4720,7 +4870,7 @@ func Aicp_gate_question_parse(arg1 string, arg2 *PolicyEntities, arg3 *PriceTabl
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_gate_question_parse_capi_dde55ec773c1b3d8(*(*C.swig_type_306)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_gate_question_parse_capi_0f5e46f0135bb939(*(*C.swig_type_318)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4734,7 +4884,7 @@ func Aicp_gate_check(arg1 *Gate, arg2 *GateRequest, arg3 uint64, arg4 **GateDeci
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_gate_check_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_307(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_gate_check_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_319(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -4746,7 +4896,7 @@ func Aicp_gate_candidate(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 uint6
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_candidate_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_308)(unsafe.Pointer(&_swig_i_2)), C.swig_type_309(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_candidate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_320)(unsafe.Pointer(&_swig_i_2)), C.swig_type_321(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4755,69 +4905,69 @@ func Aicp_gate_candidate(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 uint6
 
 func Aicp_gate_decision_free(arg1 *GateDecision) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_decision_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_decision_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_decision_verdict(arg1 *GateDecision) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_gate_decision_verdict_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_verdict_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_http_status(arg1 *GateDecision) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_gate_decision_http_status_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_http_status_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_id(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_id_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_step(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_step_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_step_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_rule(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_rule_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_rule_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_type(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_type_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_type_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_message(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_message_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_advice(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_advice_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_advice_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_header_count(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_header_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_header_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -4825,7 +4975,7 @@ func Aicp_gate_decision_header_name(arg1 *GateDecision, arg2 int64) (_swig_ret *
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_name_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_311(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_name_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_323(_swig_i_1)))
 	return swig_r
 }
 
@@ -4833,14 +4983,14 @@ func Aicp_gate_decision_header_value(arg1 *GateDecision, arg2 int64) (_swig_ret 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_value_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_type_312(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_value_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_324(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_gate_decision_body_changed(arg1 *GateDecision) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_aicp_gate_decision_body_changed_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_body_changed_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -4848,56 +4998,56 @@ func Aicp_gate_decision_body(arg1 *GateDecision, arg2 *uint64) (_swig_ret *byte)
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_body_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_body_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_gate_decision_model(arg1 *GateDecision) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_model_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_model_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_max_tokens(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_max_tokens_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_max_tokens_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_input_tokens(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_input_tokens_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_input_tokens_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_cost_expected_nano(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_cost_expected_nano_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_cost_expected_nano_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_reserved_nano(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_reserved_nano_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_reserved_nano_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_finding_count(arg1 *GateDecision) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_aicp_gate_decision_finding_count_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_aicp_gate_decision_finding_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_gate_decision_risk(arg1 *GateDecision) (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
-	swig_r = (float64)(C._wrap_aicp_gate_decision_risk_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0)))
+	swig_r = (float64)(C._wrap_aicp_gate_decision_risk_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -4905,14 +5055,14 @@ func Aicp_gate_decision_step_ns(arg1 *GateDecision, arg2 int) (_swig_ret uint64)
 	var swig_r uint64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint64)(C._wrap_aicp_gate_decision_step_ns_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	swig_r = (uint64)(C._wrap_aicp_gate_decision_step_ns_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1)))
 	return swig_r
 }
 
 func Aicp_gate_step_name(arg1 int) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
-	swig_r = (*byte)(C._wrap_aicp_gate_step_name_capi_dde55ec773c1b3d8(C.swig_intgo(_swig_i_0)))
+	swig_r = (*byte)(C._wrap_aicp_gate_step_name_capi_0f5e46f0135bb939(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
@@ -4921,7 +5071,7 @@ func Aicp_gate_decision_json(arg1 *GateDecision, arg2 *Buf, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_decision_json_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -4933,7 +5083,7 @@ func Aicp_gate_output(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 *Buf, ar
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_output_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_319)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_output_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_331)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4948,7 +5098,7 @@ func Aicp_gate_output_text(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 *Bu
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_output_text_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_320)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_output_text_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_332)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4961,7 +5111,7 @@ func Aicp_gate_stream_open(arg1 *Gate, arg2 *GateDecision, arg3 **GateStream, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_gate_stream_open_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_gate_stream_open_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
@@ -4973,7 +5123,7 @@ func Aicp_gate_stream_feed(arg1 *GateStream, arg2 string, arg3 int, arg4 *Buf, a
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_stream_feed_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_321)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_stream_feed_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_333)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4982,7 +5132,7 @@ func Aicp_gate_stream_feed(arg1 *GateStream, arg2 string, arg3 int, arg4 *Buf, a
 
 func Aicp_gate_stream_free(arg1 *GateStream) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_gate_stream_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_gate_stream_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_gate_decision_served_by(arg1 *GateDecision, arg2 string, arg3 *Error) (_swig_ret int) {
@@ -4990,7 +5140,7 @@ func Aicp_gate_decision_served_by(arg1 *GateDecision, arg2 string, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_decision_served_by_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_322)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_served_by_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_334)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -5002,7 +5152,7 @@ func Aicp_gate_renew(arg1 *Gate, arg2 *GateDecision, arg3 *Error) (_swig_ret int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_renew_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_renew_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -5014,7 +5164,7 @@ func Aicp_gate_settle(arg1 *Gate, arg2 *GateDecision, arg3 *Usage, arg4 int64, a
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_settle_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_323(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_settle_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_335(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	return swig_r
 }
 
@@ -5023,7 +5173,7 @@ func Aicp_gate_release(arg1 *Gate, arg2 *GateDecision, arg3 *Error) (_swig_ret i
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_release_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_release_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -5032,7 +5182,7 @@ func Aicp_rate_store_open(arg1 string, arg2 **RateStore, arg3 *Error) (_swig_ret
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_rate_store_open_capi_dde55ec773c1b3d8(*(*C.swig_type_324)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_rate_store_open_capi_0f5e46f0135bb939(*(*C.swig_type_336)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -5041,7 +5191,7 @@ func Aicp_rate_store_open(arg1 string, arg2 **RateStore, arg3 *Error) (_swig_ret
 
 func Aicp_rate_store_free(arg1 *RateStore) {
 	_swig_i_0 := arg1
-	C._wrap_aicp_rate_store_free_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0))
+	C._wrap_aicp_rate_store_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
 }
 
 func Aicp_rate_store_serve(arg1 *RateStore, arg2 string, arg3 *Buf, arg4 *Error) (_swig_ret int) {
@@ -5050,7 +5200,7 @@ func Aicp_rate_store_serve(arg1 *RateStore, arg2 string, arg3 *Buf, arg4 *Error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_rate_store_serve_capi_dde55ec773c1b3d8(C.swig_voidp(_swig_i_0), *(*C.swig_type_325)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_rate_store_serve_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_337)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}

@@ -266,7 +266,7 @@ static aicp_status aicp_litellm_call_bare(
 extern "C" {
 #endif
 
-void _wrap_Swig_free_capi_dde55ec773c1b3d8(void *_swig_go_0) {
+void _wrap_Swig_free_capi_0f5e46f0135bb939(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
 
   arg1 = *(void **)&_swig_go_0;
@@ -276,7 +276,7 @@ void _wrap_Swig_free_capi_dde55ec773c1b3d8(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_capi_0f5e46f0135bb939(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -289,7 +289,7 @@ void *_wrap_Swig_malloc_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_aicp_litellm_stream_go_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, aicp_litellm_reply *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_litellm_stream_go_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, aicp_litellm_reply *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -325,7 +325,7 @@ intgo _wrap_aicp_litellm_stream_go_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_policy_request_set_lookup_go_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_policy_request_set_lookup_go_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   uint64_t arg2 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -342,7 +342,7 @@ intgo _wrap_aicp_policy_request_set_lookup_go_capi_dde55ec773c1b3d8(aicp_policy_
 }
 
 
-long long _wrap_aicp_go_monotonic_ns_capi_dde55ec773c1b3d8() {
+long long _wrap_aicp_go_monotonic_ns_capi_0f5e46f0135bb939() {
   uint64_t result;
   long long _swig_go_result;
 
@@ -353,7 +353,7 @@ long long _wrap_aicp_go_monotonic_ns_capi_dde55ec773c1b3d8() {
 }
 
 
-intgo _wrap_aicp_litellm_call_bare_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_litellm_call_bare_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -392,7 +392,7 @@ intgo _wrap_aicp_litellm_call_bare_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_
 }
 
 
-char *_wrap_aicp_status_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
+char *_wrap_aicp_status_name_capi_0f5e46f0135bb939(intgo _swig_go_0) {
   aicp_status arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -407,7 +407,7 @@ char *_wrap_aicp_status_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
 }
 
 
-char *_wrap_aicp_status_text_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
+char *_wrap_aicp_status_text_capi_0f5e46f0135bb939(intgo _swig_go_0) {
   aicp_status arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -422,7 +422,7 @@ char *_wrap_aicp_status_text_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
 }
 
 
-void _wrap_aicp_error_clear_capi_dde55ec773c1b3d8(aicp_error *_swig_go_0) {
+void _wrap_aicp_error_clear_capi_0f5e46f0135bb939(aicp_error *_swig_go_0) {
   aicp_error *arg1 = (aicp_error *) 0 ;
 
   arg1 = *(aicp_error **)&_swig_go_0;
@@ -432,7 +432,7 @@ void _wrap_aicp_error_clear_capi_dde55ec773c1b3d8(aicp_error *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_version_capi_dde55ec773c1b3d8() {
+char *_wrap_aicp_version_capi_0f5e46f0135bb939() {
   char *result = 0 ;
   char *_swig_go_result;
 
@@ -445,7 +445,7 @@ char *_wrap_aicp_version_capi_dde55ec773c1b3d8() {
 }
 
 
-void _wrap_aicp_buf_free_capi_dde55ec773c1b3d8(aicp_buf *_swig_go_0) {
+void _wrap_aicp_buf_free_capi_0f5e46f0135bb939(aicp_buf *_swig_go_0) {
   aicp_buf *arg1 = (aicp_buf *) 0 ;
 
   arg1 = *(aicp_buf **)&_swig_go_0;
@@ -455,7 +455,7 @@ void _wrap_aicp_buf_free_capi_dde55ec773c1b3d8(aicp_buf *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_money_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, long long *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_money_parse_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, long long *_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   int64_t *arg3 = (int64_t *) 0 ;
@@ -476,7 +476,7 @@ intgo _wrap_aicp_money_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, long l
 }
 
 
-long long _wrap_aicp_money_format_capi_dde55ec773c1b3d8(long long _swig_go_0, char *_swig_go_1) {
+long long _wrap_aicp_money_format_capi_0f5e46f0135bb939(long long _swig_go_0, char *_swig_go_1) {
   int64_t arg1 ;
   char *arg2 = (char *) 0 ;
   size_t result;
@@ -495,7 +495,7 @@ long long _wrap_aicp_money_format_capi_dde55ec773c1b3d8(long long _swig_go_0, ch
 }
 
 
-void _wrap_aicp_policy_set_options_init_capi_dde55ec773c1b3d8(aicp_policy_set_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_policy_set_options_init_capi_0f5e46f0135bb939(aicp_policy_set_options *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set_options *arg1 = (aicp_policy_set_options *) 0 ;
   size_t arg2 ;
 
@@ -507,7 +507,7 @@ void _wrap_aicp_policy_set_options_init_capi_dde55ec773c1b3d8(aicp_policy_set_op
 }
 
 
-void _wrap_aicp_policy_entities_options_init_capi_dde55ec773c1b3d8(aicp_policy_entities_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_policy_entities_options_init_capi_0f5e46f0135bb939(aicp_policy_entities_options *_swig_go_0, long long _swig_go_1) {
   aicp_policy_entities_options *arg1 = (aicp_policy_entities_options *) 0 ;
   size_t arg2 ;
 
@@ -519,7 +519,7 @@ void _wrap_aicp_policy_entities_options_init_capi_dde55ec773c1b3d8(aicp_policy_e
 }
 
 
-void _wrap_aicp_policy_batch_options_init_capi_dde55ec773c1b3d8(aicp_policy_batch_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_policy_batch_options_init_capi_0f5e46f0135bb939(aicp_policy_batch_options *_swig_go_0, long long _swig_go_1) {
   aicp_policy_batch_options *arg1 = (aicp_policy_batch_options *) 0 ;
   size_t arg2 ;
 
@@ -531,7 +531,7 @@ void _wrap_aicp_policy_batch_options_init_capi_dde55ec773c1b3d8(aicp_policy_batc
 }
 
 
-void _wrap_aicp_policy_schema_options_init_capi_dde55ec773c1b3d8(aicp_policy_schema_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_policy_schema_options_init_capi_0f5e46f0135bb939(aicp_policy_schema_options *_swig_go_0, long long _swig_go_1) {
   aicp_policy_schema_options *arg1 = (aicp_policy_schema_options *) 0 ;
   size_t arg2 ;
 
@@ -543,7 +543,19 @@ void _wrap_aicp_policy_schema_options_init_capi_dde55ec773c1b3d8(aicp_policy_sch
 }
 
 
-intgo _wrap_aicp_policy_set_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_policy_set_options *_swig_go_1, aicp_policy_set **_swig_go_2, aicp_error *_swig_go_3) {
+void _wrap_aicp_policy_validate_options_init_capi_0f5e46f0135bb939(aicp_policy_validate_options *_swig_go_0, long long _swig_go_1) {
+  aicp_policy_validate_options *arg1 = (aicp_policy_validate_options *) 0 ;
+  size_t arg2 ;
+
+  arg1 = *(aicp_policy_validate_options **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  aicp_policy_validate_options_init(arg1,arg2);
+
+}
+
+
+intgo _wrap_aicp_policy_set_parse_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, aicp_policy_set_options *_swig_go_1, aicp_policy_set **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_policy_set_options *arg3 = (aicp_policy_set_options *) 0 ;
@@ -566,7 +578,7 @@ intgo _wrap_aicp_policy_set_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, a
 }
 
 
-intgo _wrap_aicp_policy_set_link_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, _gostring_ _swig_go_1, aicp_policy_set **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_set_link_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, _gostring_ _swig_go_1, aicp_policy_set **_swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -589,7 +601,7 @@ intgo _wrap_aicp_policy_set_link_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go
 }
 
 
-aicp_policy_set *_wrap_aicp_policy_set_ref_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0) {
+aicp_policy_set *_wrap_aicp_policy_set_ref_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   aicp_policy_set *result = 0 ;
   aicp_policy_set *_swig_go_result;
@@ -602,7 +614,7 @@ aicp_policy_set *_wrap_aicp_policy_set_ref_capi_dde55ec773c1b3d8(aicp_policy_set
 }
 
 
-void _wrap_aicp_policy_set_free_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0) {
+void _wrap_aicp_policy_set_free_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
 
   arg1 = *(aicp_policy_set **)&_swig_go_0;
@@ -612,7 +624,7 @@ void _wrap_aicp_policy_set_free_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_
 }
 
 
-long long _wrap_aicp_policy_set_count_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0) {
+long long _wrap_aicp_policy_set_count_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -625,7 +637,7 @@ long long _wrap_aicp_policy_set_count_capi_dde55ec773c1b3d8(aicp_policy_set *_sw
 }
 
 
-long long _wrap_aicp_policy_set_template_count_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0) {
+long long _wrap_aicp_policy_set_template_count_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -638,7 +650,7 @@ long long _wrap_aicp_policy_set_template_count_capi_dde55ec773c1b3d8(aicp_policy
 }
 
 
-char *_wrap_aicp_policy_set_id_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_set_id_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -655,7 +667,7 @@ char *_wrap_aicp_policy_set_id_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0
 }
 
 
-char *_wrap_aicp_policy_set_template_id_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_set_template_id_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -672,7 +684,7 @@ char *_wrap_aicp_policy_set_template_id_capi_dde55ec773c1b3d8(aicp_policy_set *_
 }
 
 
-intgo _wrap_aicp_policy_set_find_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_set_find_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -695,7 +707,7 @@ intgo _wrap_aicp_policy_set_find_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go
 }
 
 
-intgo _wrap_aicp_policy_set_effect_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_set_effect_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -710,7 +722,7 @@ intgo _wrap_aicp_policy_set_effect_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_
 }
 
 
-intgo _wrap_aicp_policy_set_line_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_set_line_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   uint32_t result;
@@ -725,7 +737,7 @@ intgo _wrap_aicp_policy_set_line_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go
 }
 
 
-intgo _wrap_aicp_policy_set_column_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_set_column_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   uint32_t result;
@@ -740,7 +752,7 @@ intgo _wrap_aicp_policy_set_column_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_
 }
 
 
-char *_wrap_aicp_policy_set_annotation_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
+char *_wrap_aicp_policy_set_annotation_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -768,7 +780,7 @@ char *_wrap_aicp_policy_set_annotation_capi_dde55ec773c1b3d8(aicp_policy_set *_s
 }
 
 
-long long _wrap_aicp_policy_set_annotation_count_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
+long long _wrap_aicp_policy_set_annotation_count_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, long long _swig_go_1) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   size_t result;
@@ -783,7 +795,7 @@ long long _wrap_aicp_policy_set_annotation_count_capi_dde55ec773c1b3d8(aicp_poli
 }
 
 
-char *_wrap_aicp_policy_set_annotation_key_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
+char *_wrap_aicp_policy_set_annotation_key_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   size_t arg3 ;
@@ -802,7 +814,7 @@ char *_wrap_aicp_policy_set_annotation_key_capi_dde55ec773c1b3d8(aicp_policy_set
 }
 
 
-char *_wrap_aicp_policy_set_annotation_value_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
+char *_wrap_aicp_policy_set_annotation_value_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   size_t arg2 ;
   size_t arg3 ;
@@ -821,7 +833,7 @@ char *_wrap_aicp_policy_set_annotation_value_capi_dde55ec773c1b3d8(aicp_policy_s
 }
 
 
-intgo _wrap_aicp_policy_schema_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_policy_schema_options *_swig_go_1, aicp_policy_schema **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_schema_parse_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, aicp_policy_schema_options *_swig_go_1, aicp_policy_schema **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_policy_schema_options *arg3 = (aicp_policy_schema_options *) 0 ;
@@ -844,7 +856,7 @@ intgo _wrap_aicp_policy_schema_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0
 }
 
 
-aicp_policy_schema *_wrap_aicp_policy_schema_ref_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0) {
+aicp_policy_schema *_wrap_aicp_policy_schema_ref_capi_0f5e46f0135bb939(aicp_policy_schema *_swig_go_0) {
   aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
   aicp_policy_schema *result = 0 ;
   aicp_policy_schema *_swig_go_result;
@@ -857,7 +869,7 @@ aicp_policy_schema *_wrap_aicp_policy_schema_ref_capi_dde55ec773c1b3d8(aicp_poli
 }
 
 
-void _wrap_aicp_policy_schema_free_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0) {
+void _wrap_aicp_policy_schema_free_capi_0f5e46f0135bb939(aicp_policy_schema *_swig_go_0) {
   aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
 
   arg1 = *(aicp_policy_schema **)&_swig_go_0;
@@ -867,7 +879,7 @@ void _wrap_aicp_policy_schema_free_capi_dde55ec773c1b3d8(aicp_policy_schema *_sw
 }
 
 
-long long _wrap_aicp_policy_schema_entity_type_count_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0) {
+long long _wrap_aicp_policy_schema_entity_type_count_capi_0f5e46f0135bb939(aicp_policy_schema *_swig_go_0) {
   aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -880,7 +892,7 @@ long long _wrap_aicp_policy_schema_entity_type_count_capi_dde55ec773c1b3d8(aicp_
 }
 
 
-char *_wrap_aicp_policy_schema_entity_type_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_schema_entity_type_capi_0f5e46f0135bb939(aicp_policy_schema *_swig_go_0, long long _swig_go_1) {
   aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -897,7 +909,7 @@ char *_wrap_aicp_policy_schema_entity_type_capi_dde55ec773c1b3d8(aicp_policy_sch
 }
 
 
-long long _wrap_aicp_policy_schema_action_count_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0) {
+long long _wrap_aicp_policy_schema_action_count_capi_0f5e46f0135bb939(aicp_policy_schema *_swig_go_0) {
   aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -910,7 +922,7 @@ long long _wrap_aicp_policy_schema_action_count_capi_dde55ec773c1b3d8(aicp_polic
 }
 
 
-char *_wrap_aicp_policy_schema_action_type_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_schema_action_type_capi_0f5e46f0135bb939(aicp_policy_schema *_swig_go_0, long long _swig_go_1) {
   aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -927,7 +939,7 @@ char *_wrap_aicp_policy_schema_action_type_capi_dde55ec773c1b3d8(aicp_policy_sch
 }
 
 
-char *_wrap_aicp_policy_schema_action_id_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0, long long _swig_go_1, long long *_swig_go_2) {
+char *_wrap_aicp_policy_schema_action_id_capi_0f5e46f0135bb939(aicp_policy_schema *_swig_go_0, long long _swig_go_1, long long *_swig_go_2) {
   aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
   size_t arg2 ;
   size_t *arg3 = (size_t *) 0 ;
@@ -946,7 +958,7 @@ char *_wrap_aicp_policy_schema_action_id_capi_dde55ec773c1b3d8(aicp_policy_schem
 }
 
 
-long long _wrap_aicp_policy_schema_warning_count_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0) {
+long long _wrap_aicp_policy_schema_warning_count_capi_0f5e46f0135bb939(aicp_policy_schema *_swig_go_0) {
   aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -959,7 +971,7 @@ long long _wrap_aicp_policy_schema_warning_count_capi_dde55ec773c1b3d8(aicp_poli
 }
 
 
-char *_wrap_aicp_policy_schema_warning_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_schema_warning_capi_0f5e46f0135bb939(aicp_policy_schema *_swig_go_0, long long _swig_go_1) {
   aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -976,7 +988,7 @@ char *_wrap_aicp_policy_schema_warning_capi_dde55ec773c1b3d8(aicp_policy_schema 
 }
 
 
-intgo _wrap_aicp_policy_schema_warning_line_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_schema_warning_line_capi_0f5e46f0135bb939(aicp_policy_schema *_swig_go_0, long long _swig_go_1) {
   aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
   size_t arg2 ;
   uint32_t result;
@@ -991,7 +1003,7 @@ intgo _wrap_aicp_policy_schema_warning_line_capi_dde55ec773c1b3d8(aicp_policy_sc
 }
 
 
-intgo _wrap_aicp_policy_schema_warning_column_capi_dde55ec773c1b3d8(aicp_policy_schema *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_schema_warning_column_capi_0f5e46f0135bb939(aicp_policy_schema *_swig_go_0, long long _swig_go_1) {
   aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
   size_t arg2 ;
   uint32_t result;
@@ -1006,7 +1018,7 @@ intgo _wrap_aicp_policy_schema_warning_column_capi_dde55ec773c1b3d8(aicp_policy_
 }
 
 
-intgo _wrap_aicp_policy_entities_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_policy_entities_options *_swig_go_1, aicp_policy_entities **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_entities_parse_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, aicp_policy_entities_options *_swig_go_1, aicp_policy_entities **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_policy_entities_options *arg3 = (aicp_policy_entities_options *) 0 ;
@@ -1029,7 +1041,7 @@ intgo _wrap_aicp_policy_entities_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go
 }
 
 
-intgo _wrap_aicp_policy_entities_write_capi_dde55ec773c1b3d8(aicp_policy_entities *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_policy_entities_write_capi_0f5e46f0135bb939(aicp_policy_entities *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -1046,7 +1058,7 @@ intgo _wrap_aicp_policy_entities_write_capi_dde55ec773c1b3d8(aicp_policy_entitie
 }
 
 
-aicp_policy_entities *_wrap_aicp_policy_entities_ref_capi_dde55ec773c1b3d8(aicp_policy_entities *_swig_go_0) {
+aicp_policy_entities *_wrap_aicp_policy_entities_ref_capi_0f5e46f0135bb939(aicp_policy_entities *_swig_go_0) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
   aicp_policy_entities *result = 0 ;
   aicp_policy_entities *_swig_go_result;
@@ -1059,7 +1071,7 @@ aicp_policy_entities *_wrap_aicp_policy_entities_ref_capi_dde55ec773c1b3d8(aicp_
 }
 
 
-void _wrap_aicp_policy_entities_free_capi_dde55ec773c1b3d8(aicp_policy_entities *_swig_go_0) {
+void _wrap_aicp_policy_entities_free_capi_0f5e46f0135bb939(aicp_policy_entities *_swig_go_0) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
 
   arg1 = *(aicp_policy_entities **)&_swig_go_0;
@@ -1069,7 +1081,7 @@ void _wrap_aicp_policy_entities_free_capi_dde55ec773c1b3d8(aicp_policy_entities 
 }
 
 
-long long _wrap_aicp_policy_entities_count_capi_dde55ec773c1b3d8(aicp_policy_entities *_swig_go_0) {
+long long _wrap_aicp_policy_entities_count_capi_0f5e46f0135bb939(aicp_policy_entities *_swig_go_0) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -1082,7 +1094,7 @@ long long _wrap_aicp_policy_entities_count_capi_dde55ec773c1b3d8(aicp_policy_ent
 }
 
 
-intgo _wrap_aicp_policy_entities_contains_capi_dde55ec773c1b3d8(aicp_policy_entities *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
+intgo _wrap_aicp_policy_entities_contains_capi_0f5e46f0135bb939(aicp_policy_entities *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
   aicp_policy_entities *arg1 = (aicp_policy_entities *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1107,7 +1119,7 @@ intgo _wrap_aicp_policy_entities_contains_capi_dde55ec773c1b3d8(aicp_policy_enti
 }
 
 
-intgo _wrap_aicp_policy_request_new_capi_dde55ec773c1b3d8(aicp_policy_request **_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_policy_request_new_capi_0f5e46f0135bb939(aicp_policy_request **_swig_go_0, aicp_error *_swig_go_1) {
   aicp_allocator *arg1 = (aicp_allocator *) 0 ;
   aicp_policy_request **arg2 = (aicp_policy_request **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -1126,7 +1138,7 @@ intgo _wrap_aicp_policy_request_new_capi_dde55ec773c1b3d8(aicp_policy_request **
 }
 
 
-void _wrap_aicp_policy_request_free_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0) {
+void _wrap_aicp_policy_request_free_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
 
   arg1 = *(aicp_policy_request **)&_swig_go_0;
@@ -1136,7 +1148,7 @@ void _wrap_aicp_policy_request_free_capi_dde55ec773c1b3d8(aicp_policy_request *_
 }
 
 
-void _wrap_aicp_policy_request_reset_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0) {
+void _wrap_aicp_policy_request_reset_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
 
   arg1 = *(aicp_policy_request **)&_swig_go_0;
@@ -1146,7 +1158,7 @@ void _wrap_aicp_policy_request_reset_capi_dde55ec773c1b3d8(aicp_policy_request *
 }
 
 
-intgo _wrap_aicp_policy_request_set_principal_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_set_principal_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1173,7 +1185,7 @@ intgo _wrap_aicp_policy_request_set_principal_capi_dde55ec773c1b3d8(aicp_policy_
 }
 
 
-intgo _wrap_aicp_policy_request_set_action_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_set_action_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1200,7 +1212,7 @@ intgo _wrap_aicp_policy_request_set_action_capi_dde55ec773c1b3d8(aicp_policy_req
 }
 
 
-intgo _wrap_aicp_policy_request_set_resource_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_set_resource_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1227,7 +1239,7 @@ intgo _wrap_aicp_policy_request_set_resource_capi_dde55ec773c1b3d8(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_set_json_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_policy_request_set_json_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1248,7 +1260,7 @@ intgo _wrap_aicp_policy_request_set_json_capi_dde55ec773c1b3d8(aicp_policy_reque
 }
 
 
-intgo _wrap_aicp_policy_request_set_context_json_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_policy_request_set_context_json_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1269,7 +1281,7 @@ intgo _wrap_aicp_policy_request_set_context_json_capi_dde55ec773c1b3d8(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_context_bool_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_bool_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -1297,7 +1309,7 @@ intgo _wrap_aicp_policy_request_context_bool_capi_dde55ec773c1b3d8(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_context_long_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_long_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1325,7 +1337,7 @@ intgo _wrap_aicp_policy_request_context_long_capi_dde55ec773c1b3d8(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_context_string_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_string_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1357,7 +1369,7 @@ intgo _wrap_aicp_policy_request_context_string_capi_dde55ec773c1b3d8(aicp_policy
 }
 
 
-intgo _wrap_aicp_policy_request_context_string_set_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, char **_swig_go_2, long long *_swig_go_3, long long _swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_policy_request_context_string_set_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, char **_swig_go_2, long long *_swig_go_3, long long _swig_go_4, aicp_error *_swig_go_5) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char **arg3 = (char **) 0 ;
@@ -1389,7 +1401,7 @@ intgo _wrap_aicp_policy_request_context_string_set_capi_dde55ec773c1b3d8(aicp_po
 }
 
 
-intgo _wrap_aicp_policy_request_context_entity_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_policy_request_context_entity_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_error *_swig_go_4) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1437,7 +1449,7 @@ intgo _wrap_aicp_policy_request_context_entity_capi_dde55ec773c1b3d8(aicp_policy
 }
 
 
-intgo _wrap_aicp_policy_request_context_ip_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_ip_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1469,7 +1481,7 @@ intgo _wrap_aicp_policy_request_context_ip_capi_dde55ec773c1b3d8(aicp_policy_req
 }
 
 
-intgo _wrap_aicp_policy_request_context_decimal_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_decimal_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1501,7 +1513,7 @@ intgo _wrap_aicp_policy_request_context_decimal_capi_dde55ec773c1b3d8(aicp_polic
 }
 
 
-intgo _wrap_aicp_policy_request_context_datetime_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_datetime_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1529,7 +1541,7 @@ intgo _wrap_aicp_policy_request_context_datetime_capi_dde55ec773c1b3d8(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_context_duration_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_duration_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1557,7 +1569,7 @@ intgo _wrap_aicp_policy_request_context_duration_capi_dde55ec773c1b3d8(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_context_json_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_context_json_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1589,7 +1601,7 @@ intgo _wrap_aicp_policy_request_context_json_capi_dde55ec773c1b3d8(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_entity_begin_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_begin_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1616,7 +1628,7 @@ intgo _wrap_aicp_policy_request_entity_begin_capi_dde55ec773c1b3d8(aicp_policy_r
 }
 
 
-intgo _wrap_aicp_policy_request_entity_parent_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_parent_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1643,7 +1655,7 @@ intgo _wrap_aicp_policy_request_entity_parent_capi_dde55ec773c1b3d8(aicp_policy_
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_bool_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_bool_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -1671,7 +1683,7 @@ intgo _wrap_aicp_policy_request_entity_attr_bool_capi_dde55ec773c1b3d8(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_long_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_long_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1699,7 +1711,7 @@ intgo _wrap_aicp_policy_request_entity_attr_long_capi_dde55ec773c1b3d8(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_string_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_string_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1731,7 +1743,7 @@ intgo _wrap_aicp_policy_request_entity_attr_string_capi_dde55ec773c1b3d8(aicp_po
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, char **_swig_go_2, long long *_swig_go_3, long long _swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, char **_swig_go_2, long long *_swig_go_3, long long _swig_go_4, aicp_error *_swig_go_5) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char **arg3 = (char **) 0 ;
@@ -1763,7 +1775,7 @@ intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_dde55ec773c1b3d8(aic
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_entity_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_policy_request_entity_attr_entity_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_error *_swig_go_4) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1811,7 +1823,7 @@ intgo _wrap_aicp_policy_request_entity_attr_entity_capi_dde55ec773c1b3d8(aicp_po
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   int64_t arg3 ;
@@ -1839,7 +1851,7 @@ intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_dde55ec773c1b3d8(aicp_
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1871,7 +1883,7 @@ intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_dde55ec773c1b3d8(aicp_p
 }
 
 
-intgo _wrap_aicp_policy_request_entity_attr_json_capi_dde55ec773c1b3d8(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_policy_request_entity_attr_json_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1903,7 +1915,7 @@ intgo _wrap_aicp_policy_request_entity_attr_json_capi_dde55ec773c1b3d8(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_found_json_capi_dde55ec773c1b3d8(aicp_policy_found *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_policy_found_json_capi_0f5e46f0135bb939(aicp_policy_found *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_policy_found *arg1 = (aicp_policy_found *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -1924,7 +1936,7 @@ intgo _wrap_aicp_policy_found_json_capi_dde55ec773c1b3d8(aicp_policy_found *_swi
 }
 
 
-intgo _wrap_aicp_policy_authorize_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, aicp_policy_entities *_swig_go_1, aicp_policy_request *_swig_go_2, intgo _swig_go_3, aicp_policy_response *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_policy_authorize_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, aicp_policy_entities *_swig_go_1, aicp_policy_request *_swig_go_2, intgo _swig_go_3, aicp_policy_response *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   aicp_policy_entities *arg2 = (aicp_policy_entities *) 0 ;
   aicp_policy_request *arg3 = (aicp_policy_request *) 0 ;
@@ -1947,7 +1959,7 @@ intgo _wrap_aicp_policy_authorize_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_g
 }
 
 
-intgo _wrap_aicp_policy_response_new_capi_dde55ec773c1b3d8(aicp_policy_response **_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_policy_response_new_capi_0f5e46f0135bb939(aicp_policy_response **_swig_go_0, aicp_error *_swig_go_1) {
   aicp_allocator *arg1 = (aicp_allocator *) 0 ;
   aicp_policy_response **arg2 = (aicp_policy_response **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -1966,7 +1978,7 @@ intgo _wrap_aicp_policy_response_new_capi_dde55ec773c1b3d8(aicp_policy_response 
 }
 
 
-void _wrap_aicp_policy_response_free_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0) {
+void _wrap_aicp_policy_response_free_capi_0f5e46f0135bb939(aicp_policy_response *_swig_go_0) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
 
   arg1 = *(aicp_policy_response **)&_swig_go_0;
@@ -1976,7 +1988,7 @@ void _wrap_aicp_policy_response_free_capi_dde55ec773c1b3d8(aicp_policy_response 
 }
 
 
-intgo _wrap_aicp_policy_response_decision_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0) {
+intgo _wrap_aicp_policy_response_decision_capi_0f5e46f0135bb939(aicp_policy_response *_swig_go_0) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -1989,7 +2001,7 @@ intgo _wrap_aicp_policy_response_decision_capi_dde55ec773c1b3d8(aicp_policy_resp
 }
 
 
-long long _wrap_aicp_policy_response_reason_count_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0) {
+long long _wrap_aicp_policy_response_reason_count_capi_0f5e46f0135bb939(aicp_policy_response *_swig_go_0) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2002,7 +2014,7 @@ long long _wrap_aicp_policy_response_reason_count_capi_dde55ec773c1b3d8(aicp_pol
 }
 
 
-char *_wrap_aicp_policy_response_reason_id_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_response_reason_id_capi_0f5e46f0135bb939(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2019,7 +2031,7 @@ char *_wrap_aicp_policy_response_reason_id_capi_dde55ec773c1b3d8(aicp_policy_res
 }
 
 
-long long _wrap_aicp_policy_response_reason_index_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+long long _wrap_aicp_policy_response_reason_index_capi_0f5e46f0135bb939(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   size_t result;
@@ -2034,7 +2046,7 @@ long long _wrap_aicp_policy_response_reason_index_capi_dde55ec773c1b3d8(aicp_pol
 }
 
 
-long long _wrap_aicp_policy_response_error_count_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0) {
+long long _wrap_aicp_policy_response_error_count_capi_0f5e46f0135bb939(aicp_policy_response *_swig_go_0) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2047,7 +2059,7 @@ long long _wrap_aicp_policy_response_error_count_capi_dde55ec773c1b3d8(aicp_poli
 }
 
 
-char *_wrap_aicp_policy_response_error_id_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_response_error_id_capi_0f5e46f0135bb939(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2064,7 +2076,7 @@ char *_wrap_aicp_policy_response_error_id_capi_dde55ec773c1b3d8(aicp_policy_resp
 }
 
 
-long long _wrap_aicp_policy_response_error_index_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+long long _wrap_aicp_policy_response_error_index_capi_0f5e46f0135bb939(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   size_t result;
@@ -2079,7 +2091,7 @@ long long _wrap_aicp_policy_response_error_index_capi_dde55ec773c1b3d8(aicp_poli
 }
 
 
-intgo _wrap_aicp_policy_response_error_kind_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_response_error_kind_capi_0f5e46f0135bb939(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -2094,7 +2106,7 @@ intgo _wrap_aicp_policy_response_error_kind_capi_dde55ec773c1b3d8(aicp_policy_re
 }
 
 
-intgo _wrap_aicp_policy_response_error_status_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_response_error_status_capi_0f5e46f0135bb939(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   aicp_status result;
@@ -2109,7 +2121,7 @@ intgo _wrap_aicp_policy_response_error_status_capi_dde55ec773c1b3d8(aicp_policy_
 }
 
 
-char *_wrap_aicp_policy_response_error_message_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_policy_response_error_message_capi_0f5e46f0135bb939(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2126,7 +2138,7 @@ char *_wrap_aicp_policy_response_error_message_capi_dde55ec773c1b3d8(aicp_policy
 }
 
 
-intgo _wrap_aicp_policy_response_error_line_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_response_error_line_capi_0f5e46f0135bb939(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   uint32_t result;
@@ -2141,7 +2153,7 @@ intgo _wrap_aicp_policy_response_error_line_capi_dde55ec773c1b3d8(aicp_policy_re
 }
 
 
-intgo _wrap_aicp_policy_response_error_column_capi_dde55ec773c1b3d8(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
+intgo _wrap_aicp_policy_response_error_column_capi_0f5e46f0135bb939(aicp_policy_response *_swig_go_0, long long _swig_go_1) {
   aicp_policy_response *arg1 = (aicp_policy_response *) 0 ;
   size_t arg2 ;
   uint32_t result;
@@ -2156,7 +2168,7 @@ intgo _wrap_aicp_policy_response_error_column_capi_dde55ec773c1b3d8(aicp_policy_
 }
 
 
-char *_wrap_aicp_policy_error_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
+char *_wrap_aicp_policy_error_name_capi_0f5e46f0135bb939(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2171,7 +2183,7 @@ char *_wrap_aicp_policy_error_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_aicp_policy_authorize_json_capi_dde55ec773c1b3d8(aicp_policy_set *_swig_go_0, aicp_policy_entities *_swig_go_1, aicp_policy_batch_options *_swig_go_2, _gostring_ _swig_go_3, aicp_buf *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_policy_authorize_json_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, aicp_policy_entities *_swig_go_1, aicp_policy_batch_options *_swig_go_2, _gostring_ _swig_go_3, aicp_buf *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   aicp_policy_entities *arg2 = (aicp_policy_entities *) 0 ;
   aicp_policy_batch_options *arg3 = (aicp_policy_batch_options *) 0 ;
@@ -2198,7 +2210,231 @@ intgo _wrap_aicp_policy_authorize_json_capi_dde55ec773c1b3d8(aicp_policy_set *_s
 }
 
 
-intgo _wrap_aicp_tokenizer_open_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_tokenizer **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_policy_validate_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, aicp_policy_schema *_swig_go_1, aicp_policy_validate_options *_swig_go_2, aicp_policy_report **_swig_go_3, aicp_error *_swig_go_4) {
+  aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
+  aicp_policy_schema *arg2 = (aicp_policy_schema *) 0 ;
+  aicp_policy_validate_options *arg3 = (aicp_policy_validate_options *) 0 ;
+  aicp_policy_report **arg4 = (aicp_policy_report **) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_set **)&_swig_go_0;
+  arg2 = *(aicp_policy_schema **)&_swig_go_1;
+  arg3 = *(aicp_policy_validate_options **)&_swig_go_2;
+  arg4 = *(aicp_policy_report ***)&_swig_go_3;
+  arg5 = *(aicp_error **)&_swig_go_4;
+
+  result = (aicp_status)aicp_policy_validate((struct aicp_policy_set const *)arg1,(struct aicp_policy_schema const *)arg2,(struct aicp_policy_validate_options const *)arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+void _wrap_aicp_policy_report_free_capi_0f5e46f0135bb939(aicp_policy_report *_swig_go_0) {
+  aicp_policy_report *arg1 = (aicp_policy_report *) 0 ;
+
+  arg1 = *(aicp_policy_report **)&_swig_go_0;
+
+  aicp_policy_report_free(arg1);
+
+}
+
+
+intgo _wrap_aicp_policy_report_passed_capi_0f5e46f0135bb939(aicp_policy_report *_swig_go_0) {
+  aicp_policy_report *arg1 = (aicp_policy_report *) 0 ;
+  int32_t result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_report **)&_swig_go_0;
+
+  result = (int32_t)aicp_policy_report_passed((struct aicp_policy_report const *)arg1);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_report_truncated_capi_0f5e46f0135bb939(aicp_policy_report *_swig_go_0) {
+  aicp_policy_report *arg1 = (aicp_policy_report *) 0 ;
+  int32_t result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_report **)&_swig_go_0;
+
+  result = (int32_t)aicp_policy_report_truncated((struct aicp_policy_report const *)arg1);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+long long _wrap_aicp_policy_report_count_capi_0f5e46f0135bb939(aicp_policy_report *_swig_go_0) {
+  aicp_policy_report *arg1 = (aicp_policy_report *) 0 ;
+  size_t result;
+  long long _swig_go_result;
+
+  arg1 = *(aicp_policy_report **)&_swig_go_0;
+
+  result = aicp_policy_report_count((struct aicp_policy_report const *)arg1);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_report_severity_capi_0f5e46f0135bb939(aicp_policy_report *_swig_go_0, long long _swig_go_1) {
+  aicp_policy_report *arg1 = (aicp_policy_report *) 0 ;
+  size_t arg2 ;
+  int32_t result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_report **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  result = (int32_t)aicp_policy_report_severity((struct aicp_policy_report const *)arg1,arg2);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_report_kind_capi_0f5e46f0135bb939(aicp_policy_report *_swig_go_0, long long _swig_go_1) {
+  aicp_policy_report *arg1 = (aicp_policy_report *) 0 ;
+  size_t arg2 ;
+  int32_t result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_report **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  result = (int32_t)aicp_policy_report_kind((struct aicp_policy_report const *)arg1,arg2);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+char *_wrap_aicp_policy_report_id_capi_0f5e46f0135bb939(aicp_policy_report *_swig_go_0, long long _swig_go_1) {
+  aicp_policy_report *arg1 = (aicp_policy_report *) 0 ;
+  size_t arg2 ;
+  char *result = 0 ;
+  char *_swig_go_result;
+
+  arg1 = *(aicp_policy_report **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  result = (char *)aicp_policy_report_id((struct aicp_policy_report const *)arg1,arg2);
+  {
+    *(const char **)&_swig_go_result = result;
+  }
+  return _swig_go_result;
+}
+
+
+long long _wrap_aicp_policy_report_index_capi_0f5e46f0135bb939(aicp_policy_report *_swig_go_0, long long _swig_go_1) {
+  aicp_policy_report *arg1 = (aicp_policy_report *) 0 ;
+  size_t arg2 ;
+  size_t result;
+  long long _swig_go_result;
+
+  arg1 = *(aicp_policy_report **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  result = aicp_policy_report_index((struct aicp_policy_report const *)arg1,arg2);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_report_is_template_capi_0f5e46f0135bb939(aicp_policy_report *_swig_go_0, long long _swig_go_1) {
+  aicp_policy_report *arg1 = (aicp_policy_report *) 0 ;
+  size_t arg2 ;
+  int32_t result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_report **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  result = (int32_t)aicp_policy_report_is_template((struct aicp_policy_report const *)arg1,arg2);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_report_line_capi_0f5e46f0135bb939(aicp_policy_report *_swig_go_0, long long _swig_go_1) {
+  aicp_policy_report *arg1 = (aicp_policy_report *) 0 ;
+  size_t arg2 ;
+  uint32_t result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_report **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  result = (uint32_t)aicp_policy_report_line((struct aicp_policy_report const *)arg1,arg2);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_report_column_capi_0f5e46f0135bb939(aicp_policy_report *_swig_go_0, long long _swig_go_1) {
+  aicp_policy_report *arg1 = (aicp_policy_report *) 0 ;
+  size_t arg2 ;
+  uint32_t result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_report **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  result = (uint32_t)aicp_policy_report_column((struct aicp_policy_report const *)arg1,arg2);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_report_offset_capi_0f5e46f0135bb939(aicp_policy_report *_swig_go_0, long long _swig_go_1) {
+  aicp_policy_report *arg1 = (aicp_policy_report *) 0 ;
+  size_t arg2 ;
+  uint32_t result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_report **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  result = (uint32_t)aicp_policy_report_offset((struct aicp_policy_report const *)arg1,arg2);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+char *_wrap_aicp_policy_report_message_capi_0f5e46f0135bb939(aicp_policy_report *_swig_go_0, long long _swig_go_1) {
+  aicp_policy_report *arg1 = (aicp_policy_report *) 0 ;
+  size_t arg2 ;
+  char *result = 0 ;
+  char *_swig_go_result;
+
+  arg1 = *(aicp_policy_report **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  result = (char *)aicp_policy_report_message((struct aicp_policy_report const *)arg1,arg2);
+  {
+    *(const char **)&_swig_go_result = result;
+  }
+  return _swig_go_result;
+}
+
+
+char *_wrap_aicp_policy_finding_name_capi_0f5e46f0135bb939(intgo _swig_go_0) {
+  int32_t arg1 ;
+  char *result = 0 ;
+  char *_swig_go_result;
+
+  arg1 = (int32_t)_swig_go_0;
+
+  result = (char *)aicp_policy_finding_name(arg1);
+  {
+    *(const char **)&_swig_go_result = result;
+  }
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_tokenizer_open_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, aicp_tokenizer **_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_allocator *arg3 = (aicp_allocator *) 0 ;
@@ -2223,7 +2459,7 @@ intgo _wrap_aicp_tokenizer_open_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aic
 }
 
 
-aicp_tokenizer *_wrap_aicp_tokenizer_ref_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0) {
+aicp_tokenizer *_wrap_aicp_tokenizer_ref_capi_0f5e46f0135bb939(aicp_tokenizer *_swig_go_0) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   aicp_tokenizer *result = 0 ;
   aicp_tokenizer *_swig_go_result;
@@ -2236,7 +2472,7 @@ aicp_tokenizer *_wrap_aicp_tokenizer_ref_capi_dde55ec773c1b3d8(aicp_tokenizer *_
 }
 
 
-void _wrap_aicp_tokenizer_free_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0) {
+void _wrap_aicp_tokenizer_free_capi_0f5e46f0135bb939(aicp_tokenizer *_swig_go_0) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
 
   arg1 = *(aicp_tokenizer **)&_swig_go_0;
@@ -2246,7 +2482,7 @@ void _wrap_aicp_tokenizer_free_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0)
 }
 
 
-char *_wrap_aicp_tokenizer_name_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0) {
+char *_wrap_aicp_tokenizer_name_capi_0f5e46f0135bb939(aicp_tokenizer *_swig_go_0) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2261,7 +2497,7 @@ char *_wrap_aicp_tokenizer_name_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0
 }
 
 
-intgo _wrap_aicp_tokenizer_vocab_size_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0) {
+intgo _wrap_aicp_tokenizer_vocab_size_capi_0f5e46f0135bb939(aicp_tokenizer *_swig_go_0) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -2274,7 +2510,7 @@ intgo _wrap_aicp_tokenizer_vocab_size_capi_dde55ec773c1b3d8(aicp_tokenizer *_swi
 }
 
 
-intgo _wrap_aicp_tokenizer_count_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_tokenizer_count_capi_0f5e46f0135bb939(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2299,7 +2535,7 @@ intgo _wrap_aicp_tokenizer_count_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_
 }
 
 
-intgo _wrap_aicp_tokenizer_encode_into_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_token_ids *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_tokenizer_encode_into_capi_0f5e46f0135bb939(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_token_ids *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2324,7 +2560,7 @@ intgo _wrap_aicp_tokenizer_encode_into_capi_dde55ec773c1b3d8(aicp_tokenizer *_sw
 }
 
 
-intgo _wrap_aicp_tokenizer_encode_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_buf *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_tokenizer_encode_capi_0f5e46f0135bb939(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_buf *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2349,7 +2585,7 @@ intgo _wrap_aicp_tokenizer_encode_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go
 }
 
 
-intgo _wrap_aicp_tokenizer_decode_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0, _goslice_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_tokenizer_decode_capi_0f5e46f0135bb939(aicp_tokenizer *_swig_go_0, _goslice_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   uint32_t *arg2 = (uint32_t *) 0 ;
   size_t arg3 ;
@@ -2372,7 +2608,7 @@ intgo _wrap_aicp_tokenizer_decode_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go
 }
 
 
-intgo _wrap_aicp_tokenizer_truncate_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long *_swig_go_3, long long *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_tokenizer_truncate_capi_0f5e46f0135bb939(aicp_tokenizer *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long *_swig_go_3, long long *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_tokenizer *arg1 = (aicp_tokenizer *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2399,7 +2635,7 @@ intgo _wrap_aicp_tokenizer_truncate_capi_dde55ec773c1b3d8(aicp_tokenizer *_swig_
 }
 
 
-char *_wrap_aicp_count_quality_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
+char *_wrap_aicp_count_quality_name_capi_0f5e46f0135bb939(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2414,7 +2650,7 @@ char *_wrap_aicp_count_quality_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
 }
 
 
-aicp_token_profile *_wrap_aicp_token_profile_find_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0) {
+aicp_token_profile *_wrap_aicp_token_profile_find_capi_0f5e46f0135bb939(_gostring_ _swig_go_0) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_token_profile *result = 0 ;
@@ -2431,7 +2667,7 @@ aicp_token_profile *_wrap_aicp_token_profile_find_capi_dde55ec773c1b3d8(_gostrin
 }
 
 
-char *_wrap_aicp_token_profile_family_capi_dde55ec773c1b3d8(aicp_token_profile *_swig_go_0) {
+char *_wrap_aicp_token_profile_family_capi_0f5e46f0135bb939(aicp_token_profile *_swig_go_0) {
   aicp_token_profile *arg1 = (aicp_token_profile *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2446,7 +2682,7 @@ char *_wrap_aicp_token_profile_family_capi_dde55ec773c1b3d8(aicp_token_profile *
 }
 
 
-char *_wrap_aicp_token_profile_encoding_capi_dde55ec773c1b3d8(aicp_token_profile *_swig_go_0) {
+char *_wrap_aicp_token_profile_encoding_capi_0f5e46f0135bb939(aicp_token_profile *_swig_go_0) {
   aicp_token_profile *arg1 = (aicp_token_profile *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2461,7 +2697,7 @@ char *_wrap_aicp_token_profile_encoding_capi_dde55ec773c1b3d8(aicp_token_profile
 }
 
 
-intgo _wrap_aicp_token_profile_quality_capi_dde55ec773c1b3d8(aicp_token_profile *_swig_go_0) {
+intgo _wrap_aicp_token_profile_quality_capi_0f5e46f0135bb939(aicp_token_profile *_swig_go_0) {
   aicp_token_profile *arg1 = (aicp_token_profile *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -2474,7 +2710,7 @@ intgo _wrap_aicp_token_profile_quality_capi_dde55ec773c1b3d8(aicp_token_profile 
 }
 
 
-intgo _wrap_aicp_cost_request_new_capi_dde55ec773c1b3d8(aicp_cost_request **_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_cost_request_new_capi_0f5e46f0135bb939(aicp_cost_request **_swig_go_0, aicp_error *_swig_go_1) {
   aicp_allocator *arg1 = (aicp_allocator *) 0 ;
   aicp_cost_request **arg2 = (aicp_cost_request **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -2493,7 +2729,7 @@ intgo _wrap_aicp_cost_request_new_capi_dde55ec773c1b3d8(aicp_cost_request **_swi
 }
 
 
-void _wrap_aicp_cost_request_free_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0) {
+void _wrap_aicp_cost_request_free_capi_0f5e46f0135bb939(aicp_cost_request *_swig_go_0) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
 
   arg1 = *(aicp_cost_request **)&_swig_go_0;
@@ -2503,7 +2739,7 @@ void _wrap_aicp_cost_request_free_capi_dde55ec773c1b3d8(aicp_cost_request *_swig
 }
 
 
-void _wrap_aicp_cost_request_reset_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0) {
+void _wrap_aicp_cost_request_reset_capi_0f5e46f0135bb939(aicp_cost_request *_swig_go_0) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
 
   arg1 = *(aicp_cost_request **)&_swig_go_0;
@@ -2513,7 +2749,7 @@ void _wrap_aicp_cost_request_reset_capi_dde55ec773c1b3d8(aicp_cost_request *_swi
 }
 
 
-intgo _wrap_aicp_cost_request_parse_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_parse_capi_0f5e46f0135bb939(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2534,7 +2770,7 @@ intgo _wrap_aicp_cost_request_parse_capi_dde55ec773c1b3d8(aicp_cost_request *_sw
 }
 
 
-void _wrap_aicp_cost_request_set_kind_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, intgo _swig_go_1) {
+void _wrap_aicp_cost_request_set_kind_capi_0f5e46f0135bb939(aicp_cost_request *_swig_go_0, intgo _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int32_t arg2 ;
 
@@ -2546,7 +2782,7 @@ void _wrap_aicp_cost_request_set_kind_capi_dde55ec773c1b3d8(aicp_cost_request *_
 }
 
 
-void _wrap_aicp_cost_request_set_model_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1) {
+void _wrap_aicp_cost_request_set_model_capi_0f5e46f0135bb939(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2562,7 +2798,7 @@ void _wrap_aicp_cost_request_set_model_capi_dde55ec773c1b3d8(aicp_cost_request *
 }
 
 
-void _wrap_aicp_cost_request_model_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, char **_swig_go_1, long long *_swig_go_2) {
+void _wrap_aicp_cost_request_model_capi_0f5e46f0135bb939(aicp_cost_request *_swig_go_0, char **_swig_go_1, long long *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char **arg2 = (char **) 0 ;
   size_t *arg3 = (size_t *) 0 ;
@@ -2576,7 +2812,7 @@ void _wrap_aicp_cost_request_model_capi_dde55ec773c1b3d8(aicp_cost_request *_swi
 }
 
 
-intgo _wrap_aicp_cost_request_add_message_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_message_capi_0f5e46f0135bb939(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2597,7 +2833,7 @@ intgo _wrap_aicp_cost_request_add_message_capi_dde55ec773c1b3d8(aicp_cost_reques
 }
 
 
-intgo _wrap_aicp_cost_request_add_name_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_name_capi_0f5e46f0135bb939(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2618,7 +2854,7 @@ intgo _wrap_aicp_cost_request_add_name_capi_dde55ec773c1b3d8(aicp_cost_request *
 }
 
 
-intgo _wrap_aicp_cost_request_add_text_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_text_capi_0f5e46f0135bb939(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2639,7 +2875,7 @@ intgo _wrap_aicp_cost_request_add_text_capi_dde55ec773c1b3d8(aicp_cost_request *
 }
 
 
-intgo _wrap_aicp_cost_request_add_tokens_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_tokens_capi_0f5e46f0135bb939(aicp_cost_request *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int64_t arg2 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -2656,7 +2892,7 @@ intgo _wrap_aicp_cost_request_add_tokens_capi_dde55ec773c1b3d8(aicp_cost_request
 }
 
 
-intgo _wrap_aicp_cost_request_add_image_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, long long _swig_go_1, long long _swig_go_2, intgo _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_cost_request_add_image_capi_0f5e46f0135bb939(aicp_cost_request *_swig_go_0, long long _swig_go_1, long long _swig_go_2, intgo _swig_go_3, aicp_error *_swig_go_4) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int64_t arg2 ;
   int64_t arg3 ;
@@ -2677,7 +2913,7 @@ intgo _wrap_aicp_cost_request_add_image_capi_dde55ec773c1b3d8(aicp_cost_request 
 }
 
 
-intgo _wrap_aicp_cost_request_add_image_url_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_cost_request_add_image_url_capi_0f5e46f0135bb939(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_error *_swig_go_3) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2700,7 +2936,7 @@ intgo _wrap_aicp_cost_request_add_image_url_capi_dde55ec773c1b3d8(aicp_cost_requ
 }
 
 
-intgo _wrap_aicp_cost_request_add_tools_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_cost_request_add_tools_capi_0f5e46f0135bb939(aicp_cost_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2721,7 +2957,7 @@ intgo _wrap_aicp_cost_request_add_tools_capi_dde55ec773c1b3d8(aicp_cost_request 
 }
 
 
-void _wrap_aicp_cost_request_set_max_tokens_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_cost_request_set_max_tokens_capi_0f5e46f0135bb939(aicp_cost_request *_swig_go_0, long long _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int64_t arg2 ;
 
@@ -2733,7 +2969,7 @@ void _wrap_aicp_cost_request_set_max_tokens_capi_dde55ec773c1b3d8(aicp_cost_requ
 }
 
 
-void _wrap_aicp_cost_request_set_n_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_cost_request_set_n_capi_0f5e46f0135bb939(aicp_cost_request *_swig_go_0, long long _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int64_t arg2 ;
 
@@ -2745,7 +2981,7 @@ void _wrap_aicp_cost_request_set_n_capi_dde55ec773c1b3d8(aicp_cost_request *_swi
 }
 
 
-void _wrap_aicp_cost_request_set_long_cache_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, intgo _swig_go_1) {
+void _wrap_aicp_cost_request_set_long_cache_capi_0f5e46f0135bb939(aicp_cost_request *_swig_go_0, intgo _swig_go_1) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   int32_t arg2 ;
 
@@ -2757,7 +2993,7 @@ void _wrap_aicp_cost_request_set_long_cache_capi_dde55ec773c1b3d8(aicp_cost_requ
 }
 
 
-intgo _wrap_aicp_cost_request_count_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, aicp_token_profile *_swig_go_1, aicp_token_count *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_cost_request_count_capi_0f5e46f0135bb939(aicp_cost_request *_swig_go_0, aicp_token_profile *_swig_go_1, aicp_token_count *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   aicp_token_profile *arg2 = (aicp_token_profile *) 0 ;
   aicp_token_count *arg3 = (aicp_token_count *) 0 ;
@@ -2776,7 +3012,7 @@ intgo _wrap_aicp_cost_request_count_capi_dde55ec773c1b3d8(aicp_cost_request *_sw
 }
 
 
-void _wrap_aicp_price_table_options_init_capi_dde55ec773c1b3d8(aicp_price_table_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_price_table_options_init_capi_0f5e46f0135bb939(aicp_price_table_options *_swig_go_0, long long _swig_go_1) {
   aicp_price_table_options *arg1 = (aicp_price_table_options *) 0 ;
   size_t arg2 ;
 
@@ -2788,7 +3024,7 @@ void _wrap_aicp_price_table_options_init_capi_dde55ec773c1b3d8(aicp_price_table_
 }
 
 
-intgo _wrap_aicp_price_table_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_price_table_options *_swig_go_1, aicp_price_table **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_price_table_parse_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, aicp_price_table_options *_swig_go_1, aicp_price_table **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_price_table_options *arg3 = (aicp_price_table_options *) 0 ;
@@ -2811,7 +3047,7 @@ intgo _wrap_aicp_price_table_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, 
 }
 
 
-aicp_price_table *_wrap_aicp_price_table_ref_capi_dde55ec773c1b3d8(aicp_price_table *_swig_go_0) {
+aicp_price_table *_wrap_aicp_price_table_ref_capi_0f5e46f0135bb939(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   aicp_price_table *result = 0 ;
   aicp_price_table *_swig_go_result;
@@ -2824,7 +3060,7 @@ aicp_price_table *_wrap_aicp_price_table_ref_capi_dde55ec773c1b3d8(aicp_price_ta
 }
 
 
-void _wrap_aicp_price_table_free_capi_dde55ec773c1b3d8(aicp_price_table *_swig_go_0) {
+void _wrap_aicp_price_table_free_capi_0f5e46f0135bb939(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
 
   arg1 = *(aicp_price_table **)&_swig_go_0;
@@ -2834,7 +3070,7 @@ void _wrap_aicp_price_table_free_capi_dde55ec773c1b3d8(aicp_price_table *_swig_g
 }
 
 
-long long _wrap_aicp_price_table_count_capi_dde55ec773c1b3d8(aicp_price_table *_swig_go_0) {
+long long _wrap_aicp_price_table_count_capi_0f5e46f0135bb939(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2847,7 +3083,7 @@ long long _wrap_aicp_price_table_count_capi_dde55ec773c1b3d8(aicp_price_table *_
 }
 
 
-long long _wrap_aicp_price_table_rounded_capi_dde55ec773c1b3d8(aicp_price_table *_swig_go_0) {
+long long _wrap_aicp_price_table_rounded_capi_0f5e46f0135bb939(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2860,7 +3096,7 @@ long long _wrap_aicp_price_table_rounded_capi_dde55ec773c1b3d8(aicp_price_table 
 }
 
 
-char *_wrap_aicp_price_table_version_capi_dde55ec773c1b3d8(aicp_price_table *_swig_go_0) {
+char *_wrap_aicp_price_table_version_capi_0f5e46f0135bb939(aicp_price_table *_swig_go_0) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2875,7 +3111,7 @@ char *_wrap_aicp_price_table_version_capi_dde55ec773c1b3d8(aicp_price_table *_sw
 }
 
 
-aicp_price *_wrap_aicp_price_table_at_capi_dde55ec773c1b3d8(aicp_price_table *_swig_go_0, long long _swig_go_1) {
+aicp_price *_wrap_aicp_price_table_at_capi_0f5e46f0135bb939(aicp_price_table *_swig_go_0, long long _swig_go_1) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   size_t arg2 ;
   aicp_price *result = 0 ;
@@ -2890,7 +3126,7 @@ aicp_price *_wrap_aicp_price_table_at_capi_dde55ec773c1b3d8(aicp_price_table *_s
 }
 
 
-intgo _wrap_aicp_price_table_find_capi_dde55ec773c1b3d8(aicp_price_table *_swig_go_0, _gostring_ _swig_go_1, aicp_price **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_price_table_find_capi_0f5e46f0135bb939(aicp_price_table *_swig_go_0, _gostring_ _swig_go_1, aicp_price **_swig_go_2, aicp_error *_swig_go_3) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -2913,7 +3149,7 @@ intgo _wrap_aicp_price_table_find_capi_dde55ec773c1b3d8(aicp_price_table *_swig_
 }
 
 
-char *_wrap_aicp_price_key_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_key_capi_0f5e46f0135bb939(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2928,7 +3164,7 @@ char *_wrap_aicp_price_key_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_price_provider_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_provider_capi_0f5e46f0135bb939(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2943,7 +3179,7 @@ char *_wrap_aicp_price_provider_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_price_mode_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_mode_capi_0f5e46f0135bb939(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2958,7 +3194,7 @@ char *_wrap_aicp_price_mode_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_price_version_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_version_capi_0f5e46f0135bb939(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -2973,7 +3209,7 @@ char *_wrap_aicp_price_version_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
 }
 
 
-long long _wrap_aicp_price_valid_from_ns_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
+long long _wrap_aicp_price_valid_from_ns_capi_0f5e46f0135bb939(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2986,7 +3222,7 @@ long long _wrap_aicp_price_valid_from_ns_capi_dde55ec773c1b3d8(aicp_price *_swig
 }
 
 
-long long _wrap_aicp_price_max_input_tokens_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
+long long _wrap_aicp_price_max_input_tokens_capi_0f5e46f0135bb939(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2999,7 +3235,7 @@ long long _wrap_aicp_price_max_input_tokens_capi_dde55ec773c1b3d8(aicp_price *_s
 }
 
 
-long long _wrap_aicp_price_max_output_tokens_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
+long long _wrap_aicp_price_max_output_tokens_capi_0f5e46f0135bb939(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3012,7 +3248,7 @@ long long _wrap_aicp_price_max_output_tokens_capi_dde55ec773c1b3d8(aicp_price *_
 }
 
 
-char *_wrap_aicp_price_deprecation_date_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
+char *_wrap_aicp_price_deprecation_date_capi_0f5e46f0135bb939(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -3027,7 +3263,7 @@ char *_wrap_aicp_price_deprecation_date_capi_dde55ec773c1b3d8(aicp_price *_swig_
 }
 
 
-intgo _wrap_aicp_price_known_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
+intgo _wrap_aicp_price_known_capi_0f5e46f0135bb939(aicp_price *_swig_go_0) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -3040,7 +3276,7 @@ intgo _wrap_aicp_price_known_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_price_get_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_price_get_capi_0f5e46f0135bb939(aicp_price *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -3063,7 +3299,7 @@ intgo _wrap_aicp_price_get_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0, _gostri
 }
 
 
-intgo _wrap_aicp_model_list_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_model_list **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_model_list_parse_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, aicp_model_list **_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_allocator *arg3 = (aicp_allocator *) 0 ;
@@ -3088,7 +3324,7 @@ intgo _wrap_aicp_model_list_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, a
 }
 
 
-aicp_model_list *_wrap_aicp_model_list_ref_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0) {
+aicp_model_list *_wrap_aicp_model_list_ref_capi_0f5e46f0135bb939(aicp_model_list *_swig_go_0) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   aicp_model_list *result = 0 ;
   aicp_model_list *_swig_go_result;
@@ -3101,7 +3337,7 @@ aicp_model_list *_wrap_aicp_model_list_ref_capi_dde55ec773c1b3d8(aicp_model_list
 }
 
 
-void _wrap_aicp_model_list_free_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0) {
+void _wrap_aicp_model_list_free_capi_0f5e46f0135bb939(aicp_model_list *_swig_go_0) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
 
   arg1 = *(aicp_model_list **)&_swig_go_0;
@@ -3111,7 +3347,7 @@ void _wrap_aicp_model_list_free_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_
 }
 
 
-long long _wrap_aicp_model_list_count_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0) {
+long long _wrap_aicp_model_list_count_capi_0f5e46f0135bb939(aicp_model_list *_swig_go_0) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3124,7 +3360,7 @@ long long _wrap_aicp_model_list_count_capi_dde55ec773c1b3d8(aicp_model_list *_sw
 }
 
 
-intgo _wrap_aicp_model_list_find_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_model_list_find_capi_0f5e46f0135bb939(aicp_model_list *_swig_go_0, _gostring_ _swig_go_1, long long *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -3147,7 +3383,7 @@ intgo _wrap_aicp_model_list_find_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go
 }
 
 
-char *_wrap_aicp_model_list_name_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_model_list_name_capi_0f5e46f0135bb939(aicp_model_list *_swig_go_0, long long _swig_go_1) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -3164,7 +3400,7 @@ char *_wrap_aicp_model_list_name_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go
 }
 
 
-char *_wrap_aicp_model_list_provider_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_model_list_provider_capi_0f5e46f0135bb939(aicp_model_list *_swig_go_0, long long _swig_go_1) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -3181,7 +3417,7 @@ char *_wrap_aicp_model_list_provider_capi_dde55ec773c1b3d8(aicp_model_list *_swi
 }
 
 
-char *_wrap_aicp_model_list_litellm_model_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_model_list_litellm_model_capi_0f5e46f0135bb939(aicp_model_list *_swig_go_0, long long _swig_go_1) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -3198,7 +3434,7 @@ char *_wrap_aicp_model_list_litellm_model_capi_dde55ec773c1b3d8(aicp_model_list 
 }
 
 
-char *_wrap_aicp_model_list_price_key_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_model_list_price_key_capi_0f5e46f0135bb939(aicp_model_list *_swig_go_0, long long _swig_go_1) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -3215,7 +3451,7 @@ char *_wrap_aicp_model_list_price_key_capi_dde55ec773c1b3d8(aicp_model_list *_sw
 }
 
 
-char *_wrap_aicp_model_list_fallback_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
+char *_wrap_aicp_model_list_fallback_capi_0f5e46f0135bb939(aicp_model_list *_swig_go_0, long long _swig_go_1, long long _swig_go_2) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   size_t arg2 ;
   size_t arg3 ;
@@ -3234,7 +3470,7 @@ char *_wrap_aicp_model_list_fallback_capi_dde55ec773c1b3d8(aicp_model_list *_swi
 }
 
 
-char *_wrap_aicp_model_list_alias_member_capi_dde55ec773c1b3d8(aicp_model_list *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2) {
+char *_wrap_aicp_model_list_alias_member_capi_0f5e46f0135bb939(aicp_model_list *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2) {
   aicp_model_list *arg1 = (aicp_model_list *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -3257,7 +3493,7 @@ char *_wrap_aicp_model_list_alias_member_capi_dde55ec773c1b3d8(aicp_model_list *
 }
 
 
-char *_wrap_aicp_cost_part_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
+char *_wrap_aicp_cost_part_name_capi_0f5e46f0135bb939(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -3272,7 +3508,7 @@ char *_wrap_aicp_cost_part_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
 }
 
 
-void _wrap_aicp_cost_options_init_capi_dde55ec773c1b3d8(aicp_cost_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_cost_options_init_capi_0f5e46f0135bb939(aicp_cost_options *_swig_go_0, long long _swig_go_1) {
   aicp_cost_options *arg1 = (aicp_cost_options *) 0 ;
   size_t arg2 ;
 
@@ -3284,7 +3520,7 @@ void _wrap_aicp_cost_options_init_capi_dde55ec773c1b3d8(aicp_cost_options *_swig
 }
 
 
-intgo _wrap_aicp_cost_estimate_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go_0, aicp_price *_swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost_quote *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_cost_estimate_capi_0f5e46f0135bb939(aicp_cost_request *_swig_go_0, aicp_price *_swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost_quote *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_cost_request *arg1 = (aicp_cost_request *) 0 ;
   aicp_price *arg2 = (aicp_price *) 0 ;
   aicp_cost_options *arg3 = (aicp_cost_options *) 0 ;
@@ -3305,7 +3541,7 @@ intgo _wrap_aicp_cost_estimate_capi_dde55ec773c1b3d8(aicp_cost_request *_swig_go
 }
 
 
-intgo _wrap_aicp_cost_estimate_body_capi_dde55ec773c1b3d8(aicp_price_table *_swig_go_0, _gostring_ _swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost_quote *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_cost_estimate_body_capi_0f5e46f0135bb939(aicp_price_table *_swig_go_0, _gostring_ _swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost_quote *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_price_table *arg1 = (aicp_price_table *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -3330,7 +3566,7 @@ intgo _wrap_aicp_cost_estimate_body_capi_dde55ec773c1b3d8(aicp_price_table *_swi
 }
 
 
-void _wrap_aicp_usage_init_capi_dde55ec773c1b3d8(aicp_usage *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_usage_init_capi_0f5e46f0135bb939(aicp_usage *_swig_go_0, long long _swig_go_1) {
   aicp_usage *arg1 = (aicp_usage *) 0 ;
   size_t arg2 ;
 
@@ -3342,7 +3578,7 @@ void _wrap_aicp_usage_init_capi_dde55ec773c1b3d8(aicp_usage *_swig_go_0, long lo
 }
 
 
-intgo _wrap_aicp_usage_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_usage *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_usage_parse_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, aicp_usage *_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_usage *arg3 = (aicp_usage *) 0 ;
@@ -3363,7 +3599,7 @@ intgo _wrap_aicp_usage_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_u
 }
 
 
-intgo _wrap_aicp_cost_of_usage_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0, aicp_usage *_swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_cost_of_usage_capi_0f5e46f0135bb939(aicp_price *_swig_go_0, aicp_usage *_swig_go_1, aicp_cost_options *_swig_go_2, aicp_cost *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_price *arg1 = (aicp_price *) 0 ;
   aicp_usage *arg2 = (aicp_usage *) 0 ;
   aicp_cost_options *arg3 = (aicp_cost_options *) 0 ;
@@ -3384,7 +3620,7 @@ intgo _wrap_aicp_cost_of_usage_capi_dde55ec773c1b3d8(aicp_price *_swig_go_0, aic
 }
 
 
-void _wrap_aicp_limit_rules_options_init_capi_dde55ec773c1b3d8(aicp_limit_rules_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_limit_rules_options_init_capi_0f5e46f0135bb939(aicp_limit_rules_options *_swig_go_0, long long _swig_go_1) {
   aicp_limit_rules_options *arg1 = (aicp_limit_rules_options *) 0 ;
   size_t arg2 ;
 
@@ -3396,7 +3632,7 @@ void _wrap_aicp_limit_rules_options_init_capi_dde55ec773c1b3d8(aicp_limit_rules_
 }
 
 
-intgo _wrap_aicp_limit_rules_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_limit_rules_options *_swig_go_1, aicp_limit_rules **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_limit_rules_parse_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, aicp_limit_rules_options *_swig_go_1, aicp_limit_rules **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_limit_rules_options *arg3 = (aicp_limit_rules_options *) 0 ;
@@ -3419,7 +3655,7 @@ intgo _wrap_aicp_limit_rules_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, 
 }
 
 
-aicp_limit_rules *_wrap_aicp_limit_rules_ref_capi_dde55ec773c1b3d8(aicp_limit_rules *_swig_go_0) {
+aicp_limit_rules *_wrap_aicp_limit_rules_ref_capi_0f5e46f0135bb939(aicp_limit_rules *_swig_go_0) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   aicp_limit_rules *result = 0 ;
   aicp_limit_rules *_swig_go_result;
@@ -3432,7 +3668,7 @@ aicp_limit_rules *_wrap_aicp_limit_rules_ref_capi_dde55ec773c1b3d8(aicp_limit_ru
 }
 
 
-void _wrap_aicp_limit_rules_free_capi_dde55ec773c1b3d8(aicp_limit_rules *_swig_go_0) {
+void _wrap_aicp_limit_rules_free_capi_0f5e46f0135bb939(aicp_limit_rules *_swig_go_0) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
 
   arg1 = *(aicp_limit_rules **)&_swig_go_0;
@@ -3442,7 +3678,7 @@ void _wrap_aicp_limit_rules_free_capi_dde55ec773c1b3d8(aicp_limit_rules *_swig_g
 }
 
 
-long long _wrap_aicp_limit_rules_count_capi_dde55ec773c1b3d8(aicp_limit_rules *_swig_go_0) {
+long long _wrap_aicp_limit_rules_count_capi_0f5e46f0135bb939(aicp_limit_rules *_swig_go_0) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3455,7 +3691,7 @@ long long _wrap_aicp_limit_rules_count_capi_dde55ec773c1b3d8(aicp_limit_rules *_
 }
 
 
-char *_wrap_aicp_limit_rules_id_capi_dde55ec773c1b3d8(aicp_limit_rules *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_limit_rules_id_capi_0f5e46f0135bb939(aicp_limit_rules *_swig_go_0, long long _swig_go_1) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -3472,7 +3708,7 @@ char *_wrap_aicp_limit_rules_id_capi_dde55ec773c1b3d8(aicp_limit_rules *_swig_go
 }
 
 
-intgo _wrap_aicp_limit_rules_get_capi_dde55ec773c1b3d8(aicp_limit_rules *_swig_go_0, long long _swig_go_1, aicp_limit_rule_info *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_limit_rules_get_capi_0f5e46f0135bb939(aicp_limit_rules *_swig_go_0, long long _swig_go_1, aicp_limit_rule_info *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   size_t arg2 ;
   aicp_limit_rule_info *arg3 = (aicp_limit_rule_info *) 0 ;
@@ -3491,7 +3727,7 @@ intgo _wrap_aicp_limit_rules_get_capi_dde55ec773c1b3d8(aicp_limit_rules *_swig_g
 }
 
 
-void _wrap_aicp_redis_leases_options_init_capi_dde55ec773c1b3d8(aicp_redis_leases_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_redis_leases_options_init_capi_0f5e46f0135bb939(aicp_redis_leases_options *_swig_go_0, long long _swig_go_1) {
   aicp_redis_leases_options *arg1 = (aicp_redis_leases_options *) 0 ;
   size_t arg2 ;
 
@@ -3503,7 +3739,7 @@ void _wrap_aicp_redis_leases_options_init_capi_dde55ec773c1b3d8(aicp_redis_lease
 }
 
 
-intgo _wrap_aicp_redis_leases_open_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_redis_leases_options *_swig_go_1, aicp_redis_leases **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_redis_leases_open_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, aicp_redis_leases_options *_swig_go_1, aicp_redis_leases **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_redis_leases_options *arg3 = (aicp_redis_leases_options *) 0 ;
@@ -3526,7 +3762,7 @@ intgo _wrap_aicp_redis_leases_open_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, 
 }
 
 
-void _wrap_aicp_redis_leases_free_capi_dde55ec773c1b3d8(aicp_redis_leases *_swig_go_0) {
+void _wrap_aicp_redis_leases_free_capi_0f5e46f0135bb939(aicp_redis_leases *_swig_go_0) {
   aicp_redis_leases *arg1 = (aicp_redis_leases *) 0 ;
 
   arg1 = *(aicp_redis_leases **)&_swig_go_0;
@@ -3536,7 +3772,7 @@ void _wrap_aicp_redis_leases_free_capi_dde55ec773c1b3d8(aicp_redis_leases *_swig
 }
 
 
-void _wrap_aicp_redis_leases_source_capi_dde55ec773c1b3d8(aicp_redis_leases *_swig_go_0, aicp_lease_source *_swig_go_1) {
+void _wrap_aicp_redis_leases_source_capi_0f5e46f0135bb939(aicp_redis_leases *_swig_go_0, aicp_lease_source *_swig_go_1) {
   aicp_redis_leases *arg1 = (aicp_redis_leases *) 0 ;
   aicp_lease_source *arg2 = (aicp_lease_source *) 0 ;
 
@@ -3548,7 +3784,7 @@ void _wrap_aicp_redis_leases_source_capi_dde55ec773c1b3d8(aicp_redis_leases *_sw
 }
 
 
-void _wrap_aicp_limiter_options_init_capi_dde55ec773c1b3d8(aicp_limiter_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_limiter_options_init_capi_0f5e46f0135bb939(aicp_limiter_options *_swig_go_0, long long _swig_go_1) {
   aicp_limiter_options *arg1 = (aicp_limiter_options *) 0 ;
   size_t arg2 ;
 
@@ -3560,7 +3796,7 @@ void _wrap_aicp_limiter_options_init_capi_dde55ec773c1b3d8(aicp_limiter_options 
 }
 
 
-intgo _wrap_aicp_limiter_new_capi_dde55ec773c1b3d8(aicp_limiter_options *_swig_go_0, aicp_limiter **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_limiter_new_capi_0f5e46f0135bb939(aicp_limiter_options *_swig_go_0, aicp_limiter **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_limiter_options *arg1 = (aicp_limiter_options *) 0 ;
   aicp_limiter **arg2 = (aicp_limiter **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -3577,7 +3813,7 @@ intgo _wrap_aicp_limiter_new_capi_dde55ec773c1b3d8(aicp_limiter_options *_swig_g
 }
 
 
-void _wrap_aicp_limiter_free_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0) {
+void _wrap_aicp_limiter_free_capi_0f5e46f0135bb939(aicp_limiter *_swig_go_0) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
 
   arg1 = *(aicp_limiter **)&_swig_go_0;
@@ -3587,7 +3823,7 @@ void _wrap_aicp_limiter_free_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0) {
 }
 
 
-void _wrap_aicp_limit_request_init_capi_dde55ec773c1b3d8(aicp_limit_request *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_limit_request_init_capi_0f5e46f0135bb939(aicp_limit_request *_swig_go_0, long long _swig_go_1) {
   aicp_limit_request *arg1 = (aicp_limit_request *) 0 ;
   size_t arg2 ;
 
@@ -3599,7 +3835,7 @@ void _wrap_aicp_limit_request_init_capi_dde55ec773c1b3d8(aicp_limit_request *_sw
 }
 
 
-void _wrap_aicp_limit_result_init_capi_dde55ec773c1b3d8(aicp_limit_result *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_limit_result_init_capi_0f5e46f0135bb939(aicp_limit_result *_swig_go_0, long long _swig_go_1) {
   aicp_limit_result *arg1 = (aicp_limit_result *) 0 ;
   size_t arg2 ;
 
@@ -3611,7 +3847,7 @@ void _wrap_aicp_limit_result_init_capi_dde55ec773c1b3d8(aicp_limit_result *_swig
 }
 
 
-intgo _wrap_aicp_limiter_take_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, aicp_limit_rules *_swig_go_1, aicp_limit_request *_swig_go_2, aicp_limit_ticket *_swig_go_3, aicp_limit_result *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_limiter_take_capi_0f5e46f0135bb939(aicp_limiter *_swig_go_0, aicp_limit_rules *_swig_go_1, aicp_limit_request *_swig_go_2, aicp_limit_ticket *_swig_go_3, aicp_limit_result *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_rules *arg2 = (aicp_limit_rules *) 0 ;
   aicp_limit_request *arg3 = (aicp_limit_request *) 0 ;
@@ -3634,7 +3870,7 @@ intgo _wrap_aicp_limiter_take_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, ai
 }
 
 
-void _wrap_aicp_limiter_settle_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2, long long _swig_go_3) {
+void _wrap_aicp_limiter_settle_capi_0f5e46f0135bb939(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2, long long _swig_go_3) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_ticket *arg2 = (aicp_limit_ticket *) 0 ;
   uint64_t arg3 ;
@@ -3650,7 +3886,7 @@ void _wrap_aicp_limiter_settle_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, a
 }
 
 
-void _wrap_aicp_limiter_cancel_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2) {
+void _wrap_aicp_limiter_cancel_capi_0f5e46f0135bb939(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_ticket *arg2 = (aicp_limit_ticket *) 0 ;
   uint64_t arg3 ;
@@ -3664,7 +3900,7 @@ void _wrap_aicp_limiter_cancel_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, a
 }
 
 
-void _wrap_aicp_limiter_refund_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2) {
+void _wrap_aicp_limiter_refund_capi_0f5e46f0135bb939(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_ticket *arg2 = (aicp_limit_ticket *) 0 ;
   uint64_t arg3 ;
@@ -3678,7 +3914,7 @@ void _wrap_aicp_limiter_refund_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_limiter_renew_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2, long long _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_limiter_renew_capi_0f5e46f0135bb939(aicp_limiter *_swig_go_0, aicp_limit_ticket *_swig_go_1, long long _swig_go_2, long long _swig_go_3, aicp_error *_swig_go_4) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_ticket *arg2 = (aicp_limit_ticket *) 0 ;
   uint64_t arg3 ;
@@ -3699,7 +3935,7 @@ intgo _wrap_aicp_limiter_renew_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_limiter_peek_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, aicp_limit_rules *_swig_go_1, aicp_limit_request *_swig_go_2, aicp_limit_state *_swig_go_3, long long _swig_go_4, long long *_swig_go_5, aicp_error *_swig_go_6) {
+intgo _wrap_aicp_limiter_peek_capi_0f5e46f0135bb939(aicp_limiter *_swig_go_0, aicp_limit_rules *_swig_go_1, aicp_limit_request *_swig_go_2, aicp_limit_state *_swig_go_3, long long _swig_go_4, long long *_swig_go_5, aicp_error *_swig_go_6) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limit_rules *arg2 = (aicp_limit_rules *) 0 ;
   aicp_limit_request *arg3 = (aicp_limit_request *) 0 ;
@@ -3724,7 +3960,7 @@ intgo _wrap_aicp_limiter_peek_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, ai
 }
 
 
-intgo _wrap_aicp_limiter_flush_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, intgo _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_limiter_flush_capi_0f5e46f0135bb939(aicp_limiter *_swig_go_0, intgo _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   int32_t arg2 ;
   uint64_t arg3 ;
@@ -3743,7 +3979,7 @@ intgo _wrap_aicp_limiter_flush_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, i
 }
 
 
-intgo _wrap_aicp_limiter_stats_get_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_0, aicp_limiter_stats *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_limiter_stats_get_capi_0f5e46f0135bb939(aicp_limiter *_swig_go_0, aicp_limiter_stats *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_limiter *arg1 = (aicp_limiter *) 0 ;
   aicp_limiter_stats *arg2 = (aicp_limiter_stats *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -3760,7 +3996,7 @@ intgo _wrap_aicp_limiter_stats_get_capi_dde55ec773c1b3d8(aicp_limiter *_swig_go_
 }
 
 
-void _wrap_aicp_limit_headers_format_capi_dde55ec773c1b3d8(aicp_limit_rules *_swig_go_0, aicp_limit_result *_swig_go_1, aicp_limit_headers *_swig_go_2) {
+void _wrap_aicp_limit_headers_format_capi_0f5e46f0135bb939(aicp_limit_rules *_swig_go_0, aicp_limit_result *_swig_go_1, aicp_limit_headers *_swig_go_2) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   aicp_limit_result *arg2 = (aicp_limit_result *) 0 ;
   aicp_limit_headers *arg3 = (aicp_limit_headers *) 0 ;
@@ -3774,7 +4010,7 @@ void _wrap_aicp_limit_headers_format_capi_dde55ec773c1b3d8(aicp_limit_rules *_sw
 }
 
 
-char *_wrap_aicp_guard_action_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
+char *_wrap_aicp_guard_action_name_capi_0f5e46f0135bb939(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -3789,7 +4025,7 @@ char *_wrap_aicp_guard_action_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
 }
 
 
-char *_wrap_aicp_guard_category_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
+char *_wrap_aicp_guard_category_name_capi_0f5e46f0135bb939(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -3804,7 +4040,7 @@ char *_wrap_aicp_guard_category_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
 }
 
 
-void _wrap_aicp_guard_options_init_capi_dde55ec773c1b3d8(aicp_guard_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_guard_options_init_capi_0f5e46f0135bb939(aicp_guard_options *_swig_go_0, long long _swig_go_1) {
   aicp_guard_options *arg1 = (aicp_guard_options *) 0 ;
   size_t arg2 ;
 
@@ -3816,7 +4052,7 @@ void _wrap_aicp_guard_options_init_capi_dde55ec773c1b3d8(aicp_guard_options *_sw
 }
 
 
-intgo _wrap_aicp_guard_profile_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_guard_options *_swig_go_1, aicp_guard_profile **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_guard_profile_parse_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, aicp_guard_options *_swig_go_1, aicp_guard_profile **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_guard_options *arg3 = (aicp_guard_options *) 0 ;
@@ -3839,7 +4075,7 @@ intgo _wrap_aicp_guard_profile_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0
 }
 
 
-aicp_guard_profile *_wrap_aicp_guard_profile_ref_capi_dde55ec773c1b3d8(aicp_guard_profile *_swig_go_0) {
+aicp_guard_profile *_wrap_aicp_guard_profile_ref_capi_0f5e46f0135bb939(aicp_guard_profile *_swig_go_0) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   aicp_guard_profile *result = 0 ;
   aicp_guard_profile *_swig_go_result;
@@ -3852,7 +4088,7 @@ aicp_guard_profile *_wrap_aicp_guard_profile_ref_capi_dde55ec773c1b3d8(aicp_guar
 }
 
 
-void _wrap_aicp_guard_profile_free_capi_dde55ec773c1b3d8(aicp_guard_profile *_swig_go_0) {
+void _wrap_aicp_guard_profile_free_capi_0f5e46f0135bb939(aicp_guard_profile *_swig_go_0) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
 
   arg1 = *(aicp_guard_profile **)&_swig_go_0;
@@ -3862,7 +4098,7 @@ void _wrap_aicp_guard_profile_free_capi_dde55ec773c1b3d8(aicp_guard_profile *_sw
 }
 
 
-char *_wrap_aicp_guard_profile_name_capi_dde55ec773c1b3d8(aicp_guard_profile *_swig_go_0) {
+char *_wrap_aicp_guard_profile_name_capi_0f5e46f0135bb939(aicp_guard_profile *_swig_go_0) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -3877,7 +4113,7 @@ char *_wrap_aicp_guard_profile_name_capi_dde55ec773c1b3d8(aicp_guard_profile *_s
 }
 
 
-long long _wrap_aicp_guard_profile_version_capi_dde55ec773c1b3d8(aicp_guard_profile *_swig_go_0) {
+long long _wrap_aicp_guard_profile_version_capi_0f5e46f0135bb939(aicp_guard_profile *_swig_go_0) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3890,7 +4126,7 @@ long long _wrap_aicp_guard_profile_version_capi_dde55ec773c1b3d8(aicp_guard_prof
 }
 
 
-intgo _wrap_aicp_guard_session_new_capi_dde55ec773c1b3d8(aicp_guard_options *_swig_go_0, aicp_guard_session **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_guard_session_new_capi_0f5e46f0135bb939(aicp_guard_options *_swig_go_0, aicp_guard_session **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_guard_options *arg1 = (aicp_guard_options *) 0 ;
   aicp_guard_session **arg2 = (aicp_guard_session **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -3907,7 +4143,7 @@ intgo _wrap_aicp_guard_session_new_capi_dde55ec773c1b3d8(aicp_guard_options *_sw
 }
 
 
-void _wrap_aicp_guard_session_free_capi_dde55ec773c1b3d8(aicp_guard_session *_swig_go_0) {
+void _wrap_aicp_guard_session_free_capi_0f5e46f0135bb939(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
 
   arg1 = *(aicp_guard_session **)&_swig_go_0;
@@ -3917,7 +4153,7 @@ void _wrap_aicp_guard_session_free_capi_dde55ec773c1b3d8(aicp_guard_session *_sw
 }
 
 
-void _wrap_aicp_guard_session_reset_capi_dde55ec773c1b3d8(aicp_guard_session *_swig_go_0) {
+void _wrap_aicp_guard_session_reset_capi_0f5e46f0135bb939(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
 
   arg1 = *(aicp_guard_session **)&_swig_go_0;
@@ -3927,7 +4163,7 @@ void _wrap_aicp_guard_session_reset_capi_dde55ec773c1b3d8(aicp_guard_session *_s
 }
 
 
-long long _wrap_aicp_guard_session_count_capi_dde55ec773c1b3d8(aicp_guard_session *_swig_go_0) {
+long long _wrap_aicp_guard_session_count_capi_0f5e46f0135bb939(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3940,7 +4176,7 @@ long long _wrap_aicp_guard_session_count_capi_dde55ec773c1b3d8(aicp_guard_sessio
 }
 
 
-intgo _wrap_aicp_guard_session_action_capi_dde55ec773c1b3d8(aicp_guard_session *_swig_go_0) {
+intgo _wrap_aicp_guard_session_action_capi_0f5e46f0135bb939(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -3953,7 +4189,7 @@ intgo _wrap_aicp_guard_session_action_capi_dde55ec773c1b3d8(aicp_guard_session *
 }
 
 
-double _wrap_aicp_guard_session_risk_capi_dde55ec773c1b3d8(aicp_guard_session *_swig_go_0) {
+double _wrap_aicp_guard_session_risk_capi_0f5e46f0135bb939(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   double result;
   double _swig_go_result;
@@ -3966,7 +4202,7 @@ double _wrap_aicp_guard_session_risk_capi_dde55ec773c1b3d8(aicp_guard_session *_
 }
 
 
-long long _wrap_aicp_guard_session_match_count_capi_dde55ec773c1b3d8(aicp_guard_session *_swig_go_0) {
+long long _wrap_aicp_guard_session_match_count_capi_0f5e46f0135bb939(aicp_guard_session *_swig_go_0) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -3979,7 +4215,7 @@ long long _wrap_aicp_guard_session_match_count_capi_dde55ec773c1b3d8(aicp_guard_
 }
 
 
-intgo _wrap_aicp_guard_restore_capi_dde55ec773c1b3d8(aicp_guard_session *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_guard_restore_capi_0f5e46f0135bb939(aicp_guard_session *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_guard_session *arg1 = (aicp_guard_session *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4002,7 +4238,7 @@ intgo _wrap_aicp_guard_restore_capi_dde55ec773c1b3d8(aicp_guard_session *_swig_g
 }
 
 
-void _wrap_aicp_guard_scan_options_init_capi_dde55ec773c1b3d8(aicp_guard_scan_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_guard_scan_options_init_capi_0f5e46f0135bb939(aicp_guard_scan_options *_swig_go_0, long long _swig_go_1) {
   aicp_guard_scan_options *arg1 = (aicp_guard_scan_options *) 0 ;
   size_t arg2 ;
 
@@ -4014,7 +4250,7 @@ void _wrap_aicp_guard_scan_options_init_capi_dde55ec773c1b3d8(aicp_guard_scan_op
 }
 
 
-intgo _wrap_aicp_guard_result_new_capi_dde55ec773c1b3d8(aicp_guard_options *_swig_go_0, aicp_guard_result **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_guard_result_new_capi_0f5e46f0135bb939(aicp_guard_options *_swig_go_0, aicp_guard_result **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_guard_options *arg1 = (aicp_guard_options *) 0 ;
   aicp_guard_result **arg2 = (aicp_guard_result **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4031,7 +4267,7 @@ intgo _wrap_aicp_guard_result_new_capi_dde55ec773c1b3d8(aicp_guard_options *_swi
 }
 
 
-void _wrap_aicp_guard_result_free_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
+void _wrap_aicp_guard_result_free_capi_0f5e46f0135bb939(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
 
   arg1 = *(aicp_guard_result **)&_swig_go_0;
@@ -4041,7 +4277,7 @@ void _wrap_aicp_guard_result_free_capi_dde55ec773c1b3d8(aicp_guard_result *_swig
 }
 
 
-intgo _wrap_aicp_guard_scan_capi_dde55ec773c1b3d8(aicp_guard_profile *_swig_go_0, _gostring_ _swig_go_1, aicp_guard_scan_options *_swig_go_2, aicp_guard_result *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_guard_scan_capi_0f5e46f0135bb939(aicp_guard_profile *_swig_go_0, _gostring_ _swig_go_1, aicp_guard_scan_options *_swig_go_2, aicp_guard_result *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4066,7 +4302,7 @@ intgo _wrap_aicp_guard_scan_capi_dde55ec773c1b3d8(aicp_guard_profile *_swig_go_0
 }
 
 
-intgo _wrap_aicp_guard_result_action_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
+intgo _wrap_aicp_guard_result_action_capi_0f5e46f0135bb939(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -4079,7 +4315,7 @@ intgo _wrap_aicp_guard_result_action_capi_dde55ec773c1b3d8(aicp_guard_result *_s
 }
 
 
-double _wrap_aicp_guard_result_risk_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
+double _wrap_aicp_guard_result_risk_capi_0f5e46f0135bb939(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   double result;
   double _swig_go_result;
@@ -4092,7 +4328,7 @@ double _wrap_aicp_guard_result_risk_capi_dde55ec773c1b3d8(aicp_guard_result *_sw
 }
 
 
-double _wrap_aicp_guard_result_score_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0, intgo _swig_go_1) {
+double _wrap_aicp_guard_result_score_capi_0f5e46f0135bb939(aicp_guard_result *_swig_go_0, intgo _swig_go_1) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   int32_t arg2 ;
   double result;
@@ -4107,7 +4343,7 @@ double _wrap_aicp_guard_result_score_capi_dde55ec773c1b3d8(aicp_guard_result *_s
 }
 
 
-long long _wrap_aicp_guard_result_finding_count_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
+long long _wrap_aicp_guard_result_finding_count_capi_0f5e46f0135bb939(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4120,7 +4356,7 @@ long long _wrap_aicp_guard_result_finding_count_capi_dde55ec773c1b3d8(aicp_guard
 }
 
 
-aicp_guard_finding *_wrap_aicp_guard_result_finding_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0, long long _swig_go_1) {
+aicp_guard_finding *_wrap_aicp_guard_result_finding_capi_0f5e46f0135bb939(aicp_guard_result *_swig_go_0, long long _swig_go_1) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   size_t arg2 ;
   aicp_guard_finding *result = 0 ;
@@ -4135,7 +4371,7 @@ aicp_guard_finding *_wrap_aicp_guard_result_finding_capi_dde55ec773c1b3d8(aicp_g
 }
 
 
-long long _wrap_aicp_guard_result_match_count_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
+long long _wrap_aicp_guard_result_match_count_capi_0f5e46f0135bb939(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -4148,7 +4384,7 @@ long long _wrap_aicp_guard_result_match_count_capi_dde55ec773c1b3d8(aicp_guard_r
 }
 
 
-intgo _wrap_aicp_guard_result_rewritten_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
+intgo _wrap_aicp_guard_result_rewritten_capi_0f5e46f0135bb939(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -4161,7 +4397,7 @@ intgo _wrap_aicp_guard_result_rewritten_capi_dde55ec773c1b3d8(aicp_guard_result 
 }
 
 
-char *_wrap_aicp_guard_result_text_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0, long long *_swig_go_1) {
+char *_wrap_aicp_guard_result_text_capi_0f5e46f0135bb939(aicp_guard_result *_swig_go_0, long long *_swig_go_1) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   size_t *arg2 = (size_t *) 0 ;
   char *result = 0 ;
@@ -4178,7 +4414,7 @@ char *_wrap_aicp_guard_result_text_capi_dde55ec773c1b3d8(aicp_guard_result *_swi
 }
 
 
-intgo _wrap_aicp_guard_result_error_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
+intgo _wrap_aicp_guard_result_error_capi_0f5e46f0135bb939(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   aicp_status result;
   intgo _swig_go_result;
@@ -4191,7 +4427,7 @@ intgo _wrap_aicp_guard_result_error_capi_dde55ec773c1b3d8(aicp_guard_result *_sw
 }
 
 
-intgo _wrap_aicp_guard_result_truncated_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
+intgo _wrap_aicp_guard_result_truncated_capi_0f5e46f0135bb939(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -4204,7 +4440,7 @@ intgo _wrap_aicp_guard_result_truncated_capi_dde55ec773c1b3d8(aicp_guard_result 
 }
 
 
-long long _wrap_aicp_guard_result_bytes_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
+long long _wrap_aicp_guard_result_bytes_capi_0f5e46f0135bb939(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -4217,7 +4453,7 @@ long long _wrap_aicp_guard_result_bytes_capi_dde55ec773c1b3d8(aicp_guard_result 
 }
 
 
-char *_wrap_aicp_guard_result_reason_capi_dde55ec773c1b3d8(aicp_guard_result *_swig_go_0) {
+char *_wrap_aicp_guard_result_reason_capi_0f5e46f0135bb939(aicp_guard_result *_swig_go_0) {
   aicp_guard_result *arg1 = (aicp_guard_result *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -4232,7 +4468,7 @@ char *_wrap_aicp_guard_result_reason_capi_dde55ec773c1b3d8(aicp_guard_result *_s
 }
 
 
-intgo _wrap_aicp_guard_stream_open_capi_dde55ec773c1b3d8(aicp_guard_profile *_swig_go_0, aicp_guard_scan_options *_swig_go_1, aicp_guard_stream **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_guard_stream_open_capi_0f5e46f0135bb939(aicp_guard_profile *_swig_go_0, aicp_guard_scan_options *_swig_go_1, aicp_guard_stream **_swig_go_2, aicp_error *_swig_go_3) {
   aicp_guard_profile *arg1 = (aicp_guard_profile *) 0 ;
   aicp_guard_scan_options *arg2 = (aicp_guard_scan_options *) 0 ;
   aicp_guard_stream **arg3 = (aicp_guard_stream **) 0 ;
@@ -4251,7 +4487,7 @@ intgo _wrap_aicp_guard_stream_open_capi_dde55ec773c1b3d8(aicp_guard_profile *_sw
 }
 
 
-void _wrap_aicp_guard_stream_free_capi_dde55ec773c1b3d8(aicp_guard_stream *_swig_go_0) {
+void _wrap_aicp_guard_stream_free_capi_0f5e46f0135bb939(aicp_guard_stream *_swig_go_0) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
 
   arg1 = *(aicp_guard_stream **)&_swig_go_0;
@@ -4261,7 +4497,7 @@ void _wrap_aicp_guard_stream_free_capi_dde55ec773c1b3d8(aicp_guard_stream *_swig
 }
 
 
-intgo _wrap_aicp_guard_stream_feed_capi_dde55ec773c1b3d8(aicp_guard_stream *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_guard_stream_feed_capi_0f5e46f0135bb939(aicp_guard_stream *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4282,7 +4518,7 @@ intgo _wrap_aicp_guard_stream_feed_capi_dde55ec773c1b3d8(aicp_guard_stream *_swi
 }
 
 
-intgo _wrap_aicp_guard_stream_finish_capi_dde55ec773c1b3d8(aicp_guard_stream *_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_guard_stream_finish_capi_0f5e46f0135bb939(aicp_guard_stream *_swig_go_0, aicp_error *_swig_go_1) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
   aicp_error *arg2 = (aicp_error *) 0 ;
   aicp_status result;
@@ -4297,7 +4533,7 @@ intgo _wrap_aicp_guard_stream_finish_capi_dde55ec773c1b3d8(aicp_guard_stream *_s
 }
 
 
-char *_wrap_aicp_guard_stream_released_capi_dde55ec773c1b3d8(aicp_guard_stream *_swig_go_0, long long *_swig_go_1) {
+char *_wrap_aicp_guard_stream_released_capi_0f5e46f0135bb939(aicp_guard_stream *_swig_go_0, long long *_swig_go_1) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
   size_t *arg2 = (size_t *) 0 ;
   char *result = 0 ;
@@ -4314,7 +4550,7 @@ char *_wrap_aicp_guard_stream_released_capi_dde55ec773c1b3d8(aicp_guard_stream *
 }
 
 
-aicp_guard_result *_wrap_aicp_guard_stream_result_capi_dde55ec773c1b3d8(aicp_guard_stream *_swig_go_0) {
+aicp_guard_result *_wrap_aicp_guard_stream_result_capi_0f5e46f0135bb939(aicp_guard_stream *_swig_go_0) {
   aicp_guard_stream *arg1 = (aicp_guard_stream *) 0 ;
   aicp_guard_result *result = 0 ;
   aicp_guard_result *_swig_go_result;
@@ -4327,7 +4563,7 @@ aicp_guard_result *_wrap_aicp_guard_stream_result_capi_dde55ec773c1b3d8(aicp_gua
 }
 
 
-long long _wrap_aicp_guard_rule_count_capi_dde55ec773c1b3d8() {
+long long _wrap_aicp_guard_rule_count_capi_0f5e46f0135bb939() {
   size_t result;
   long long _swig_go_result;
 
@@ -4338,7 +4574,7 @@ long long _wrap_aicp_guard_rule_count_capi_dde55ec773c1b3d8() {
 }
 
 
-aicp_guard_rule *_wrap_aicp_guard_rule_at_capi_dde55ec773c1b3d8(long long _swig_go_0) {
+aicp_guard_rule *_wrap_aicp_guard_rule_at_capi_0f5e46f0135bb939(long long _swig_go_0) {
   size_t arg1 ;
   aicp_guard_rule *result = 0 ;
   aicp_guard_rule *_swig_go_result;
@@ -4351,7 +4587,7 @@ aicp_guard_rule *_wrap_aicp_guard_rule_at_capi_dde55ec773c1b3d8(long long _swig_
 }
 
 
-void _wrap_aicp_budget_window_options_init_capi_dde55ec773c1b3d8(aicp_budget_window_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_budget_window_options_init_capi_0f5e46f0135bb939(aicp_budget_window_options *_swig_go_0, long long _swig_go_1) {
   aicp_budget_window_options *arg1 = (aicp_budget_window_options *) 0 ;
   size_t arg2 ;
 
@@ -4363,7 +4599,7 @@ void _wrap_aicp_budget_window_options_init_capi_dde55ec773c1b3d8(aicp_budget_win
 }
 
 
-intgo _wrap_aicp_budget_window_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_budget_window_options *_swig_go_1, aicp_budget_window **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_budget_window_parse_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, aicp_budget_window_options *_swig_go_1, aicp_budget_window **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_budget_window_options *arg3 = (aicp_budget_window_options *) 0 ;
@@ -4386,7 +4622,7 @@ intgo _wrap_aicp_budget_window_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0
 }
 
 
-aicp_budget_window *_wrap_aicp_budget_window_ref_capi_dde55ec773c1b3d8(aicp_budget_window *_swig_go_0) {
+aicp_budget_window *_wrap_aicp_budget_window_ref_capi_0f5e46f0135bb939(aicp_budget_window *_swig_go_0) {
   aicp_budget_window *arg1 = (aicp_budget_window *) 0 ;
   aicp_budget_window *result = 0 ;
   aicp_budget_window *_swig_go_result;
@@ -4399,7 +4635,7 @@ aicp_budget_window *_wrap_aicp_budget_window_ref_capi_dde55ec773c1b3d8(aicp_budg
 }
 
 
-void _wrap_aicp_budget_window_free_capi_dde55ec773c1b3d8(aicp_budget_window *_swig_go_0) {
+void _wrap_aicp_budget_window_free_capi_0f5e46f0135bb939(aicp_budget_window *_swig_go_0) {
   aicp_budget_window *arg1 = (aicp_budget_window *) 0 ;
 
   arg1 = *(aicp_budget_window **)&_swig_go_0;
@@ -4409,7 +4645,7 @@ void _wrap_aicp_budget_window_free_capi_dde55ec773c1b3d8(aicp_budget_window *_sw
 }
 
 
-intgo _wrap_aicp_budget_window_at_capi_dde55ec773c1b3d8(aicp_budget_window *_swig_go_0, long long _swig_go_1, long long *_swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_budget_window_at_capi_0f5e46f0135bb939(aicp_budget_window *_swig_go_0, long long _swig_go_1, long long *_swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_budget_window *arg1 = (aicp_budget_window *) 0 ;
   int64_t arg2 ;
   int64_t *arg3 = (int64_t *) 0 ;
@@ -4430,7 +4666,7 @@ intgo _wrap_aicp_budget_window_at_capi_dde55ec773c1b3d8(aicp_budget_window *_swi
 }
 
 
-void _wrap_aicp_ledger_options_init_capi_dde55ec773c1b3d8(aicp_ledger_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_ledger_options_init_capi_0f5e46f0135bb939(aicp_ledger_options *_swig_go_0, long long _swig_go_1) {
   aicp_ledger_options *arg1 = (aicp_ledger_options *) 0 ;
   size_t arg2 ;
 
@@ -4442,7 +4678,7 @@ void _wrap_aicp_ledger_options_init_capi_dde55ec773c1b3d8(aicp_ledger_options *_
 }
 
 
-intgo _wrap_aicp_ledger_open_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_ledger_options *_swig_go_1, aicp_ledger **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_open_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, aicp_ledger_options *_swig_go_1, aicp_ledger **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_ledger_options *arg3 = (aicp_ledger_options *) 0 ;
@@ -4465,7 +4701,7 @@ intgo _wrap_aicp_ledger_open_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_l
 }
 
 
-void _wrap_aicp_ledger_free_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0) {
+void _wrap_aicp_ledger_free_capi_0f5e46f0135bb939(aicp_ledger *_swig_go_0) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
 
   arg1 = *(aicp_ledger **)&_swig_go_0;
@@ -4475,7 +4711,7 @@ void _wrap_aicp_ledger_free_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_ledger_close_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_ledger_close_capi_0f5e46f0135bb939(aicp_ledger *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   uint64_t arg2 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4492,7 +4728,7 @@ intgo _wrap_aicp_ledger_close_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, lon
 }
 
 
-void _wrap_aicp_ledger_account_init_capi_dde55ec773c1b3d8(aicp_ledger_account *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_ledger_account_init_capi_0f5e46f0135bb939(aicp_ledger_account *_swig_go_0, long long _swig_go_1) {
   aicp_ledger_account *arg1 = (aicp_ledger_account *) 0 ;
   size_t arg2 ;
 
@@ -4504,7 +4740,7 @@ void _wrap_aicp_ledger_account_init_capi_dde55ec773c1b3d8(aicp_ledger_account *_
 }
 
 
-intgo _wrap_aicp_ledger_account_put_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_account *_swig_go_2, long long _swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_ledger_account_put_capi_0f5e46f0135bb939(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_account *_swig_go_2, long long _swig_go_3, aicp_error *_swig_go_4) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4529,7 +4765,7 @@ intgo _wrap_aicp_ledger_account_put_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_
 }
 
 
-intgo _wrap_aicp_ledger_account_status_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_ledger_status *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_ledger_account_status_capi_0f5e46f0135bb939(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_ledger_status *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4554,7 +4790,7 @@ intgo _wrap_aicp_ledger_account_status_capi_dde55ec773c1b3d8(aicp_ledger *_swig_
 }
 
 
-intgo _wrap_aicp_ledger_reserve_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, aicp_ledger_request *_swig_go_1, aicp_ledger_result *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_reserve_capi_0f5e46f0135bb939(aicp_ledger *_swig_go_0, aicp_ledger_request *_swig_go_1, aicp_ledger_result *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   aicp_ledger_request *arg2 = (aicp_ledger_request *) 0 ;
   aicp_ledger_result *arg3 = (aicp_ledger_result *) 0 ;
@@ -4573,7 +4809,7 @@ intgo _wrap_aicp_ledger_reserve_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_ledger_mark_dispatched_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_mark_dispatched_capi_0f5e46f0135bb939(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4596,7 +4832,7 @@ intgo _wrap_aicp_ledger_mark_dispatched_capi_dde55ec773c1b3d8(aicp_ledger *_swig
 }
 
 
-intgo _wrap_aicp_ledger_renew_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_renew_capi_0f5e46f0135bb939(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4619,7 +4855,7 @@ intgo _wrap_aicp_ledger_renew_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _go
 }
 
 
-intgo _wrap_aicp_ledger_settle_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_ledger_settlement *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_ledger_settle_capi_0f5e46f0135bb939(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, aicp_ledger_settlement *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4644,7 +4880,7 @@ intgo _wrap_aicp_ledger_settle_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _g
 }
 
 
-intgo _wrap_aicp_ledger_release_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_ledger_release_capi_0f5e46f0135bb939(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4665,7 +4901,7 @@ intgo _wrap_aicp_ledger_release_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _
 }
 
 
-intgo _wrap_aicp_ledger_adjust_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_adjustment *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_adjust_capi_0f5e46f0135bb939(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_adjustment *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4688,7 +4924,7 @@ intgo _wrap_aicp_ledger_adjust_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _g
 }
 
 
-intgo _wrap_aicp_ledger_account_list_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, aicp_ledger_query *_swig_go_1, aicp_ledger_page **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_account_list_capi_0f5e46f0135bb939(aicp_ledger *_swig_go_0, aicp_ledger_query *_swig_go_1, aicp_ledger_page **_swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   aicp_ledger_query *arg2 = (aicp_ledger_query *) 0 ;
   aicp_ledger_page **arg3 = (aicp_ledger_page **) 0 ;
@@ -4707,7 +4943,7 @@ intgo _wrap_aicp_ledger_account_list_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go
 }
 
 
-intgo _wrap_aicp_ledger_reservation_list_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_query *_swig_go_2, aicp_ledger_page **_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_ledger_reservation_list_capi_0f5e46f0135bb939(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_ledger_query *_swig_go_2, aicp_ledger_page **_swig_go_3, aicp_error *_swig_go_4) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4732,7 +4968,7 @@ intgo _wrap_aicp_ledger_reservation_list_capi_dde55ec773c1b3d8(aicp_ledger *_swi
 }
 
 
-void _wrap_aicp_ledger_page_free_capi_dde55ec773c1b3d8(aicp_ledger_page *_swig_go_0) {
+void _wrap_aicp_ledger_page_free_capi_0f5e46f0135bb939(aicp_ledger_page *_swig_go_0) {
   aicp_ledger_page *arg1 = (aicp_ledger_page *) 0 ;
 
   arg1 = *(aicp_ledger_page **)&_swig_go_0;
@@ -4742,7 +4978,7 @@ void _wrap_aicp_ledger_page_free_capi_dde55ec773c1b3d8(aicp_ledger_page *_swig_g
 }
 
 
-long long _wrap_aicp_ledger_page_count_capi_dde55ec773c1b3d8(aicp_ledger_page *_swig_go_0) {
+long long _wrap_aicp_ledger_page_count_capi_0f5e46f0135bb939(aicp_ledger_page *_swig_go_0) {
   aicp_ledger_page *arg1 = (aicp_ledger_page *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4755,7 +4991,7 @@ long long _wrap_aicp_ledger_page_count_capi_dde55ec773c1b3d8(aicp_ledger_page *_
 }
 
 
-aicp_ledger_account_row *_wrap_aicp_ledger_page_account_capi_dde55ec773c1b3d8(aicp_ledger_page *_swig_go_0, long long _swig_go_1) {
+aicp_ledger_account_row *_wrap_aicp_ledger_page_account_capi_0f5e46f0135bb939(aicp_ledger_page *_swig_go_0, long long _swig_go_1) {
   aicp_ledger_page *arg1 = (aicp_ledger_page *) 0 ;
   size_t arg2 ;
   aicp_ledger_account_row *result = 0 ;
@@ -4770,7 +5006,7 @@ aicp_ledger_account_row *_wrap_aicp_ledger_page_account_capi_dde55ec773c1b3d8(ai
 }
 
 
-aicp_ledger_reservation_row *_wrap_aicp_ledger_page_reservation_capi_dde55ec773c1b3d8(aicp_ledger_page *_swig_go_0, long long _swig_go_1) {
+aicp_ledger_reservation_row *_wrap_aicp_ledger_page_reservation_capi_0f5e46f0135bb939(aicp_ledger_page *_swig_go_0, long long _swig_go_1) {
   aicp_ledger_page *arg1 = (aicp_ledger_page *) 0 ;
   size_t arg2 ;
   aicp_ledger_reservation_row *result = 0 ;
@@ -4785,7 +5021,7 @@ aicp_ledger_reservation_row *_wrap_aicp_ledger_page_reservation_capi_dde55ec773c
 }
 
 
-intgo _wrap_aicp_ledger_account_spend_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_ledger_account_spend_capi_0f5e46f0135bb939(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4810,7 +5046,7 @@ intgo _wrap_aicp_ledger_account_spend_capi_dde55ec773c1b3d8(aicp_ledger *_swig_g
 }
 
 
-intgo _wrap_aicp_ledger_serve_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_ledger_serve_capi_0f5e46f0135bb939(aicp_ledger *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -4833,7 +5069,7 @@ intgo _wrap_aicp_ledger_serve_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, _go
 }
 
 
-intgo _wrap_aicp_ledger_flush_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_ledger_flush_capi_0f5e46f0135bb939(aicp_ledger *_swig_go_0, long long _swig_go_1, aicp_error *_swig_go_2) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   uint64_t arg2 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4850,7 +5086,7 @@ intgo _wrap_aicp_ledger_flush_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, lon
 }
 
 
-intgo _wrap_aicp_ledger_event_next_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, aicp_ledger_event *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_ledger_event_next_capi_0f5e46f0135bb939(aicp_ledger *_swig_go_0, aicp_ledger_event *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   aicp_ledger_event *arg2 = (aicp_ledger_event *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4867,7 +5103,7 @@ intgo _wrap_aicp_ledger_event_next_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0
 }
 
 
-void _wrap_aicp_ledger_metrics_get_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0, aicp_ledger_metrics *_swig_go_1) {
+void _wrap_aicp_ledger_metrics_get_capi_0f5e46f0135bb939(aicp_ledger *_swig_go_0, aicp_ledger_metrics *_swig_go_1) {
   aicp_ledger *arg1 = (aicp_ledger *) 0 ;
   aicp_ledger_metrics *arg2 = (aicp_ledger_metrics *) 0 ;
 
@@ -4879,7 +5115,7 @@ void _wrap_aicp_ledger_metrics_get_capi_dde55ec773c1b3d8(aicp_ledger *_swig_go_0
 }
 
 
-void _wrap_aicp_litellm_options_init_capi_dde55ec773c1b3d8(aicp_litellm_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_litellm_options_init_capi_0f5e46f0135bb939(aicp_litellm_options *_swig_go_0, long long _swig_go_1) {
   aicp_litellm_options *arg1 = (aicp_litellm_options *) 0 ;
   size_t arg2 ;
 
@@ -4891,7 +5127,7 @@ void _wrap_aicp_litellm_options_init_capi_dde55ec773c1b3d8(aicp_litellm_options 
 }
 
 
-intgo _wrap_aicp_litellm_open_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, _gostring_ _swig_go_1, aicp_litellm_options *_swig_go_2, aicp_litellm **_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_litellm_open_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, _gostring_ _swig_go_1, aicp_litellm_options *_swig_go_2, aicp_litellm **_swig_go_3, aicp_error *_swig_go_4) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -4920,7 +5156,7 @@ intgo _wrap_aicp_litellm_open_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, _gost
 }
 
 
-void _wrap_aicp_litellm_free_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0) {
+void _wrap_aicp_litellm_free_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
 
   arg1 = *(aicp_litellm **)&_swig_go_0;
@@ -4930,7 +5166,7 @@ void _wrap_aicp_litellm_free_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_litellm_reply_new_capi_dde55ec773c1b3d8(aicp_litellm_reply **_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_litellm_reply_new_capi_0f5e46f0135bb939(aicp_litellm_reply **_swig_go_0, aicp_error *_swig_go_1) {
   aicp_allocator *arg1 = (aicp_allocator *) 0 ;
   aicp_litellm_reply **arg2 = (aicp_litellm_reply **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -4949,7 +5185,7 @@ intgo _wrap_aicp_litellm_reply_new_capi_dde55ec773c1b3d8(aicp_litellm_reply **_s
 }
 
 
-void _wrap_aicp_litellm_reply_free_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0) {
+void _wrap_aicp_litellm_reply_free_capi_0f5e46f0135bb939(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
 
   arg1 = *(aicp_litellm_reply **)&_swig_go_0;
@@ -4959,7 +5195,7 @@ void _wrap_aicp_litellm_reply_free_capi_dde55ec773c1b3d8(aicp_litellm_reply *_sw
 }
 
 
-intgo _wrap_aicp_litellm_reply_status_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0) {
+intgo _wrap_aicp_litellm_reply_status_capi_0f5e46f0135bb939(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -4972,7 +5208,7 @@ intgo _wrap_aicp_litellm_reply_status_capi_dde55ec773c1b3d8(aicp_litellm_reply *
 }
 
 
-char *_wrap_aicp_litellm_reply_body_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0, long long *_swig_go_1) {
+char *_wrap_aicp_litellm_reply_body_capi_0f5e46f0135bb939(aicp_litellm_reply *_swig_go_0, long long *_swig_go_1) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   size_t *arg2 = (size_t *) 0 ;
   char *result = 0 ;
@@ -4989,7 +5225,7 @@ char *_wrap_aicp_litellm_reply_body_capi_dde55ec773c1b3d8(aicp_litellm_reply *_s
 }
 
 
-char *_wrap_aicp_litellm_reply_header_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0, _gostring_ _swig_go_1) {
+char *_wrap_aicp_litellm_reply_header_capi_0f5e46f0135bb939(aicp_litellm_reply *_swig_go_0, _gostring_ _swig_go_1) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *arg2 = (char *) 0 ;
   char *result = 0 ;
@@ -5015,7 +5251,7 @@ char *_wrap_aicp_litellm_reply_header_capi_dde55ec773c1b3d8(aicp_litellm_reply *
 }
 
 
-char *_wrap_aicp_litellm_reply_message_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0) {
+char *_wrap_aicp_litellm_reply_message_capi_0f5e46f0135bb939(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -5030,7 +5266,7 @@ char *_wrap_aicp_litellm_reply_message_capi_dde55ec773c1b3d8(aicp_litellm_reply 
 }
 
 
-char *_wrap_aicp_litellm_reply_type_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0) {
+char *_wrap_aicp_litellm_reply_type_capi_0f5e46f0135bb939(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -5045,7 +5281,7 @@ char *_wrap_aicp_litellm_reply_type_capi_dde55ec773c1b3d8(aicp_litellm_reply *_s
 }
 
 
-char *_wrap_aicp_litellm_reply_code_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0) {
+char *_wrap_aicp_litellm_reply_code_capi_0f5e46f0135bb939(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -5060,7 +5296,7 @@ char *_wrap_aicp_litellm_reply_code_capi_dde55ec773c1b3d8(aicp_litellm_reply *_s
 }
 
 
-char *_wrap_aicp_litellm_reply_param_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0) {
+char *_wrap_aicp_litellm_reply_param_capi_0f5e46f0135bb939(aicp_litellm_reply *_swig_go_0) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -5075,7 +5311,7 @@ char *_wrap_aicp_litellm_reply_param_capi_dde55ec773c1b3d8(aicp_litellm_reply *_
 }
 
 
-intgo _wrap_aicp_litellm_reply_cost_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0, long long *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_reply_cost_capi_0f5e46f0135bb939(aicp_litellm_reply *_swig_go_0, long long *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   int64_t *arg2 = (int64_t *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5092,7 +5328,7 @@ intgo _wrap_aicp_litellm_reply_cost_capi_dde55ec773c1b3d8(aicp_litellm_reply *_s
 }
 
 
-intgo _wrap_aicp_litellm_reply_usage_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0, aicp_litellm_usage *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_reply_usage_capi_0f5e46f0135bb939(aicp_litellm_reply *_swig_go_0, aicp_litellm_usage *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   aicp_litellm_usage *arg2 = (aicp_litellm_usage *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5109,7 +5345,7 @@ intgo _wrap_aicp_litellm_reply_usage_capi_dde55ec773c1b3d8(aicp_litellm_reply *_
 }
 
 
-intgo _wrap_aicp_litellm_reply_relay_capi_dde55ec773c1b3d8(aicp_litellm_reply *_swig_go_0, intgo _swig_go_1) {
+intgo _wrap_aicp_litellm_reply_relay_capi_0f5e46f0135bb939(aicp_litellm_reply *_swig_go_0, intgo _swig_go_1) {
   aicp_litellm_reply *arg1 = (aicp_litellm_reply *) 0 ;
   aicp_status arg2 ;
   int32_t result;
@@ -5124,7 +5360,7 @@ intgo _wrap_aicp_litellm_reply_relay_capi_dde55ec773c1b3d8(aicp_litellm_reply *_
 }
 
 
-intgo _wrap_aicp_litellm_call_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_litellm_reply *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_litellm_call_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, aicp_litellm_reply *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5169,7 +5405,7 @@ intgo _wrap_aicp_litellm_call_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _g
 }
 
 
-intgo _wrap_aicp_litellm_health_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_health_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5186,7 +5422,7 @@ intgo _wrap_aicp_litellm_health_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, 
 }
 
 
-intgo _wrap_aicp_litellm_health_details_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_health_details_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5203,7 +5439,7 @@ intgo _wrap_aicp_litellm_health_details_capi_dde55ec773c1b3d8(aicp_litellm *_swi
 }
 
 
-intgo _wrap_aicp_litellm_liveness_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_liveness_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5220,7 +5456,7 @@ intgo _wrap_aicp_litellm_liveness_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_backlog_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_backlog_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5237,7 +5473,7 @@ intgo _wrap_aicp_litellm_backlog_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0,
 }
 
 
-intgo _wrap_aicp_litellm_model_health_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_model_health_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5254,7 +5490,7 @@ intgo _wrap_aicp_litellm_model_health_capi_dde55ec773c1b3d8(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_model_health_latest_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_model_health_latest_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5271,7 +5507,7 @@ intgo _wrap_aicp_litellm_model_health_latest_capi_dde55ec773c1b3d8(aicp_litellm 
 }
 
 
-intgo _wrap_aicp_litellm_models_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_models_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5288,7 +5524,7 @@ intgo _wrap_aicp_litellm_models_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, 
 }
 
 
-intgo _wrap_aicp_litellm_model_info_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_model_info_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5305,7 +5541,7 @@ intgo _wrap_aicp_litellm_model_info_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_model_get_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_get_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5328,7 +5564,7 @@ intgo _wrap_aicp_litellm_model_get_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_model_find_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_find_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5351,7 +5587,7 @@ intgo _wrap_aicp_litellm_model_find_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_model_groups_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_model_groups_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5368,7 +5604,7 @@ intgo _wrap_aicp_litellm_model_groups_capi_dde55ec773c1b3d8(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_model_new_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_new_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5391,7 +5627,7 @@ intgo _wrap_aicp_litellm_model_new_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_model_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_update_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5414,7 +5650,7 @@ intgo _wrap_aicp_litellm_model_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_model_patch_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_litellm_model_patch_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5443,7 +5679,7 @@ intgo _wrap_aicp_litellm_model_patch_capi_dde55ec773c1b3d8(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_model_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_delete_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5466,7 +5702,7 @@ intgo _wrap_aicp_litellm_model_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_model_block_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_block_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5489,7 +5725,7 @@ intgo _wrap_aicp_litellm_model_block_capi_dde55ec773c1b3d8(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_model_unblock_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_model_unblock_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5512,7 +5748,7 @@ intgo _wrap_aicp_litellm_model_unblock_capi_dde55ec773c1b3d8(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_key_generate_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_generate_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5535,7 +5771,7 @@ intgo _wrap_aicp_litellm_key_generate_capi_dde55ec773c1b3d8(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_key_info_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_info_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5558,7 +5794,7 @@ intgo _wrap_aicp_litellm_key_info_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_key_list_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_key_list_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5575,7 +5811,7 @@ intgo _wrap_aicp_litellm_key_list_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_key_find_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_find_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5598,7 +5834,7 @@ intgo _wrap_aicp_litellm_key_find_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_key_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_update_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5621,7 +5857,7 @@ intgo _wrap_aicp_litellm_key_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_key_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_delete_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5644,7 +5880,7 @@ intgo _wrap_aicp_litellm_key_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_key_delete_many_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_delete_many_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5667,7 +5903,7 @@ intgo _wrap_aicp_litellm_key_delete_many_capi_dde55ec773c1b3d8(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_key_block_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_block_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5690,7 +5926,7 @@ intgo _wrap_aicp_litellm_key_block_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_key_unblock_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_key_unblock_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5713,7 +5949,7 @@ intgo _wrap_aicp_litellm_key_unblock_capi_dde55ec773c1b3d8(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_key_reset_spend_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_litellm_key_reset_spend_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_litellm_reply *_swig_go_3, aicp_error *_swig_go_4) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5742,7 +5978,7 @@ intgo _wrap_aicp_litellm_key_reset_spend_capi_dde55ec773c1b3d8(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_team_new_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_new_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5765,7 +6001,7 @@ intgo _wrap_aicp_litellm_team_new_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_team_info_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_info_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5788,7 +6024,7 @@ intgo _wrap_aicp_litellm_team_info_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_team_list_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_team_list_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -5805,7 +6041,7 @@ intgo _wrap_aicp_litellm_team_list_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_team_find_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_find_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5828,7 +6064,7 @@ intgo _wrap_aicp_litellm_team_find_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_team_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_update_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5851,7 +6087,7 @@ intgo _wrap_aicp_litellm_team_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_team_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_delete_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5874,7 +6110,7 @@ intgo _wrap_aicp_litellm_team_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_team_delete_many_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_delete_many_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5897,7 +6133,7 @@ intgo _wrap_aicp_litellm_team_delete_many_capi_dde55ec773c1b3d8(aicp_litellm *_s
 }
 
 
-intgo _wrap_aicp_litellm_team_block_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_block_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5920,7 +6156,7 @@ intgo _wrap_aicp_litellm_team_block_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_team_unblock_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_unblock_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5943,7 +6179,7 @@ intgo _wrap_aicp_litellm_team_unblock_capi_dde55ec773c1b3d8(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_team_member_add_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_member_add_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5966,7 +6202,7 @@ intgo _wrap_aicp_litellm_team_member_add_capi_dde55ec773c1b3d8(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_team_member_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_member_update_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -5989,7 +6225,7 @@ intgo _wrap_aicp_litellm_team_member_update_capi_dde55ec773c1b3d8(aicp_litellm *
 }
 
 
-intgo _wrap_aicp_litellm_team_member_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_member_delete_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6012,7 +6248,7 @@ intgo _wrap_aicp_litellm_team_member_delete_capi_dde55ec773c1b3d8(aicp_litellm *
 }
 
 
-intgo _wrap_aicp_litellm_team_model_add_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_model_add_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6035,7 +6271,7 @@ intgo _wrap_aicp_litellm_team_model_add_capi_dde55ec773c1b3d8(aicp_litellm *_swi
 }
 
 
-intgo _wrap_aicp_litellm_team_model_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_model_delete_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6058,7 +6294,7 @@ intgo _wrap_aicp_litellm_team_model_delete_capi_dde55ec773c1b3d8(aicp_litellm *_
 }
 
 
-intgo _wrap_aicp_litellm_user_new_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_user_new_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6081,7 +6317,7 @@ intgo _wrap_aicp_litellm_user_new_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_user_find_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_user_find_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6104,7 +6340,7 @@ intgo _wrap_aicp_litellm_user_find_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_user_info_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_user_info_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6127,7 +6363,7 @@ intgo _wrap_aicp_litellm_user_info_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_
 }
 
 
-intgo _wrap_aicp_litellm_user_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_user_update_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6150,7 +6386,7 @@ intgo _wrap_aicp_litellm_user_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_user_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_user_delete_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6173,7 +6409,7 @@ intgo _wrap_aicp_litellm_user_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_user_delete_many_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_user_delete_many_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6196,7 +6432,7 @@ intgo _wrap_aicp_litellm_user_delete_many_capi_dde55ec773c1b3d8(aicp_litellm *_s
 }
 
 
-intgo _wrap_aicp_litellm_customer_new_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_customer_new_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6219,7 +6455,7 @@ intgo _wrap_aicp_litellm_customer_new_capi_dde55ec773c1b3d8(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_customer_list_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_customer_list_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6236,7 +6472,7 @@ intgo _wrap_aicp_litellm_customer_list_capi_dde55ec773c1b3d8(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_customer_info_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_customer_info_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6259,7 +6495,7 @@ intgo _wrap_aicp_litellm_customer_info_capi_dde55ec773c1b3d8(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_customer_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_customer_update_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6282,7 +6518,7 @@ intgo _wrap_aicp_litellm_customer_update_capi_dde55ec773c1b3d8(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_customer_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_customer_delete_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6305,7 +6541,7 @@ intgo _wrap_aicp_litellm_customer_delete_capi_dde55ec773c1b3d8(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_budget_new_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_budget_new_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6328,7 +6564,7 @@ intgo _wrap_aicp_litellm_budget_new_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_budget_list_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_budget_list_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6345,7 +6581,7 @@ intgo _wrap_aicp_litellm_budget_list_capi_dde55ec773c1b3d8(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_budget_info_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_budget_info_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6368,7 +6604,7 @@ intgo _wrap_aicp_litellm_budget_info_capi_dde55ec773c1b3d8(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_budget_settings_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_budget_settings_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6391,7 +6627,7 @@ intgo _wrap_aicp_litellm_budget_settings_capi_dde55ec773c1b3d8(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_budget_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_budget_update_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6414,7 +6650,7 @@ intgo _wrap_aicp_litellm_budget_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_budget_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_budget_delete_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6437,7 +6673,7 @@ intgo _wrap_aicp_litellm_budget_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_spend_logs_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_spend_logs_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6460,7 +6696,7 @@ intgo _wrap_aicp_litellm_spend_logs_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_spend_days_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_spend_days_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6483,7 +6719,7 @@ intgo _wrap_aicp_litellm_spend_days_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_spend_keys_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_spend_keys_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6506,7 +6742,7 @@ intgo _wrap_aicp_litellm_spend_keys_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_spend_users_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_spend_users_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6529,7 +6765,7 @@ intgo _wrap_aicp_litellm_spend_users_capi_dde55ec773c1b3d8(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_spend_tags_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_spend_tags_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6552,7 +6788,7 @@ intgo _wrap_aicp_litellm_spend_tags_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_spend_calculate_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_spend_calculate_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6575,7 +6811,7 @@ intgo _wrap_aicp_litellm_spend_calculate_capi_dde55ec773c1b3d8(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_token_count_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_token_count_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6598,7 +6834,7 @@ intgo _wrap_aicp_litellm_token_count_capi_dde55ec773c1b3d8(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_global_spend_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6615,7 +6851,7 @@ intgo _wrap_aicp_litellm_global_spend_capi_dde55ec773c1b3d8(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_logs_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_spend_logs_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6638,7 +6874,7 @@ intgo _wrap_aicp_litellm_global_spend_logs_capi_dde55ec773c1b3d8(aicp_litellm *_
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_keys_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_spend_keys_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6661,7 +6897,7 @@ intgo _wrap_aicp_litellm_global_spend_keys_capi_dde55ec773c1b3d8(aicp_litellm *_
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_models_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_spend_models_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6684,7 +6920,7 @@ intgo _wrap_aicp_litellm_global_spend_models_capi_dde55ec773c1b3d8(aicp_litellm 
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_teams_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_global_spend_teams_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6701,7 +6937,7 @@ intgo _wrap_aicp_litellm_global_spend_teams_capi_dde55ec773c1b3d8(aicp_litellm *
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_providers_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_spend_providers_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6724,7 +6960,7 @@ intgo _wrap_aicp_litellm_global_spend_providers_capi_dde55ec773c1b3d8(aicp_litel
 }
 
 
-intgo _wrap_aicp_litellm_global_spend_tags_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_spend_tags_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6747,7 +6983,7 @@ intgo _wrap_aicp_litellm_global_spend_tags_capi_dde55ec773c1b3d8(aicp_litellm *_
 }
 
 
-intgo _wrap_aicp_litellm_global_activity_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_activity_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6770,7 +7006,7 @@ intgo _wrap_aicp_litellm_global_activity_capi_dde55ec773c1b3d8(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_global_activity_models_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_global_activity_models_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6793,7 +7029,7 @@ intgo _wrap_aicp_litellm_global_activity_models_capi_dde55ec773c1b3d8(aicp_litel
 }
 
 
-intgo _wrap_aicp_litellm_activity_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_activity_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6816,7 +7052,7 @@ intgo _wrap_aicp_litellm_activity_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_activity_days_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_activity_days_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6839,7 +7075,7 @@ intgo _wrap_aicp_litellm_activity_days_capi_dde55ec773c1b3d8(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_team_activity_days_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_team_activity_days_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6862,7 +7098,7 @@ intgo _wrap_aicp_litellm_team_activity_days_capi_dde55ec773c1b3d8(aicp_litellm *
 }
 
 
-intgo _wrap_aicp_litellm_customer_activity_days_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_customer_activity_days_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6885,7 +7121,7 @@ intgo _wrap_aicp_litellm_customer_activity_days_capi_dde55ec773c1b3d8(aicp_litel
 }
 
 
-intgo _wrap_aicp_litellm_router_settings_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_router_settings_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6902,7 +7138,7 @@ intgo _wrap_aicp_litellm_router_settings_capi_dde55ec773c1b3d8(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_config_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_config_update_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6925,7 +7161,7 @@ intgo _wrap_aicp_litellm_config_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig
 }
 
 
-intgo _wrap_aicp_litellm_config_callbacks_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_config_callbacks_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -6942,7 +7178,7 @@ intgo _wrap_aicp_litellm_config_callbacks_capi_dde55ec773c1b3d8(aicp_litellm *_s
 }
 
 
-intgo _wrap_aicp_litellm_config_list_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_config_list_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6965,7 +7201,7 @@ intgo _wrap_aicp_litellm_config_list_capi_dde55ec773c1b3d8(aicp_litellm *_swig_g
 }
 
 
-intgo _wrap_aicp_litellm_fallback_set_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_fallback_set_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -6988,7 +7224,7 @@ intgo _wrap_aicp_litellm_fallback_set_capi_dde55ec773c1b3d8(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_fallback_get_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_fallback_get_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7011,7 +7247,7 @@ intgo _wrap_aicp_litellm_fallback_get_capi_dde55ec773c1b3d8(aicp_litellm *_swig_
 }
 
 
-intgo _wrap_aicp_litellm_fallback_delete_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_fallback_delete_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7034,7 +7270,7 @@ intgo _wrap_aicp_litellm_fallback_delete_capi_dde55ec773c1b3d8(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_cache_settings_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_cache_settings_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7051,7 +7287,7 @@ intgo _wrap_aicp_litellm_cache_settings_capi_dde55ec773c1b3d8(aicp_litellm *_swi
 }
 
 
-intgo _wrap_aicp_litellm_cache_settings_update_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_cache_settings_update_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7074,7 +7310,7 @@ intgo _wrap_aicp_litellm_cache_settings_update_capi_dde55ec773c1b3d8(aicp_litell
 }
 
 
-intgo _wrap_aicp_litellm_cache_ping_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_cache_ping_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7091,7 +7327,7 @@ intgo _wrap_aicp_litellm_cache_ping_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_guardrails_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_litellm_guardrails_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, aicp_litellm_reply *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   aicp_litellm_reply *arg2 = (aicp_litellm_reply *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7108,7 +7344,7 @@ intgo _wrap_aicp_litellm_guardrails_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_guardrail_apply_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_guardrail_apply_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7131,7 +7367,7 @@ intgo _wrap_aicp_litellm_guardrail_apply_capi_dde55ec773c1b3d8(aicp_litellm *_sw
 }
 
 
-intgo _wrap_aicp_litellm_chat_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_chat_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7154,7 +7390,7 @@ intgo _wrap_aicp_litellm_chat_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _g
 }
 
 
-intgo _wrap_aicp_litellm_completion_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_completion_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7177,7 +7413,7 @@ intgo _wrap_aicp_litellm_completion_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go
 }
 
 
-intgo _wrap_aicp_litellm_response_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_response_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7200,7 +7436,7 @@ intgo _wrap_aicp_litellm_response_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0
 }
 
 
-intgo _wrap_aicp_litellm_message_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_message_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7223,7 +7459,7 @@ intgo _wrap_aicp_litellm_message_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0,
 }
 
 
-intgo _wrap_aicp_litellm_embedding_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_litellm_embedding_capi_0f5e46f0135bb939(aicp_litellm *_swig_go_0, _gostring_ _swig_go_1, aicp_litellm_reply *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_litellm *arg1 = (aicp_litellm *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7246,7 +7482,7 @@ intgo _wrap_aicp_litellm_embedding_capi_dde55ec773c1b3d8(aicp_litellm *_swig_go_
 }
 
 
-void _wrap_aicp_gate_options_init_capi_dde55ec773c1b3d8(aicp_gate_options *_swig_go_0, long long _swig_go_1) {
+void _wrap_aicp_gate_options_init_capi_0f5e46f0135bb939(aicp_gate_options *_swig_go_0, long long _swig_go_1) {
   aicp_gate_options *arg1 = (aicp_gate_options *) 0 ;
   size_t arg2 ;
 
@@ -7258,7 +7494,7 @@ void _wrap_aicp_gate_options_init_capi_dde55ec773c1b3d8(aicp_gate_options *_swig
 }
 
 
-intgo _wrap_aicp_bundle_open_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_bundle **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_bundle_open_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, aicp_bundle **_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   aicp_allocator *arg2 = (aicp_allocator *) 0 ;
   aicp_bundle **arg3 = (aicp_bundle **) 0 ;
@@ -7288,7 +7524,7 @@ intgo _wrap_aicp_bundle_open_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_b
 }
 
 
-intgo _wrap_aicp_bundle_seal_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_bundle_seal_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   char *arg2 = (char *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7323,7 +7559,7 @@ intgo _wrap_aicp_bundle_seal_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, _gostr
 }
 
 
-aicp_bundle *_wrap_aicp_bundle_ref_capi_dde55ec773c1b3d8(aicp_bundle *_swig_go_0) {
+aicp_bundle *_wrap_aicp_bundle_ref_capi_0f5e46f0135bb939(aicp_bundle *_swig_go_0) {
   aicp_bundle *arg1 = (aicp_bundle *) 0 ;
   aicp_bundle *result = 0 ;
   aicp_bundle *_swig_go_result;
@@ -7336,7 +7572,7 @@ aicp_bundle *_wrap_aicp_bundle_ref_capi_dde55ec773c1b3d8(aicp_bundle *_swig_go_0
 }
 
 
-void _wrap_aicp_bundle_free_capi_dde55ec773c1b3d8(aicp_bundle *_swig_go_0) {
+void _wrap_aicp_bundle_free_capi_0f5e46f0135bb939(aicp_bundle *_swig_go_0) {
   aicp_bundle *arg1 = (aicp_bundle *) 0 ;
 
   arg1 = *(aicp_bundle **)&_swig_go_0;
@@ -7346,7 +7582,7 @@ void _wrap_aicp_bundle_free_capi_dde55ec773c1b3d8(aicp_bundle *_swig_go_0) {
 }
 
 
-char *_wrap_aicp_bundle_version_capi_dde55ec773c1b3d8(aicp_bundle *_swig_go_0) {
+char *_wrap_aicp_bundle_version_capi_0f5e46f0135bb939(aicp_bundle *_swig_go_0) {
   aicp_bundle *arg1 = (aicp_bundle *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7361,7 +7597,7 @@ char *_wrap_aicp_bundle_version_capi_dde55ec773c1b3d8(aicp_bundle *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_bundle_describe_capi_dde55ec773c1b3d8(aicp_bundle *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_bundle_describe_capi_0f5e46f0135bb939(aicp_bundle *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_bundle *arg1 = (aicp_bundle *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7378,7 +7614,7 @@ intgo _wrap_aicp_bundle_describe_capi_dde55ec773c1b3d8(aicp_bundle *_swig_go_0, 
 }
 
 
-intgo _wrap_aicp_gate_open_capi_dde55ec773c1b3d8(aicp_gate_options *_swig_go_0, aicp_gate **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_open_capi_0f5e46f0135bb939(aicp_gate_options *_swig_go_0, aicp_gate **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_options *arg1 = (aicp_gate_options *) 0 ;
   aicp_gate **arg2 = (aicp_gate **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7395,7 +7631,7 @@ intgo _wrap_aicp_gate_open_capi_dde55ec773c1b3d8(aicp_gate_options *_swig_go_0, 
 }
 
 
-void _wrap_aicp_gate_free_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0) {
+void _wrap_aicp_gate_free_capi_0f5e46f0135bb939(aicp_gate *_swig_go_0) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
 
   arg1 = *(aicp_gate **)&_swig_go_0;
@@ -7405,7 +7641,7 @@ void _wrap_aicp_gate_free_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0) {
 }
 
 
-intgo _wrap_aicp_gate_load_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_bundle *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_load_capi_0f5e46f0135bb939(aicp_gate *_swig_go_0, aicp_bundle *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_bundle *arg2 = (aicp_bundle *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7422,7 +7658,7 @@ intgo _wrap_aicp_gate_load_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_bun
 }
 
 
-intgo _wrap_aicp_gate_reload_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, int *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_reload_capi_0f5e46f0135bb939(aicp_gate *_swig_go_0, int *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   int32_t *arg2 = (int32_t *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7439,7 +7675,7 @@ intgo _wrap_aicp_gate_reload_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, int *_
 }
 
 
-intgo _wrap_aicp_gate_bundle_version_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_bundle_version_capi_0f5e46f0135bb939(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7456,7 +7692,7 @@ intgo _wrap_aicp_gate_bundle_version_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0
 }
 
 
-intgo _wrap_aicp_gate_metrics_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_metrics_capi_0f5e46f0135bb939(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7473,7 +7709,7 @@ intgo _wrap_aicp_gate_metrics_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_
 }
 
 
-intgo _wrap_aicp_gate_events_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_events_capi_0f5e46f0135bb939(aicp_gate *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7490,7 +7726,7 @@ intgo _wrap_aicp_gate_events_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_b
 }
 
 
-intgo _wrap_aicp_gate_flush_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_error *_swig_go_1) {
+intgo _wrap_aicp_gate_flush_capi_0f5e46f0135bb939(aicp_gate *_swig_go_0, aicp_error *_swig_go_1) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_error *arg2 = (aicp_error *) 0 ;
   aicp_status result;
@@ -7505,7 +7741,7 @@ intgo _wrap_aicp_gate_flush_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_er
 }
 
 
-intgo _wrap_aicp_gate_request_new_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_request **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_request_new_capi_0f5e46f0135bb939(aicp_gate *_swig_go_0, aicp_gate_request **_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_request **arg2 = (aicp_gate_request **) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7522,7 +7758,7 @@ intgo _wrap_aicp_gate_request_new_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, a
 }
 
 
-void _wrap_aicp_gate_request_free_capi_dde55ec773c1b3d8(aicp_gate_request *_swig_go_0) {
+void _wrap_aicp_gate_request_free_capi_0f5e46f0135bb939(aicp_gate_request *_swig_go_0) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
 
   arg1 = *(aicp_gate_request **)&_swig_go_0;
@@ -7532,7 +7768,7 @@ void _wrap_aicp_gate_request_free_capi_dde55ec773c1b3d8(aicp_gate_request *_swig
 }
 
 
-void _wrap_aicp_gate_request_reset_capi_dde55ec773c1b3d8(aicp_gate_request *_swig_go_0) {
+void _wrap_aicp_gate_request_reset_capi_0f5e46f0135bb939(aicp_gate_request *_swig_go_0) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
 
   arg1 = *(aicp_gate_request **)&_swig_go_0;
@@ -7542,7 +7778,7 @@ void _wrap_aicp_gate_request_reset_capi_dde55ec773c1b3d8(aicp_gate_request *_swi
 }
 
 
-intgo _wrap_aicp_gate_request_set_body_capi_dde55ec773c1b3d8(aicp_gate_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_request_set_body_capi_0f5e46f0135bb939(aicp_gate_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7563,7 +7799,7 @@ intgo _wrap_aicp_gate_request_set_body_capi_dde55ec773c1b3d8(aicp_gate_request *
 }
 
 
-intgo _wrap_aicp_gate_request_set_action_capi_dde55ec773c1b3d8(aicp_gate_request *_swig_go_0, intgo _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_request_set_action_capi_0f5e46f0135bb939(aicp_gate_request *_swig_go_0, intgo _swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
   int32_t arg2 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -7580,7 +7816,7 @@ intgo _wrap_aicp_gate_request_set_action_capi_dde55ec773c1b3d8(aicp_gate_request
 }
 
 
-intgo _wrap_aicp_gate_request_set_capi_dde55ec773c1b3d8(aicp_gate_request *_swig_go_0, intgo _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_gate_request_set_capi_0f5e46f0135bb939(aicp_gate_request *_swig_go_0, intgo _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
   int32_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -7603,7 +7839,7 @@ intgo _wrap_aicp_gate_request_set_capi_dde55ec773c1b3d8(aicp_gate_request *_swig
 }
 
 
-intgo _wrap_aicp_gate_request_add_tag_capi_dde55ec773c1b3d8(aicp_gate_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_request_add_tag_capi_0f5e46f0135bb939(aicp_gate_request *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_request *arg1 = (aicp_gate_request *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -7624,7 +7860,7 @@ intgo _wrap_aicp_gate_request_add_tag_capi_dde55ec773c1b3d8(aicp_gate_request *_
 }
 
 
-char *_wrap_aicp_gate_field_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
+char *_wrap_aicp_gate_field_name_capi_0f5e46f0135bb939(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7639,7 +7875,7 @@ char *_wrap_aicp_gate_field_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
 }
 
 
-char *_wrap_aicp_gate_action_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
+char *_wrap_aicp_gate_action_name_capi_0f5e46f0135bb939(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7654,7 +7890,7 @@ char *_wrap_aicp_gate_action_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_aicp_gate_question_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_policy_entities *_swig_go_1, aicp_price_table *_swig_go_2, aicp_policy_request *_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_gate_question_parse_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, aicp_policy_entities *_swig_go_1, aicp_price_table *_swig_go_2, aicp_policy_request *_swig_go_3, aicp_error *_swig_go_4) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_policy_entities *arg3 = (aicp_policy_entities *) 0 ;
@@ -7679,7 +7915,7 @@ intgo _wrap_aicp_gate_question_parse_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0
 }
 
 
-intgo _wrap_aicp_gate_check_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_request *_swig_go_1, long long _swig_go_2, aicp_gate_decision **_swig_go_3, aicp_error *_swig_go_4) {
+intgo _wrap_aicp_gate_check_capi_0f5e46f0135bb939(aicp_gate *_swig_go_0, aicp_gate_request *_swig_go_1, long long _swig_go_2, aicp_gate_decision **_swig_go_3, aicp_error *_swig_go_4) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_request *arg2 = (aicp_gate_request *) 0 ;
   uint64_t arg3 ;
@@ -7700,7 +7936,7 @@ intgo _wrap_aicp_gate_check_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_ga
 }
 
 
-intgo _wrap_aicp_gate_candidate_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_candidate_capi_0f5e46f0135bb939(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7727,7 +7963,7 @@ intgo _wrap_aicp_gate_candidate_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aic
 }
 
 
-void _wrap_aicp_gate_decision_free_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
+void _wrap_aicp_gate_decision_free_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
 
   arg1 = *(aicp_gate_decision **)&_swig_go_0;
@@ -7737,7 +7973,7 @@ void _wrap_aicp_gate_decision_free_capi_dde55ec773c1b3d8(aicp_gate_decision *_sw
 }
 
 
-intgo _wrap_aicp_gate_decision_verdict_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
+intgo _wrap_aicp_gate_decision_verdict_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -7750,7 +7986,7 @@ intgo _wrap_aicp_gate_decision_verdict_capi_dde55ec773c1b3d8(aicp_gate_decision 
 }
 
 
-intgo _wrap_aicp_gate_decision_http_status_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
+intgo _wrap_aicp_gate_decision_http_status_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -7763,7 +7999,7 @@ intgo _wrap_aicp_gate_decision_http_status_capi_dde55ec773c1b3d8(aicp_gate_decis
 }
 
 
-char *_wrap_aicp_gate_decision_id_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_id_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7778,7 +8014,7 @@ char *_wrap_aicp_gate_decision_id_capi_dde55ec773c1b3d8(aicp_gate_decision *_swi
 }
 
 
-char *_wrap_aicp_gate_decision_step_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_step_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7793,7 +8029,7 @@ char *_wrap_aicp_gate_decision_step_capi_dde55ec773c1b3d8(aicp_gate_decision *_s
 }
 
 
-char *_wrap_aicp_gate_decision_rule_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_rule_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7808,7 +8044,7 @@ char *_wrap_aicp_gate_decision_rule_capi_dde55ec773c1b3d8(aicp_gate_decision *_s
 }
 
 
-char *_wrap_aicp_gate_decision_type_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_type_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7823,7 +8059,7 @@ char *_wrap_aicp_gate_decision_type_capi_dde55ec773c1b3d8(aicp_gate_decision *_s
 }
 
 
-char *_wrap_aicp_gate_decision_message_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_message_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7838,7 +8074,7 @@ char *_wrap_aicp_gate_decision_message_capi_dde55ec773c1b3d8(aicp_gate_decision 
 }
 
 
-char *_wrap_aicp_gate_decision_advice_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_advice_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7853,7 +8089,7 @@ char *_wrap_aicp_gate_decision_advice_capi_dde55ec773c1b3d8(aicp_gate_decision *
 }
 
 
-long long _wrap_aicp_gate_decision_header_count_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_header_count_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -7866,7 +8102,7 @@ long long _wrap_aicp_gate_decision_header_count_capi_dde55ec773c1b3d8(aicp_gate_
 }
 
 
-char *_wrap_aicp_gate_decision_header_name_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_gate_decision_header_name_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0, long long _swig_go_1) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -7883,7 +8119,7 @@ char *_wrap_aicp_gate_decision_header_name_capi_dde55ec773c1b3d8(aicp_gate_decis
 }
 
 
-char *_wrap_aicp_gate_decision_header_value_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0, long long _swig_go_1) {
+char *_wrap_aicp_gate_decision_header_value_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0, long long _swig_go_1) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -7900,7 +8136,7 @@ char *_wrap_aicp_gate_decision_header_value_capi_dde55ec773c1b3d8(aicp_gate_deci
 }
 
 
-intgo _wrap_aicp_gate_decision_body_changed_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
+intgo _wrap_aicp_gate_decision_body_changed_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -7913,7 +8149,7 @@ intgo _wrap_aicp_gate_decision_body_changed_capi_dde55ec773c1b3d8(aicp_gate_deci
 }
 
 
-char *_wrap_aicp_gate_decision_body_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0, long long *_swig_go_1) {
+char *_wrap_aicp_gate_decision_body_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0, long long *_swig_go_1) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t *arg2 = (size_t *) 0 ;
   char *result = 0 ;
@@ -7930,7 +8166,7 @@ char *_wrap_aicp_gate_decision_body_capi_dde55ec773c1b3d8(aicp_gate_decision *_s
 }
 
 
-char *_wrap_aicp_gate_decision_model_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
+char *_wrap_aicp_gate_decision_model_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -7945,7 +8181,7 @@ char *_wrap_aicp_gate_decision_model_capi_dde55ec773c1b3d8(aicp_gate_decision *_
 }
 
 
-long long _wrap_aicp_gate_decision_max_tokens_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_max_tokens_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -7958,7 +8194,7 @@ long long _wrap_aicp_gate_decision_max_tokens_capi_dde55ec773c1b3d8(aicp_gate_de
 }
 
 
-long long _wrap_aicp_gate_decision_input_tokens_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_input_tokens_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -7971,7 +8207,7 @@ long long _wrap_aicp_gate_decision_input_tokens_capi_dde55ec773c1b3d8(aicp_gate_
 }
 
 
-long long _wrap_aicp_gate_decision_cost_expected_nano_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_cost_expected_nano_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -7984,7 +8220,7 @@ long long _wrap_aicp_gate_decision_cost_expected_nano_capi_dde55ec773c1b3d8(aicp
 }
 
 
-long long _wrap_aicp_gate_decision_reserved_nano_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_reserved_nano_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -7997,7 +8233,7 @@ long long _wrap_aicp_gate_decision_reserved_nano_capi_dde55ec773c1b3d8(aicp_gate
 }
 
 
-long long _wrap_aicp_gate_decision_finding_count_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
+long long _wrap_aicp_gate_decision_finding_count_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -8010,7 +8246,7 @@ long long _wrap_aicp_gate_decision_finding_count_capi_dde55ec773c1b3d8(aicp_gate
 }
 
 
-double _wrap_aicp_gate_decision_risk_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0) {
+double _wrap_aicp_gate_decision_risk_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   double result;
   double _swig_go_result;
@@ -8023,7 +8259,7 @@ double _wrap_aicp_gate_decision_risk_capi_dde55ec773c1b3d8(aicp_gate_decision *_
 }
 
 
-long long _wrap_aicp_gate_decision_step_ns_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0, intgo _swig_go_1) {
+long long _wrap_aicp_gate_decision_step_ns_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0, intgo _swig_go_1) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   int32_t arg2 ;
   uint64_t result;
@@ -8038,7 +8274,7 @@ long long _wrap_aicp_gate_decision_step_ns_capi_dde55ec773c1b3d8(aicp_gate_decis
 }
 
 
-char *_wrap_aicp_gate_step_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
+char *_wrap_aicp_gate_step_name_capi_0f5e46f0135bb939(intgo _swig_go_0) {
   int32_t arg1 ;
   char *result = 0 ;
   char *_swig_go_result;
@@ -8053,7 +8289,7 @@ char *_wrap_aicp_gate_step_name_capi_dde55ec773c1b3d8(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_aicp_gate_decision_json_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_decision_json_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0, aicp_buf *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   aicp_buf *arg2 = (aicp_buf *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -8070,7 +8306,7 @@ intgo _wrap_aicp_gate_decision_json_capi_dde55ec773c1b3d8(aicp_gate_decision *_s
 }
 
 
-intgo _wrap_aicp_gate_output_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_output_capi_0f5e46f0135bb939(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -8097,7 +8333,7 @@ intgo _wrap_aicp_gate_output_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_g
 }
 
 
-intgo _wrap_aicp_gate_output_text_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_output_text_capi_0f5e46f0135bb939(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, _gostring_ _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -8124,7 +8360,7 @@ intgo _wrap_aicp_gate_output_text_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_gate_stream_open_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_gate_stream **_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_gate_stream_open_capi_0f5e46f0135bb939(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_gate_stream **_swig_go_2, aicp_error *_swig_go_3) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   aicp_gate_stream **arg3 = (aicp_gate_stream **) 0 ;
@@ -8143,7 +8379,7 @@ intgo _wrap_aicp_gate_stream_open_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, a
 }
 
 
-intgo _wrap_aicp_gate_stream_feed_capi_dde55ec773c1b3d8(aicp_gate_stream *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_stream_feed_capi_0f5e46f0135bb939(aicp_gate_stream *_swig_go_0, _gostring_ _swig_go_1, intgo _swig_go_2, aicp_buf *_swig_go_3, int *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate_stream *arg1 = (aicp_gate_stream *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -8170,7 +8406,7 @@ intgo _wrap_aicp_gate_stream_feed_capi_dde55ec773c1b3d8(aicp_gate_stream *_swig_
 }
 
 
-void _wrap_aicp_gate_stream_free_capi_dde55ec773c1b3d8(aicp_gate_stream *_swig_go_0) {
+void _wrap_aicp_gate_stream_free_capi_0f5e46f0135bb939(aicp_gate_stream *_swig_go_0) {
   aicp_gate_stream *arg1 = (aicp_gate_stream *) 0 ;
 
   arg1 = *(aicp_gate_stream **)&_swig_go_0;
@@ -8180,7 +8416,7 @@ void _wrap_aicp_gate_stream_free_capi_dde55ec773c1b3d8(aicp_gate_stream *_swig_g
 }
 
 
-intgo _wrap_aicp_gate_decision_served_by_capi_dde55ec773c1b3d8(aicp_gate_decision *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_decision_served_by_capi_0f5e46f0135bb939(aicp_gate_decision *_swig_go_0, _gostring_ _swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate_decision *arg1 = (aicp_gate_decision *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;
@@ -8201,7 +8437,7 @@ intgo _wrap_aicp_gate_decision_served_by_capi_dde55ec773c1b3d8(aicp_gate_decisio
 }
 
 
-intgo _wrap_aicp_gate_renew_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_renew_capi_0f5e46f0135bb939(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -8218,7 +8454,7 @@ intgo _wrap_aicp_gate_renew_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_ga
 }
 
 
-intgo _wrap_aicp_gate_settle_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_usage *_swig_go_2, long long _swig_go_3, long long *_swig_go_4, aicp_error *_swig_go_5) {
+intgo _wrap_aicp_gate_settle_capi_0f5e46f0135bb939(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_usage *_swig_go_2, long long _swig_go_3, long long *_swig_go_4, aicp_error *_swig_go_5) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   aicp_usage *arg3 = (aicp_usage *) 0 ;
@@ -8241,7 +8477,7 @@ intgo _wrap_aicp_gate_settle_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_g
 }
 
 
-intgo _wrap_aicp_gate_release_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_gate_release_capi_0f5e46f0135bb939(aicp_gate *_swig_go_0, aicp_gate_decision *_swig_go_1, aicp_error *_swig_go_2) {
   aicp_gate *arg1 = (aicp_gate *) 0 ;
   aicp_gate_decision *arg2 = (aicp_gate_decision *) 0 ;
   aicp_error *arg3 = (aicp_error *) 0 ;
@@ -8258,7 +8494,7 @@ intgo _wrap_aicp_gate_release_capi_dde55ec773c1b3d8(aicp_gate *_swig_go_0, aicp_
 }
 
 
-intgo _wrap_aicp_rate_store_open_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, aicp_rate_store **_swig_go_1, aicp_error *_swig_go_2) {
+intgo _wrap_aicp_rate_store_open_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, aicp_rate_store **_swig_go_1, aicp_error *_swig_go_2) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
   aicp_rate_store **arg3 = (aicp_rate_store **) 0 ;
@@ -8279,7 +8515,7 @@ intgo _wrap_aicp_rate_store_open_capi_dde55ec773c1b3d8(_gostring_ _swig_go_0, ai
 }
 
 
-void _wrap_aicp_rate_store_free_capi_dde55ec773c1b3d8(aicp_rate_store *_swig_go_0) {
+void _wrap_aicp_rate_store_free_capi_0f5e46f0135bb939(aicp_rate_store *_swig_go_0) {
   aicp_rate_store *arg1 = (aicp_rate_store *) 0 ;
 
   arg1 = *(aicp_rate_store **)&_swig_go_0;
@@ -8289,7 +8525,7 @@ void _wrap_aicp_rate_store_free_capi_dde55ec773c1b3d8(aicp_rate_store *_swig_go_
 }
 
 
-intgo _wrap_aicp_rate_store_serve_capi_dde55ec773c1b3d8(aicp_rate_store *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
+intgo _wrap_aicp_rate_store_serve_capi_0f5e46f0135bb939(aicp_rate_store *_swig_go_0, _gostring_ _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_rate_store *arg1 = (aicp_rate_store *) 0 ;
   char *arg2 = (char *) 0 ;
   size_t arg3 ;

@@ -439,6 +439,12 @@ type PolicySetOptions struct {
 	Max_bytes uint64
 	Allocator *[0]byte
 }
+type PolicyValidateOptions struct {
+	Size         uint64
+	Flags        uint32
+	Max_findings uint64
+	Allocator    *[0]byte
+}
 type PriceTableOptions struct {
 	Size          uint64
 	Allocator     *[0]byte
@@ -673,6 +679,26 @@ const AICP_POLICY_ERROR_OVERFLOW = 0x6
 const AICP_POLICY_ERROR_RECORD_ATTR = 0x4
 const AICP_POLICY_ERROR_SLOT = 0x8
 const AICP_POLICY_ERROR_TYPE = 0x1
+const AICP_POLICY_FINDING_ACTION = 0x2
+const AICP_POLICY_FINDING_ARGUMENT = 0xb
+const AICP_POLICY_FINDING_ARGUMENTS = 0xa
+const AICP_POLICY_FINDING_ATTRIBUTE = 0x6
+const AICP_POLICY_FINDING_BIDI_IDENTIFIER = 0x69
+const AICP_POLICY_FINDING_BIDI_STRING = 0x67
+const AICP_POLICY_FINDING_CONFUSABLE_IDENTIFIER = 0x6a
+const AICP_POLICY_FINDING_CONSTRUCTOR = 0xd
+const AICP_POLICY_FINDING_EMPTY_SET = 0xc
+const AICP_POLICY_FINDING_ENTITY_TYPE = 0x1
+const AICP_POLICY_FINDING_ENUM = 0xe
+const AICP_POLICY_FINDING_IMPOSSIBLE = 0x65
+const AICP_POLICY_FINDING_INAPPLICABLE = 0x3
+const AICP_POLICY_FINDING_INCOMPATIBLE = 0x5
+const AICP_POLICY_FINDING_MIXED_IDENTIFIER = 0x68
+const AICP_POLICY_FINDING_MIXED_STRING = 0x66
+const AICP_POLICY_FINDING_NO_TAGS = 0x9
+const AICP_POLICY_FINDING_OPTIONAL = 0x7
+const AICP_POLICY_FINDING_TAG = 0x8
+const AICP_POLICY_FINDING_TYPE = 0x4
 const AICP_POLICY_FORBID = 0x1
 const AICP_POLICY_FORMAT_AUTO = 0x0
 const AICP_POLICY_FORMAT_CEDAR = 0x1
@@ -683,6 +709,10 @@ const AICP_POLICY_LOOKUP_MAX = 0x2710
 const AICP_POLICY_NO_INDEX = 0x2
 const AICP_POLICY_OVERLAY_MAX = 0x100
 const AICP_POLICY_PERMIT = 0x0
+const AICP_POLICY_SEVERITY_ERROR = 0x1
+const AICP_POLICY_SEVERITY_WARNING = 0x2
+const AICP_POLICY_VALIDATE_INAPPLICABLE_WARNS = 0x2
+const AICP_POLICY_VALIDATE_PERMISSIVE = 0x1
 const AICP_SPECIAL_ALLOW = 0x1
 const AICP_SPECIAL_ORDINARY = 0x0
 const AICP_SPECIAL_STRICT = 0x2
@@ -721,6 +751,7 @@ type (
 	ModelList      struct{ _ byte }
 	PolicyEntities struct{ _ byte }
 	PolicyFound    struct{ _ byte }
+	PolicyReport   struct{ _ byte }
 	PolicyRequest  struct{ _ byte }
 	PolicyResponse struct{ _ byte }
 	PolicySchema   struct{ _ byte }
