@@ -133,11 +133,11 @@ start_litellm() { # BASE; adds to started
   started+=" litellm"
 }
 
-# The demo bundle is copied, completed with the price map and sealed, so that it can be changed while the proxy runs.
+# The demo bundle is copied, completed with the price map and the schema, and sealed, so that it can be changed while the proxy runs.
 # A copy that nobody changed follows the source.
 make_bundle() {
   local source=config/bundle/demo copy=$STATE/bundle mark=$STATE/bundle.source new old='' old_copy=''
-  new=$(cd $source && hash_sources . "$ROOT/data/models/litellm_prices.json")
+  new=$(cd $source && hash_sources . "$ROOT/data/models/litellm_prices.json" "$ROOT/config/policy/aicp.cedarschema")
   if [ -e "$mark" ]; then { read -r old && read -r old_copy; } <"$mark"; fi
   [ "$new" != "$old" ] || [ ! -e "$copy" ] || return 0
   if [ -e "$copy" ] && [ "$(cd "$copy" && hash_sources .)" != "$old_copy" ]; then
@@ -147,6 +147,7 @@ make_bundle() {
   rm -rf "$copy"
   cp -R $source "$copy"
   cp data/models/litellm_prices.json "$copy/prices.json"
+  cp config/policy/aicp.cedarschema "$copy/schema.cedarschema"
   build/release/services/aicp/aicp bundle seal --version demo-1 "$copy" || die "the demo bundle is not usable"
   printf '%s\n' "$new" "$(cd "$copy" && hash_sources .)" >"$mark"
 }

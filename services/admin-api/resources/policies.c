@@ -69,47 +69,34 @@ static void say_where(aicps_call *call, const aicp_error *e) {
     }
 }
 
-/* ---- save ---- */
-
-typedef struct joined {
-    aicpi_strbuf text;
-    const char *without; /* id of the policy that is saved */
-} joined;
-
-static aicp_status join(void *user, aicpi_sql_stmt *row, aicp_error *err) {
-    joined *j = user;
-    (void)err;
-    if (!j->without || !aicpi_slice_is(aicpi_sql_text(row, 0), j->without)) {
-        aicpi_slice text = aicpi_sql_text(row, 1);
-        aicpi_strbuf_append(&j->text, text.data, text.len);
-        aicpi_strbuf_puts(&j->text, "\n\n");
-    }
-    return AICP_OK;
-}
-
-/* All active texts make one set, in which no @id may occur twice. */
-static aicp_status check_together(aicps_change *change, const char *text, aicp_error *err) {
-    joined j = {.without = text_in(change->after, "id")};
-    aicpi_strbuf_init(&j.text, NULL, (size_t)64 << 20);
-    aicp_status status = aicpa_each_row(
-        change->call->db,
-        "SELECT id, text FROM admin_policy WHERE is_active = 1 ORDER BY name, id",
-        join,
-        &j,
-        err);
-    aicpi_strbuf_puts(&j.text, text);
+bool aicpa_policy_text_check(aicps_call *call, const char *text, size_t len) {
     aicp_policy_set *set = NULL;
     aicp_error why = {0};
-    if (status == AICP_OK && j.text.failed) {
-        status = aicpi_nomem(err);
-    } else if (status == AICP_OK && parse(j.text.data, j.text.len, &set, &why) != AICP_OK) {
-        aicps_field_error(
-            change->call, "text", "together with the other active policies: %s", why.message);
-        status = aicpi_fail(err, AICP_ERR_INVALID, "%s", why.message);
+    if (parse(text, len, &set, &why) != AICP_OK) {
+        say_where(call, &why);
+    } else if (aicp_policy_set_template_count(set) > 0) {
+        aicps_field_error(call, "text", "a template has no effect here: name who and what");
     }
     aicp_policy_set_free(set);
-    aicpi_strbuf_deinit(&j.text);
-    return status;
+    return !aicps_has_field_errors(call);
+}
+
+/* ---- save ---- */
+
+/* All that is in force makes one set, in which no @id may occur twice. */
+static aicp_status check_together(aicps_change *change, const char *text, aicp_error *err) {
+    const aicpa_draft draft = {.policy_id = text_in(change->after, "id"), .text = text};
+    aicpa_build build = {aicpa_of(change->call), change->call->db, &draft};
+    aicp_policy_set *set = NULL;
+    aicp_error why = {0};
+    aicp_status status = aicpa_policies_read(&build, &set, &why);
+    aicp_policy_set_free(set);
+    if (status == AICP_ERR_EXISTS || status == AICP_ERR_PARSE || status == AICP_ERR_LIMIT) {
+        aicps_field_error(
+            change->call, "text", "together with the other active policies: %s", why.message);
+        return aicpi_fail(err, AICP_ERR_INVALID, "%s", why.message);
+    }
+    return status ? aicpi_fail(err, status, "%s", why.message) : AICP_OK;
 }
 
 static aicp_status check(aicps_change *change, aicp_error *err) {
@@ -117,17 +104,8 @@ static aicp_status check(aicps_change *change, aicp_error *err) {
     if (!text) {
         return AICP_OK;
     }
-    aicp_policy_set *set = NULL;
-    aicp_error why = {0};
-    if (parse(text, strlen(text), &set, &why) != AICP_OK) {
-        say_where(change->call, &why);
-        return aicpi_fail(err, AICP_ERR_INVALID, "%s", why.message);
-    }
-    bool templates = aicp_policy_set_template_count(set) > 0;
-    aicp_policy_set_free(set);
-    if (templates) {
-        aicps_field_error(change->call, "text", "a template has no effect here: name who and what");
-        return aicpi_fail(err, AICP_ERR_INVALID, "templates are not linked");
+    if (!aicpa_policy_text_check(change->call, text, strlen(text))) {
+        return aicpi_fail(err, AICP_ERR_INVALID, "the text is no policy that can be in force");
     }
     const char *who = change->call->who->id;
     const char *old = text_in(change->before, "text");

@@ -192,7 +192,7 @@ static void store_error(aicpi_sql *db, int64_t revision, const aicp_error *why) 
  * the draft is dropped for the next turn. */
 static aicp_status
 build(aicpa_admin *admin, aicpi_sql *db, int64_t revision, bool *made, aicp_error *err) {
-    aicpa_build b = {admin, db};
+    aicpa_build b = {.admin = admin, .db = db};
     draft d;
     int64_t now = 0;
     aicp_status status = draft_open(&d, revision, err);

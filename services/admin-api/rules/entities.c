@@ -117,3 +117,20 @@ aicp_status aicpa_write_entities(aicpa_build *build, aicpi_strbuf *out, aicp_err
     }
     return aicpa_write_json(e.list, out, err);
 }
+
+aicp_status aicpa_entities_read(aicpa_build *build, aicp_policy_entities **out, aicp_error *err) {
+    aicpi_strbuf text;
+    *out = NULL;
+    aicpi_strbuf_init(&text, NULL, (size_t)64 << 20);
+    aicp_status status = aicpa_write_entities(build, &text, err);
+    if (status == AICP_OK && text.failed) {
+        status = aicpi_fail(err, AICP_ERR_LIMIT, "the entities are too large");
+    }
+    if (status == AICP_OK) {
+        bool none = text.len == 0;
+        status = aicp_policy_entities_parse(
+            none ? "[]" : text.data, none ? 2 : text.len, NULL, out, err);
+    }
+    aicpi_strbuf_deinit(&text);
+    return status;
+}

@@ -6,17 +6,23 @@
 
 typedef struct writer {
     aicpi_strbuf *out;
-    size_t texts;   /* written by people */
-    size_t forbids; /* made from organizations */
+    const char *without; /* id of the policy that a draft stands for */
+    size_t texts;        /* written by people */
+    size_t forbids;      /* made from organizations */
 } writer;
 
-static aicp_status write_text(void *user, aicpi_sql_stmt *row, aicp_error *err) {
-    writer *w = user;
-    aicpi_slice text = aicpi_sql_text(row, 0);
-    (void)err;
+static void put_text(writer *w, aicpi_slice text) {
     aicpi_strbuf_append(w->out, text.data, text.len);
     aicpi_strbuf_puts(w->out, "\n\n");
     w->texts++;
+}
+
+static aicp_status write_text(void *user, aicpi_sql_stmt *row, aicp_error *err) {
+    writer *w = user;
+    (void)err;
+    if (!w->without || !aicpi_slice_is(aicpi_sql_text(row, 0), w->without)) {
+        put_text(w, aicpi_sql_text(row, 1));
+    }
     return AICP_OK;
 }
 
@@ -92,13 +98,17 @@ static aicp_status write_forbid(void *user, aicpi_sql_stmt *row, aicp_error *err
 }
 
 aicp_status aicpa_write_policies(aicpa_build *build, aicpi_strbuf *out, aicp_error *err) {
-    writer w = {.out = out};
+    const aicpa_draft *draft = build->draft;
+    writer w = {.out = out, .without = draft ? draft->policy_id : NULL};
     aicp_status status = aicpa_each_row(
         build->db,
-        "SELECT text FROM admin_policy WHERE is_active = 1 ORDER BY name, id",
+        "SELECT id, text FROM admin_policy WHERE is_active = 1 ORDER BY name, id",
         write_text,
         &w,
         err);
+    if (draft && draft->text) { /* the last, so that what is wrong with it is found in it */
+        put_text(&w, aicpi_slice_cstr(draft->text));
+    }
     status = status ? status
                     : aicpa_each_row(
                           build->db,
@@ -112,5 +122,21 @@ aicp_status aicpa_write_policies(aicpa_build *build, aicpi_strbuf *out, aicp_err
     if (status == AICP_OK && w.texts == 0 && w.forbids > 0) {
         aicpi_strbuf_puts(out, "@id(\"every-model\")\npermit (principal, action, resource);\n");
     }
+    return status;
+}
+
+aicp_status aicpa_policies_read(aicpa_build *build, aicp_policy_set **out, aicp_error *err) {
+    aicpi_strbuf text;
+    aicp_policy_set_options options;
+    *out = NULL;
+    aicp_policy_set_options_init(&options, sizeof options);
+    options.flags = AICP_POLICY_ID_FROM_ANNOTATION;
+    aicpi_strbuf_init(&text, NULL, (size_t)64 << 20);
+    aicp_status status = aicpa_write_policies(build, &text, err);
+    if (status == AICP_OK && text.failed) {
+        status = aicpi_fail(err, AICP_ERR_LIMIT, "the policies are too large");
+    }
+    status = status ? status : aicp_policy_set_parse(text.data, text.len, &options, out, err);
+    aicpi_strbuf_deinit(&text);
     return status;
 }

@@ -10,9 +10,18 @@
 
 #include "services/admin-api/admin.h"
 
+#include "aicp/policy.h"
+
+/* A policy as it might be: what would be in force with it. */
+typedef struct aicpa_draft {
+    const char *policy_id; /* the policy that it stands for; NULL: it is a new one */
+    const char *text;      /* NULL: the policy is taken away */
+} aicpa_draft;
+
 typedef struct aicpa_build {
     aicpa_admin *admin;
     aicpi_sql *db;
+    const aicpa_draft *draft; /* NULL: what is in force */
 } aicpa_build;
 
 /* Writes a section; leaves `out` empty when there is nothing to enforce. Files: sections.c. */
@@ -55,6 +64,14 @@ struct json_object *aicpa_settings_read(aicpi_sql *db, aicp_error *err);
 bool aicpa_setting_is_on(aicpi_sql *db, const char *name, aicp_error *err);
 /* Hook of the api: why a change is refused now, or NULL. */
 const char *aicpa_closed(aicps_call *call);
+
+/* The policies that a gate would have, and the entities. */
+aicp_status aicpa_policies_read(aicpa_build *build, aicp_policy_set **out, aicp_error *err);
+aicp_status aicpa_entities_read(aicpa_build *build, aicp_policy_entities **out, aicp_error *err);
+
+/* Reads a text as a policy alone; adds what is wrong to the errors of field "text", with line and
+ * column. resources/policies.c */
+bool aicpa_policy_text_check(aicps_call *call, const char *text, size_t len);
 
 /* One function a section. */
 aicp_status aicpa_write_policies(aicpa_build *build, aicpi_strbuf *out, aicp_error *err);

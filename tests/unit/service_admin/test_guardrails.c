@@ -36,7 +36,7 @@ static void run(const char *script) {
 /* The section, read by the engine profile by profile; to be put back. */
 static struct json_object *section(void) {
     aicp_error err = {0};
-    aicpa_build build = {NULL, db};
+    aicpa_build build = {NULL, db, NULL};
     aicpi_strbuf_clear(&out);
     cr_assert_eq(aicpa_write_guardrails(&build, &out, &err), AICP_OK, "%s", err.message);
     if (out.len == 0) {
