@@ -2,7 +2,8 @@
 
 import pytest
 
-from hooks import answer, handler, NO_OUTAGES, pre, request, run, USER  # first: it skips these tests without litellm
+# First: it skips these tests without litellm.
+from hooks import answer, handler, NO_OUTAGES, pre, request, run, USER
 
 from fastapi import HTTPException
 

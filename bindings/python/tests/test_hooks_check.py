@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from hooks import handler, pre, request  # first: it skips these tests without litellm
+# First: it skips these tests without litellm.
+from hooks import handler, pre, request
 
 from fastapi import HTTPException
 from litellm.integrations.custom_guardrail import CustomGuardrail

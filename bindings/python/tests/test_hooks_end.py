@@ -3,7 +3,8 @@
 import asyncio
 import json
 
-from hooks import answer, handler, log_success, pre, request, run, USER  # first: it skips these tests without litellm
+# First: it skips these tests without litellm.
+from hooks import answer, handler, log_success, pre, request, run, USER
 
 from fakes import Gate
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from hooks import handler, NO_OUTAGES, pre, request, run  # first: it skips these tests without litellm
+# First: it skips these tests without litellm.
+from hooks import handler, NO_OUTAGES, pre, request, run
 
 from fastapi import HTTPException
 

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from hooks import answer, handler, pre, request, run, USER  # first: it skips these tests without litellm
+# First: it skips these tests without litellm.
+from hooks import answer, handler, pre, request, run, USER
 
 from fastapi import HTTPException
 from litellm.proxy._types import UserAPIKeyAuth

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from hooks import answer, chunk, drain, handler, log_success, pre, request, run, stream_of, text_of, USER  # first: it skips these tests without litellm
+# First: it skips these tests without litellm.
+from hooks import answer, chunk, drain, handler, log_success, pre, request, run, stream_of, text_of, USER
 
 from fastapi import HTTPException
 from litellm.types.utils import Delta, Usage
