@@ -3,6 +3,7 @@
  * killed. */
 #include "unit/budget/worker.h"
 
+#include "unit/budget/crowd.h"
 #include "unit/budget/ledger_support.h"
 
 #include <criterion/criterion.h>
@@ -130,6 +131,8 @@ __attribute__((constructor)) static void be_worker(void) {
         spend(l, (int)strtol(count, NULL, 10));
     } else if (!strcmp(what, "settle")) {
         settle_when_told(l, (int)strtol(count, NULL, 10), &told);
+    } else if (!strcmp(what, "crowd")) {
+        crowd_live(l, (int)strtol(count, NULL, 10));
     } else {
         hold_and_wait(l, (int)strtol(count, NULL, 10));
     }

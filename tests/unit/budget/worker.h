@@ -19,8 +19,9 @@ typedef struct worker {
 } worker;
 
 /* `what`: "spend" (try `count` times, settle), "hold" (reserve `count`, settle a third, dispatch
- * a third, say ready, wait), or "settle" (reserve `count`, say ready, settle all at SIGUSR1, say
- * end, wait), with the journal that AICP_TEST_WORKER_JOURNAL names. */
+ * a third, say ready, wait), "settle" (reserve `count`, say ready, settle all at SIGUSR1, say
+ * end, wait), with the journal that AICP_TEST_WORKER_JOURNAL names, or "crowd" (process number
+ * `count` of crowd.h). */
 void worker_start(worker *w, const test_store *store, const char *what, int count, int hold_ttl_ms);
 /* Listens until the worker says `until`; false when it ended before. */
 bool worker_listen(worker *w, char until);

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,6 +133,8 @@ static void *accept_all(void *user) {
         if (socket < 0 || s->count == MAX_CONNECTIONS) {
             return NULL;
         }
+        int now = 1; /* an answer goes out in several writes, none of which shall wait */
+        (void)setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &now, sizeof now);
         http_connection *c = &s->connections[s->count++];
         *c = (http_connection){.server = s, .socket = socket, .number = s->count};
         pthread_create(&c->thread, NULL, serve, c);
