@@ -139,6 +139,19 @@ typedef struct aicp_policy_set_options {
 #define AICP_POLICY_SET_OPTIONS_INIT                                                               \
     { sizeof(aicp_policy_set_options), 0, 0, 0, NULL }
 
+/** Options of aicp_policy_format(). Zero means default. */
+typedef struct aicp_policy_format_options {
+    size_t size;         /**< sizeof this structure */
+    uint32_t line_width; /**< characters that a line should have at most, default 80, most 1000 */
+    uint32_t indent;     /**< spaces by which a line is indented per level, default 2, most 16 */
+    uint32_t max_depth;  /**< nesting of expressions, default #AICP_POLICY_DEPTH_DEFAULT */
+    size_t max_bytes;    /**< longest text, default 16 MiB */
+    const aicp_allocator *allocator; /**< NULL: the C library's heap */
+} aicp_policy_format_options;
+
+#define AICP_POLICY_FORMAT_OPTIONS_INIT                                                            \
+    { sizeof(aicp_policy_format_options), 0, 0, 0, 0, NULL }
+
 /** Options of aicp_policy_entities_parse(). Zero means default. */
 typedef struct aicp_policy_entities_options {
     size_t size;          /**< sizeof this structure */
@@ -236,17 +249,28 @@ AICP_API void aicp_policy_entities_options_init(aicp_policy_entities_options *op
 AICP_API void aicp_policy_batch_options_init(aicp_policy_batch_options *options, size_t size);
 AICP_API void aicp_policy_schema_options_init(aicp_policy_schema_options *options, size_t size);
 AICP_API void aicp_policy_validate_options_init(aicp_policy_validate_options *options, size_t size);
+AICP_API void aicp_policy_format_options_init(aicp_policy_format_options *options, size_t size);
 
 /* ------------------------------------------------------------------------------ policy set */
 
 /**
- * Reads policies in Cedar's text syntax; an empty text gives an empty set. Ids are "policy0",
+ * Reads policies. In Cedar's text syntax: an empty text gives an empty set, and ids are "policy0",
  * "policy1", … by position, templates counted too, unless #AICP_POLICY_ID_FROM_ANNOTATION says
  * otherwise. `*out` is to be given back with aicp_policy_set_free().
  *
+ * A text whose first significant character is `{` is read as Cedar's JSON. A policy set,
+ * `{"staticPolicies":{id:policy,…},"templates":{id:policy,…},"templateLinks":[…]}` with at least
+ * one of the keys and links as in aicp_policy_set_link(), has its ids as keys, whatever `flags`
+ * say. One policy, `{"effect":…,"principal":…,"action":…,"resource":…,"conditions":[…],
+ * "annotations":{…}}` with only the annotations optional, has its id as in a text. Unknown keys are
+ * refused, and JSON nested more than 65,536 levels deep (a chain such as `a && b` takes two levels
+ * for each operand, and none of `max_depth`).
+ *
  * Errors, those of the text with line and column: ERR_PARSE saying what was found and expected;
- * ERR_POLICY_DEPTH; ERR_EXISTS (an id twice); ERR_INVALID (an id with a NUL, or options);
- * ERR_LIMIT (too long, or a policy with more than 256 annotations); ERR_NOMEM.
+ * ERR_RANGE (integer in JSON); ERR_POLICY_DEPTH; ERR_EXISTS (an id twice); ERR_INVALID (an id with
+ * a NUL, or options; a link whose values are not the slots of its template); ERR_NOT_FOUND
+ * (template of a link); ERR_LIMIT (too long or deep, or a policy with more than 256 annotations);
+ * ERR_NOMEM. Source of the JSON form: docs.cedarpolicy.com/policies/json-format.html.
  */
 AICP_API AICP_MUST_CHECK aicp_status aicp_policy_set_parse(
     const char *data,
@@ -305,6 +329,39 @@ AICP_API const char *
 aicp_policy_set_annotation_key(const aicp_policy_set *set, size_t index, size_t nth);
 AICP_API const char *
 aicp_policy_set_annotation_value(const aicp_policy_set *set, size_t index, size_t nth);
+
+/**
+ * Writes a whole set. As #AICP_POLICY_FORMAT_JSON it holds ids, templates and links, and reading it
+ * gives an equal set. As #AICP_POLICY_FORMAT_CEDAR it holds static policies and templates in the
+ * order in which they were read, laid out as aicp_policy_format() does; ids are only in it where
+ * they are annotations, and a set with links has no such form. `out` is to be given back with
+ * aicp_buf_free(). Errors: ERR_INVALID (another format; a link), ERR_LIMIT (more than 1 GiB),
+ * ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status
+aicp_policy_set_write(const aicp_policy_set *set, int32_t format, aicp_buf *out, aicp_error *err);
+/** Writes one policy; a link as the policy that it stands for, with its slots filled. Errors:
+ * ERR_NOT_FOUND (index), ERR_INVALID (another format), ERR_LIMIT, ERR_NOMEM. */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_set_write_policy(
+    const aicp_policy_set *set, size_t index, int32_t format, aicp_buf *out, aicp_error *err);
+/** Writes one template. Errors as above. */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_set_write_template(
+    const aicp_policy_set *set, size_t index, int32_t format, aicp_buf *out, aicp_error *err);
+
+/**
+ * Lays out policies in Cedar's text syntax. Tokens stay as they are and in their order, so that the
+ * policies mean the same; every comment stays; formatting the result again changes nothing. What
+ * does not fit in a line is broken at its operators, commas and brackets; a single word may be
+ * longer. `out` is to be given back with aicp_buf_free().
+ *
+ * Errors: those of aicp_policy_set_parse() for a text that is none; ERR_INVALID (options).
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_format(
+    const char *data,
+    size_t len,
+    const aicp_policy_format_options *options,
+    aicp_buf *out,
+    aicp_error *err);
 
 /* ---------------------------------------------------------------------------------- schema */
 

@@ -32,7 +32,7 @@ void aicpi_json_init(
     r->data = data;
     r->len = len;
     r->arena = arena;
-    r->max_depth = max_depth && max_depth < AICPI_JSON_DEPTH ? max_depth : AICPI_JSON_DEPTH;
+    r->max_depth = max_depth ? max_depth : AICPI_JSON_DEPTH;
 }
 
 bool aicpi_json_fail(aicpi_json *r, aicp_status code, size_t offset, const char *format, ...) {
@@ -393,18 +393,44 @@ bool aicpi_json_string(aicpi_json *r, aicpi_slice *out) {
 
 /* ---- containers ---- */
 
+/* The innermost open container. */
+static aicpi_json_level *innermost(aicpi_json *r) {
+    uint32_t at = r->depth - 1;
+    return at < AICPI_JSON_DEPTH ? &r->levels[at] : &r->deeper[at - AICPI_JSON_DEPTH];
+}
+
+/* Room for one more level; those in the arena are cleared when they are first used. */
+static bool push_level(aicpi_json *r) {
+    if (r->depth >= AICPI_JSON_DEPTH) {
+        size_t used = r->depth - AICPI_JSON_DEPTH;
+        size_t before = r->deeper_capacity;
+        if (!aicpi_arena_grow(
+                r->arena, (void **)&r->deeper, &r->deeper_capacity, used, sizeof *r->deeper)) {
+            return out_of_memory(r);
+        }
+        if (r->deeper_capacity > before) {
+            memset(r->deeper + before, 0, (r->deeper_capacity - before) * sizeof *r->deeper);
+        }
+    }
+    r->depth++;
+    return true;
+}
+
 static bool open_container(aicpi_json *r, bool is_object) {
     if (r->depth >= r->max_depth) {
         return aicpi_json_fail(
             r, AICP_ERR_LIMIT, r->pos, "nested more than %u levels deep", (unsigned)r->max_depth);
     }
-    r->first[r->depth] = true;
-    r->is_object[r->depth] = is_object;
-    if (is_object && r->keys[r->depth]) {
-        r->keys[r->depth]->count = 0;
-        r->keys[r->depth]->index = NULL;
+    if (!push_level(r)) {
+        return false;
     }
-    r->depth++;
+    aicpi_json_level *level = innermost(r);
+    level->first = true;
+    level->is_object = is_object;
+    if (is_object && level->keys) {
+        level->keys->count = 0;
+        level->keys->index = NULL;
+    }
     r->pos++;
     return true;
 }
@@ -423,7 +449,7 @@ static bool next_item(aicpi_json *r, char close, const char *expected) {
         return false;
     }
     skip_space(r);
-    bool *first = &r->first[r->depth - 1];
+    bool *first = &innermost(r)->first;
     char c = r->pos < r->len ? r->data[r->pos] : '\0';
     if (c == close) {
         r->pos++;
@@ -472,7 +498,7 @@ static bool build_index(aicpi_json *r, aicpi_json_keys *k) {
 
 /* Remembers a key; reports a duplicate. */
 static bool note_key(aicpi_json *r, aicpi_slice text, size_t offset) {
-    aicpi_json_keys **slot = &r->keys[r->depth - 1];
+    aicpi_json_keys **slot = &innermost(r)->keys;
     if (!*slot && !(*slot = aicpi_arena_calloc(r->arena, 1, sizeof **slot))) {
         return out_of_memory(r);
     }
@@ -564,7 +590,7 @@ bool aicpi_json_skip(aicpi_json *r) {
         bool more = false;
         while (r->depth > base && !more) {
             aicpi_slice key;
-            more = r->is_object[r->depth - 1] ? aicpi_json_member(r, &key) : aicpi_json_element(r);
+            more = innermost(r)->is_object ? aicpi_json_member(r, &key) : aicpi_json_element(r);
             if (r->status != AICP_OK) {
                 return false;
             }

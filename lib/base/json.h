@@ -26,7 +26,7 @@
 
 #include <stdint.h>
 
-#define AICPI_JSON_DEPTH 128 /* default and most nesting */
+#define AICPI_JSON_DEPTH 128 /* default nesting */
 
 typedef enum aicpi_json_type {
     AICPI_JSON_ERROR = 0,
@@ -40,6 +40,13 @@ typedef enum aicpi_json_type {
 
 typedef struct aicpi_json_keys aicpi_json_keys;
 
+/* One open container. */
+typedef struct aicpi_json_level {
+    bool first;            /* nothing read from it yet */
+    bool is_object;        /* its kind */
+    aicpi_json_keys *keys; /* seen in it, when it is an object */
+} aicpi_json_level;
+
 typedef struct aicpi_json {
     const char *data;
     size_t len;
@@ -50,12 +57,13 @@ typedef struct aicpi_json {
     size_t error_pos;
     uint32_t depth;
     uint32_t max_depth;
-    bool first[AICPI_JSON_DEPTH];            /* per open container: nothing read from it yet */
-    bool is_object[AICPI_JSON_DEPTH];        /* kind of each open container */
-    aicpi_json_keys *keys[AICPI_JSON_DEPTH]; /* keys seen in each open object */
+    aicpi_json_level levels[AICPI_JSON_DEPTH];
+    aicpi_json_level *deeper; /* levels from AICPI_JSON_DEPTH on, in the arena */
+    size_t deeper_capacity;
 } aicpi_json;
 
-/* `arena` holds decoded strings and key lists; `max_depth` 0 = AICPI_JSON_DEPTH. */
+/* `arena` holds decoded strings, key lists and levels past AICPI_JSON_DEPTH; `max_depth` 0 =
+ * AICPI_JSON_DEPTH. A caller that asks for more must not recurse once per level. */
 void aicpi_json_init(
     aicpi_json *r, aicpi_arena *arena, const char *data, size_t len, uint32_t max_depth);
 /* Type of the value at hand without reading it. */

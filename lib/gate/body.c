@@ -252,7 +252,7 @@ static bool advance(walker *w, aicpi_slice *key, bool *in_object) {
     while (r->depth > w->base && aicpi_json_ok(r)) {
         uint32_t level = r->depth - 1;
         frame f = w->frames[level];
-        *in_object = r->is_object[level];
+        *in_object = r->levels[level].is_object;
         bool more = *in_object ? aicpi_json_member(r, key) : aicpi_json_element(r);
         if (more) {
             return true;

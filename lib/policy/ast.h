@@ -128,6 +128,8 @@ typedef struct aicpi_policy_condition {
     const aicpi_policy_expr *expr;
 } aicpi_policy_condition;
 
+#define AICPI_POLICY_ANNOTATIONS_MOST 256 /* of one policy */
+
 typedef struct aicpi_policy_annotation {
     const aicpi_policy_str *key;
     const aicpi_policy_str *value;

@@ -132,15 +132,29 @@ bool aicpi_policy_is_reserved(aicpi_slice word) {
     return false;
 }
 
+/* Length of the word at `start`. */
+static size_t word_length(aicpi_slice text, size_t start) {
+    size_t end = start;
+    while (end < text.len && (aicpi_is_alnum(text.data[end]) || text.data[end] == '_')) {
+        end++;
+    }
+    return start < text.len && aicpi_is_digit(text.data[start]) ? 0 : end - start;
+}
+
+bool aicpi_policy_is_word(aicpi_slice text) {
+    return text.len > 0 && word_length(text, 0) == text.len;
+}
+
+bool aicpi_policy_is_name(aicpi_slice text) {
+    return aicpi_policy_is_word(text) && !aicpi_policy_is_reserved(text);
+}
+
 bool aicpi_policy_is_path(aicpi_slice text) {
     size_t start = 0;
     for (;;) {
-        size_t end = start;
-        while (end < text.len && (aicpi_is_alnum(text.data[end]) || text.data[end] == '_')) {
-            end++;
-        }
-        aicpi_slice word = aicpi_slice_of(text.data + start, end - start);
-        if (word.len == 0 || aicpi_is_digit(word.data[0]) || aicpi_policy_is_reserved(word)) {
+        size_t len = word_length(text, start);
+        size_t end = start + len;
+        if (len == 0 || aicpi_policy_is_reserved(aicpi_slice_of(text.data + start, len))) {
             return false;
         }
         if (end == text.len) {

@@ -30,7 +30,11 @@ const aicpi_policy_uid *aicpi_policy_intern_uid(
 bool aicpi_policy_is_reserved(aicpi_slice word);
 /* A path of names without spaces ("A::B"): what an entity type may be. */
 bool aicpi_policy_is_path(aicpi_slice text);
-/* The last name of an entity type's path is "Action". */
+/* Letters, digits and underscores, no digit first: a name, or a reserved word. */
+bool aicpi_policy_is_word(aicpi_slice text);
+/* A word that may stand as a name without quotes. */
+bool aicpi_policy_is_name(aicpi_slice text);
+/* The last name of a type's path is "Action". */
 bool aicpi_policy_is_action_type(const aicpi_policy_str *type);
 
 #endif

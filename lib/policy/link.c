@@ -81,9 +81,11 @@ static bool read_link(linker *l, link *k) {
     return true;
 }
 
-static aicp_status read_links(linker *l, const char *data, size_t len, aicp_error *err) {
+static aicp_status
+read_links(linker *l, const char *data, size_t start, size_t end, aicp_error *err) {
     aicpi_json *json = &l->reader.json;
-    aicpi_policy_reader_start(&l->reader, &l->intern, &l->scratch, data, len);
+    aicpi_policy_reader_start(&l->reader, &l->intern, &l->scratch, data, end);
+    json->pos = start;
     if (aicpi_json_array(json)) {
         while (aicpi_json_element(json)) {
             if (!aicpi_grow(
@@ -168,8 +170,9 @@ static aicp_status take_base(aicp_policy_set *set, size_t links, aicp_error *err
     return AICP_OK;
 }
 
-static aicp_status link_all(linker *l, const char *data, size_t len, aicp_error *err) {
-    aicp_status status = read_links(l, data, len, err);
+static aicp_status
+link_all(linker *l, const char *data, size_t start, size_t end, aicp_error *err) {
+    aicp_status status = read_links(l, data, start, end, err);
     if (status == AICP_OK) {
         status = take_base(l->set, l->count, err);
     }
@@ -177,16 +180,17 @@ static aicp_status link_all(linker *l, const char *data, size_t len, aicp_error 
         status = add_link(l, &l->links[i], err);
         if (status != AICP_OK && status != AICP_ERR_NOMEM) {
             aicp_error why = err ? *err : (aicp_error){0};
-            aicpi_fail_at(err, status, data, len, l->links[i].offset, "%s", why.message);
+            aicpi_fail_at(err, status, data, end, l->links[i].offset, "%s", why.message);
         }
     }
     return status == AICP_OK ? aicpi_policy_set_index(l->set, err) : status;
 }
 
-aicp_status aicp_policy_set_link(
+aicp_status aicpi_policy_set_link_at(
     const aicp_policy_set *set,
     const char *data,
-    size_t len,
+    size_t start,
+    size_t end,
     aicp_policy_set **out,
     aicp_error *err) {
     *out = NULL;
@@ -199,7 +203,7 @@ aicp_status aicp_policy_set_link(
     l.set->base = aicp_policy_set_ref((aicp_policy_set *)set);
     aicpi_arena_init(&l.scratch, &a, 0, 0);
     aicpi_policy_intern_init(&l.intern, &l.set->arena, true);
-    aicp_status status = link_all(&l, data, len, err);
+    aicp_status status = link_all(&l, data, start, end, err);
     aicpi_policy_intern_deinit(&l.intern);
     aicpi_policy_reader_deinit(&l.reader);
     aicpi_arena_deinit(&l.scratch);
@@ -210,4 +214,13 @@ aicp_status aicp_policy_set_link(
     }
     *out = l.set;
     return AICP_OK;
+}
+
+aicp_status aicp_policy_set_link(
+    const aicp_policy_set *set,
+    const char *data,
+    size_t len,
+    aicp_policy_set **out,
+    aicp_error *err) {
+    return aicpi_policy_set_link_at(set, data, 0, len, out, err);
 }

@@ -7,7 +7,6 @@
 #include <stdio.h>
 
 #define FOUND_SIZE (sizeof(aicpi_policy_brief) + 16)
-#define ANNOTATIONS_MOST 256
 
 void aicpi_policy_parse_fail(
     aicpi_policy_parser *p, aicp_status code, uint32_t pos, const char *format, ...) {
@@ -356,9 +355,13 @@ static bool parse_annotation(
         out->value = aicpi_policy_parse_string(p);
         aicpi_policy_expect(p, AICPI_POLICY_TOKEN_RPAREN, "')' after the annotation's value");
     }
-    if (count >= ANNOTATIONS_MOST) {
+    if (count >= AICPI_POLICY_ANNOTATIONS_MOST) {
         aicpi_policy_parse_fail(
-            p, AICP_ERR_LIMIT, start, "more than %d annotations in one place", ANNOTATIONS_MOST);
+            p,
+            AICP_ERR_LIMIT,
+            start,
+            "more than %d annotations in one place",
+            AICPI_POLICY_ANNOTATIONS_MOST);
     }
     if (p->status == AICP_OK && annotated_twice(list, count, out->key)) {
         aicpi_policy_parse_fail(

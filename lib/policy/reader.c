@@ -41,7 +41,7 @@ static bool push(aicpi_policy_reader *r, const aicpi_policy_str *key, aicpi_poli
 
 /* ---- entity uids ---- */
 
-static bool read_type(aicpi_policy_reader *r, const aicpi_policy_str **out) {
+bool aicpi_policy_read_type(aicpi_policy_reader *r, const aicpi_policy_str **out) {
     size_t at = aicpi_json_offset(&r->json);
     aicpi_slice text;
     if (!aicpi_json_string(&r->json, &text)) {
@@ -89,7 +89,7 @@ static bool read_plain_uid(aicpi_policy_reader *r, const aicpi_policy_uid **out)
     }
     for (aicpi_slice key; aicpi_json_member(&r->json, &key);) {
         if (aicpi_slice_is(key, "type")) {
-            read_type(r, &type);
+            aicpi_policy_read_type(r, &type);
         } else if (aicpi_slice_is(key, "id")) {
             read_id(r, &id);
         } else {
@@ -109,7 +109,7 @@ bool aicpi_policy_read_uid(aicpi_policy_reader *r, const aicpi_policy_uid **out)
     }
     for (aicpi_slice key; aicpi_json_member(&r->json, &key);) {
         if (aicpi_slice_is(key, "type")) {
-            read_type(r, &type);
+            aicpi_policy_read_type(r, &type);
         } else if (aicpi_slice_is(key, "id")) {
             read_id(r, &id);
         } else if (aicpi_slice_is(key, "__entity")) {
@@ -335,6 +335,10 @@ bool aicpi_policy_is_escape(aicpi_slice key) {
             aicpi_slice_is(key, "__expr"));
 }
 
+bool aicpi_policy_at_escape(const aicpi_policy_reader *r, aicpi_slice key) {
+    return aicpi_policy_is_escape(key) && is_last_member(&r->json);
+}
+
 static bool read_object(aicpi_policy_reader *r, aicpi_policy_value *out) {
     size_t base = r->count;
     aicpi_slice key;
@@ -342,7 +346,7 @@ static bool read_object(aicpi_policy_reader *r, aicpi_policy_value *out) {
         return false;
     }
     if (aicpi_json_member(&r->json, &key)) {
-        if (aicpi_policy_is_escape(key) && is_last_member(&r->json)) {
+        if (aicpi_policy_at_escape(r, key)) {
             return read_escape(r, key, out);
         }
         if (!read_member(r, key)) {

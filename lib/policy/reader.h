@@ -37,6 +37,11 @@ bool aicpi_policy_read_value(aicpi_policy_reader *r, aicpi_policy_value *out);
 bool aicpi_policy_read_record(aicpi_policy_reader *r, const aicpi_policy_record **out);
 /* {"type":…,"id":…}, also wrapped in {"__entity":…}. */
 bool aicpi_policy_read_uid(aicpi_policy_reader *r, const aicpi_policy_uid **out);
+/* An entity type: a path of names without spaces. */
+bool aicpi_policy_read_type(aicpi_policy_reader *r, const aicpi_policy_str **out);
+/* Whether the object whose first key was just read is an escape: `__entity`, `__extn` or `__expr`
+ * is its only member. */
+bool aicpi_policy_at_escape(const aicpi_policy_reader *r, aicpi_slice key);
 
 /* One of the keys __entity, __extn, __expr. */
 bool aicpi_policy_is_escape(aicpi_slice key);

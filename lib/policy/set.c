@@ -3,6 +3,7 @@
 #include "lib/base/error.h"
 #include "lib/base/text.h"
 #include "lib/policy/brief.h"
+#include "lib/policy/forms.h"
 #include "lib/policy/index.h"
 #include "lib/policy/parser.h"
 
@@ -111,9 +112,13 @@ static const aicpi_policy_str *annotation_id(const aicpi_policy_ast *ast) {
     return NULL;
 }
 
+/* The id that the policy has in its JSON, else that of its annotation, else by position. */
 static const aicpi_policy_str *
 choose_id(aicpi_policy_intern *in, const aicpi_policy_ast *ast, size_t position, uint32_t flags) {
-    const aicpi_policy_str *id = flags & AICP_POLICY_ID_FROM_ANNOTATION ? annotation_id(ast) : NULL;
+    const aicpi_policy_str *id = ast->id;
+    if (!id && flags & AICP_POLICY_ID_FROM_ANNOTATION) {
+        id = annotation_id(ast);
+    }
     if (id) {
         return id;
     }
@@ -180,11 +185,32 @@ static aicp_status build(
     return aicpi_policy_set_index(set, err);
 }
 
+/* Reads the policies of either form; *est keeps what else JSON has. */
+static aicp_status read_asts(
+    aicpi_policy_intern *in,
+    const char *data,
+    size_t len,
+    uint32_t max_depth,
+    aicpi_policy_est *est,
+    aicp_error *err) {
+    if (aicpi_policy_is_est(data, len)) {
+        return aicpi_policy_est_read(data, len, in, max_depth, est, err);
+    }
+    aicpi_policy_parser p = {
+        .lexer = {.data = data, .len = (uint32_t)len},
+        .arena = in->arena,
+        .intern = in,
+        .max_depth = max_depth,
+        .err = err};
+    return aicpi_policy_parse(&p, &est->asts, &est->count);
+}
+
 static aicp_status parse_into(
     aicp_policy_set *set,
     const char *data,
     size_t len,
     const aicp_policy_set_options *o,
+    aicpi_policy_est *est,
     aicp_error *err) {
     size_t bad = 0;
     if (!aicpi_utf8_valid(data, len, &bad)) {
@@ -196,17 +222,10 @@ static aicp_status parse_into(
     }
     aicpi_policy_intern in;
     aicpi_policy_intern_init(&in, &set->arena, true);
-    aicpi_policy_parser p = {
-        .lexer = {.data = data, .len = (uint32_t)len},
-        .arena = &set->arena,
-        .intern = &in,
-        .max_depth = o->max_depth ? o->max_depth : AICP_POLICY_DEPTH_DEFAULT,
-        .err = err};
-    aicpi_policy_ast *asts = NULL;
-    size_t count = 0;
-    aicp_status status = aicpi_policy_parse(&p, &asts, &count);
+    uint32_t max_depth = o->max_depth ? o->max_depth : AICP_POLICY_DEPTH_DEFAULT;
+    aicp_status status = read_asts(&in, data, len, max_depth, est, err);
     if (status == AICP_OK) {
-        status = build(set, &in, asts, count, o->flags, err);
+        status = build(set, &in, est->asts, est->count, o->flags, err);
     }
     aicpi_policy_intern_deinit(&in);
     return status;
@@ -258,13 +277,15 @@ aicp_status aicp_policy_set_parse(
     if (!set) {
         return aicpi_nomem(err);
     }
-    status = parse_into(set, data, len, &o, err);
-    if (status != AICP_OK) {
-        aicp_policy_set_free(set);
-        return status;
+    aicpi_policy_est est = {0};
+    status = parse_into(set, data, len, &o, &est, err);
+    if (status == AICP_OK && est.links_end > est.links_start) {
+        status = aicpi_policy_set_link_at(set, data, est.links_start, est.links_end, out, err);
+    } else if (status == AICP_OK) {
+        *out = aicp_policy_set_ref(set);
     }
-    *out = set;
-    return AICP_OK;
+    aicp_policy_set_free(set);
+    return status;
 }
 
 /* ---- getters ---- */

@@ -51,5 +51,14 @@ aicp_status aicpi_policy_set_add_id(
     aicp_policy_set *set, const aicpi_policy_str *id, uint64_t value, aicp_error *err);
 /* Makes the index; to be called when the rules are complete. */
 aicp_status aicpi_policy_set_index(aicp_policy_set *set, aicp_error *err);
+/* aicp_policy_set_link() with the array of links at data[start..end); places of errors count from
+ * `data`. */
+aicp_status aicpi_policy_set_link_at(
+    const aicp_policy_set *set,
+    const char *data,
+    size_t start,
+    size_t end,
+    aicp_policy_set **out,
+    aicp_error *err);
 
 #endif
