@@ -163,6 +163,45 @@ func TestEntitiesMayLiveElsewhere(t *testing.T) {
 	must(t, r.Close())
 }
 
+func TestPoliciesHaveATextAndAJSONForm(t *testing.T) {
+	set, err := ParsePolicies(`permit(principal==?principal,action,resource);forbid(principal,action,resource)when{1<2};`,
+		PolicyOptions{})
+	must(t, err)
+	defer set.Close()
+	text, err := set.WritePolicy(0, PolicyCedar)
+	must(t, err)
+	want(t, "policy", string(text), "forbid (principal, action, resource)\nwhen { 1 < 2 };\n")
+	text, err = set.Write(PolicyCedar)
+	must(t, err)
+	formatted, err := FormatPolicies(string(text), FormatOptions{})
+	must(t, err)
+	want(t, "formatted", string(formatted), string(text))
+	link := `{"templateId":"policy0","newId":"ann","values":{"?principal":{"type":"User","id":"ann"}}}`
+	linked, err := set.Link([]byte("[" + link + "]"))
+	must(t, err)
+	defer linked.Close()
+	_, err = linked.Write(PolicyCedar)
+	wantCode(t, err, ErrInvalid)
+	form, err := linked.Write(PolicyJSON)
+	must(t, err)
+	again, err := ParsePolicies(string(form), PolicyOptions{})
+	must(t, err)
+	defer again.Close()
+	want(t, "policies", again.Len(), 2)
+	template, err := again.WriteTemplate(0, PolicyJSON)
+	must(t, err)
+	if !strings.Contains(string(form), string(template)) || !strings.Contains(string(form), link) {
+		t.Fatal(string(form))
+	}
+	_, err = set.WriteTemplate(1, PolicyJSON)
+	wantCode(t, err, ErrNotFound)
+	narrow, err := FormatPolicies("permit(principal,action,resource);", FormatOptions{LineWidth: 20, Indent: 4})
+	must(t, err)
+	want(t, "narrow", string(narrow), "permit (\n    principal,\n    action,\n    resource\n);\n")
+	_, err = FormatPolicies("permit", FormatOptions{})
+	wantCode(t, err, ErrParse)
+}
+
 func TestRequestsTakeValuesOfEveryType(t *testing.T) {
 	set, err := ParsePolicies(`permit(principal, action, resource) when {
 		context.b && context.n == 7 && context.s == "x" && context.set.contains("a") &&

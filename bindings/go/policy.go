@@ -44,7 +44,7 @@ type PolicyOptions struct {
 // PolicySet is a set of Cedar policies. It never changes.
 type PolicySet struct{ h *handle[capi.PolicySet] }
 
-// ParsePolicies reads policies in Cedar's text syntax.
+// ParsePolicies reads policies in Cedar's text syntax or in Cedar's JSON, a policy set or one policy.
 func ParsePolicies(text string, o PolicyOptions) (*PolicySet, error) {
 	var c capi.PolicySetOptions
 	capi.Aicp_policy_set_options_init(&c, int64(unsafe.Sizeof(c)))
@@ -80,6 +80,63 @@ func (s *PolicySet) Link(links []byte) (*PolicySet, error) {
 		return nil, err
 	}
 	return newPolicySet(out), nil
+}
+
+// PolicyForm is a form in which policies are written.
+type PolicyForm int32
+
+// Forms of policies.
+const (
+	PolicyCedar PolicyForm = capi.AICP_POLICY_FORMAT_CEDAR
+	PolicyJSON  PolicyForm = capi.AICP_POLICY_FORMAT_JSON
+)
+
+// Write gives the whole set; one with links has no other form than JSON.
+func (s *PolicySet) Write(form PolicyForm) ([]byte, error) {
+	return s.write(func(p *capi.PolicySet, buf *capi.Buf, e *capi.Error) int {
+		return capi.Aicp_policy_set_write(p, int(form), buf, e)
+	})
+}
+
+// WritePolicy gives one policy; a link as the policy that it stands for.
+func (s *PolicySet) WritePolicy(index int, form PolicyForm) ([]byte, error) {
+	return s.write(func(p *capi.PolicySet, buf *capi.Buf, e *capi.Error) int {
+		return capi.Aicp_policy_set_write_policy(p, int64(index), int(form), buf, e)
+	})
+}
+
+// WriteTemplate gives one template, by its place in Templates.
+func (s *PolicySet) WriteTemplate(index int, form PolicyForm) ([]byte, error) {
+	return s.write(func(p *capi.PolicySet, buf *capi.Buf, e *capi.Error) int {
+		return capi.Aicp_policy_set_write_template(p, int64(index), int(form), buf, e)
+	})
+}
+
+func (s *PolicySet) write(call func(p *capi.PolicySet, buf *capi.Buf, e *capi.Error) int) ([]byte, error) {
+	p, err := s.h.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer s.h.leave()
+	return bytesOf(func(buf *capi.Buf, e *capi.Error) int { return call(p, buf, e) })
+}
+
+// FormatOptions says how policies are laid out. Zero means default.
+type FormatOptions struct {
+	LineWidth uint32 // characters that a line should have at most
+	Indent    uint32 // spaces by which a line is indented per level
+	MaxDepth  uint32
+	MaxBytes  uint64
+}
+
+// FormatPolicies gives policies in Cedar's text syntax in a canonical layout, with all their comments.
+func FormatPolicies(text string, o FormatOptions) ([]byte, error) {
+	var c capi.PolicyFormatOptions
+	capi.Aicp_policy_format_options_init(&c, int64(unsafe.Sizeof(c)))
+	c.Line_width, c.Indent, c.Max_depth, c.Max_bytes = o.LineWidth, o.Indent, o.MaxDepth, o.MaxBytes
+	return bytesOf(func(buf *capi.Buf, e *capi.Error) int {
+		return capi.Aicp_policy_format(text, &c, buf, e)
+	})
 }
 
 // Len is the number of policies and links.

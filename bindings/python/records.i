@@ -37,6 +37,10 @@
 #define T aicp_policy_set_options
 TABLE(aicp_policy_set_options) = {F(T, flags), F(T, max_depth), F(T, max_bytes), FEND};
 #undef T
+#define T aicp_policy_format_options
+TABLE(aicp_policy_format_options) = {
+    F(T, line_width), F(T, indent), F(T, max_depth), F(T, max_bytes), FEND};
+#undef T
 #define T aicp_policy_schema_options
 TABLE(aicp_policy_schema_options) = {F(T, max_depth), F(T, max_bytes), FEND};
 #undef T
@@ -219,6 +223,7 @@ TABLE(aicp_ledger_metrics) = {
 #undef T
 %}
 AICP_RECORD_IN(aicp_policy_set_options, options, AICP_POLICY_SET_OPTIONS_INIT)
+AICP_RECORD_IN(aicp_policy_format_options, options, AICP_POLICY_FORMAT_OPTIONS_INIT)
 AICP_RECORD_IN(aicp_policy_schema_options, options, AICP_POLICY_SCHEMA_OPTIONS_INIT)
 AICP_RECORD_IN(aicp_policy_validate_options, options, AICP_POLICY_VALIDATE_OPTIONS_INIT)
 AICP_RECORD_IN(aicp_policy_entities_options, options, AICP_POLICY_ENTITIES_OPTIONS_INIT)

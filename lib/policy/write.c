@@ -186,10 +186,11 @@ static void write_chain(aicpi_strbuf *out, const aicpi_policy_expr *e) {
     }
 }
 
-static void write_items(aicpi_strbuf *out, const aicpi_policy_operand *items, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) {
-        aicpi_strbuf_puts(out, i > 0 ? ", " : "");
-        aicpi_policy_write_expr(out, items[i].expr);
+/* Elements or arguments from number `first` on. */
+static void write_items(aicpi_strbuf *out, const aicpi_policy_expr *e, uint32_t first) {
+    for (uint32_t i = first; i < e->count; i++) {
+        aicpi_strbuf_puts(out, i > first ? ", " : "");
+        aicpi_policy_write_expr(out, e->u.operands[i].expr);
     }
 }
 
@@ -207,14 +208,13 @@ static void write_record(aicpi_strbuf *out, const aicpi_policy_expr *e) {
 /* A method stands behind its receiver, the first operand. */
 static void write_call(aicpi_strbuf *out, const aicpi_policy_expr *e) {
     const aicpi_policy_fn *fn = &aicpi_policy_fns[e->arg];
-    uint32_t receivers = fn->method ? 1 : 0;
     if (fn->method) {
         write_at(out, e->u.operands[0].expr, LEVEL_MEMBER);
         aicpi_strbuf_putc(out, '.');
     }
     aicpi_strbuf_puts(out, fn->name);
     aicpi_strbuf_putc(out, '(');
-    write_items(out, e->u.operands + receivers, e->count - receivers);
+    write_items(out, e, fn->method ? 1 : 0);
     aicpi_strbuf_putc(out, ')');
 }
 
@@ -295,7 +295,7 @@ void aicpi_policy_write_expr(aicpi_strbuf *out, const aicpi_policy_expr *e) {
         break;
     case AICPI_POLICY_OP_SET:
         aicpi_strbuf_putc(out, '[');
-        write_items(out, e->u.operands, e->count);
+        write_items(out, e, 0);
         aicpi_strbuf_putc(out, ']');
         break;
     case AICPI_POLICY_OP_RECORD:

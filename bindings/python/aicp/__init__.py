@@ -53,7 +53,7 @@ from .errors import (
 from .gate import Bundle, Decision, Gate, Output, OutputStream, question
 from .guard import Finding, GuardProfile, GuardSession, GuardStream, Scan
 from .limits import Limiter, LimitRules, RateStore, Taken
-from .policy import Authorization, Entities, PolicySet, Request, Schema
+from .policy import Authorization, Entities, PolicySet, Request, Schema, format_policies
 
 __version__: str = _c.aicp_version()
 
@@ -80,6 +80,7 @@ __all__ = [
     "ExistsError",
     "Finding",
     "format_money",
+    "format_policies",
     "Gate",
     "GuardProfile",
     "GuardrailError",

@@ -180,9 +180,26 @@ class Entities(Handle):
 
 _NO_ENTITIES = Entities()
 
+_FORMS = {"cedar": _c.AICP_POLICY_FORMAT_CEDAR, "json": _c.AICP_POLICY_FORMAT_JSON}
+
+
+def format_policies(
+    text: Text,
+    *,
+    line_width: Optional[int] = None,
+    indent: Optional[int] = None,
+    max_depth: Optional[int] = None,
+    max_bytes: Optional[int] = None,
+) -> str:
+    """Policies in Cedar's text syntax in a canonical layout, with all their comments."""
+    options = given(
+        line_width=line_width, indent=indent, max_depth=max_depth, max_bytes=max_bytes
+    )
+    return _c.aicp_policy_format(text, options).decode()
+
 
 class PolicySet(Handle):
-    """Policies in Cedar's text syntax. Immutable; any thread may use it."""
+    """Policies in Cedar's text syntax or JSON. Immutable; any thread may use it."""
 
     __slots__ = ()
 
@@ -204,6 +221,24 @@ class PolicySet(Handle):
         made = PolicySet.__new__(PolicySet)
         made._h = _c.aicp_policy_set_link(self._h, text)
         return made
+
+    def write(
+        self,
+        form: str = "cedar",
+        *,
+        policy: Union[None, int, str] = None,
+        template: Union[None, int, str] = None,
+    ) -> str:
+        """The set, or one policy or template of it, in the form "cedar" or "json". A set with links
+        has no other form than JSON."""
+        h, number = self._h, _FORMS[form]
+        if template is not None:
+            which = self.templates.index(template) if isinstance(template, str) else template
+            return _c.aicp_policy_set_write_template(h, which, number).decode()
+        if policy is not None:
+            which = _c.aicp_policy_set_find(h, policy) if isinstance(policy, str) else policy
+            return _c.aicp_policy_set_write_policy(h, which, number).decode()
+        return _c.aicp_policy_set_write(h, number).decode()
 
     def __len__(self) -> int:
         return _c.aicp_policy_set_count(self._h)

@@ -135,6 +135,38 @@ def test_a_request_holds_its_lookup_and_lets_it_go():
     assert gone() is None
 
 
+def test_policies_have_a_text_and_a_json_form():
+    text = 'permit(principal==?principal,action,resource);@id("a") forbid(principal,action,resource)when{1<2};'
+    policies = aicp.PolicySet(text)
+    assert policies.write() == (
+        "permit (\n  principal == ?principal,\n  action,\n  resource\n);\n\n"
+        '@id("a")\nforbid (principal, action, resource)\nwhen { 1 < 2 };\n'
+    )
+    values = {"?principal": {"type": "User", "id": "ann"}}
+    linked = policies.link([{"templateId": "policy0", "newId": "ann", "values": values}])
+    form = json.loads(linked.write("json"))
+    assert form["templateLinks"] == [{"templateId": "policy0", "newId": "ann", "values": values}]
+    again = aicp.PolicySet(json.dumps(form))
+    assert [p.id for p in again] == ["policy1", "ann"] and again.templates == ["policy0"]
+    assert again.write("json", policy="policy1") == policies.write("json", policy=0)
+    assert json.loads(again.write("json", template="policy0"))["principal"]["slot"] == "?principal"
+    assert 'principal == User::"ann"' in again.write(policy="ann")
+    with pytest.raises(aicp.InvalidArgumentError):
+        linked.write()
+    with pytest.raises(aicp.NotFoundError):
+        policies.write(policy=7)
+
+
+def test_policies_are_laid_out_with_their_comments():
+    text = "permit(principal,action,resource) // all\nwhen{context.a&&context.b};"
+    assert aicp.format_policies(text, line_width=20, indent=4) == (
+        "permit (\n    principal,\n    action,\n    resource\n) // all\n"
+        "when {\n    context.a &&\n    context.b\n};\n"
+    )
+    with pytest.raises(aicp.ParseError):
+        aicp.format_policies("permit")
+
+
 def test_requests_take_values_of_every_type():
     policies = aicp.PolicySet(
         """permit(principal, action, resource) when {

@@ -106,14 +106,15 @@ Test(policy_format, width_and_indent_are_options) {
 }
 
 Test(policy_format, indentation_leaves_half_of_the_line_to_the_text) {
-    char policy[1024] = "permit(principal,action,resource)when{";
+    char policy[1024];
+    char *at = stpcpy(policy, "permit(principal,action,resource)when{");
     for (int i = 0; i < 100; i++) {
-        strcat(policy, "[ // c\n");
+        at = stpcpy(at, "[ // c\n");
     }
     for (int i = 0; i < 100; i++) {
-        strcat(policy, "]");
+        at = stpcpy(at, "]");
     }
-    strcat(policy, "};");
+    stpcpy(at, "};");
     char *text = format_with(policy, 0, 0);
     cr_expect_null(strstr(text, "                                         "));
     free(text);

@@ -42,40 +42,40 @@ typedef long long swig_type_12;
 typedef long long swig_type_13;
 typedef long long swig_type_14;
 typedef long long swig_type_15;
-typedef _gostring_ swig_type_16;
+typedef long long swig_type_16;
 typedef _gostring_ swig_type_17;
-typedef long long swig_type_18;
+typedef _gostring_ swig_type_18;
 typedef long long swig_type_19;
 typedef long long swig_type_20;
 typedef long long swig_type_21;
-typedef _gostring_ swig_type_22;
-typedef long long swig_type_23;
+typedef long long swig_type_22;
+typedef _gostring_ swig_type_23;
 typedef long long swig_type_24;
 typedef long long swig_type_25;
 typedef long long swig_type_26;
-typedef _gostring_ swig_type_27;
-typedef long long swig_type_28;
+typedef long long swig_type_27;
+typedef _gostring_ swig_type_28;
 typedef long long swig_type_29;
 typedef long long swig_type_30;
 typedef long long swig_type_31;
 typedef long long swig_type_32;
 typedef long long swig_type_33;
-typedef _gostring_ swig_type_34;
+typedef long long swig_type_34;
 typedef long long swig_type_35;
 typedef long long swig_type_36;
-typedef long long swig_type_37;
-typedef long long swig_type_38;
+typedef _gostring_ swig_type_37;
+typedef _gostring_ swig_type_38;
 typedef long long swig_type_39;
 typedef long long swig_type_40;
 typedef long long swig_type_41;
 typedef long long swig_type_42;
 typedef long long swig_type_43;
-typedef _gostring_ swig_type_44;
+typedef long long swig_type_44;
 typedef long long swig_type_45;
-typedef _gostring_ swig_type_46;
-typedef _gostring_ swig_type_47;
+typedef long long swig_type_46;
+typedef long long swig_type_47;
 typedef _gostring_ swig_type_48;
-typedef _gostring_ swig_type_49;
+typedef long long swig_type_49;
 typedef _gostring_ swig_type_50;
 typedef _gostring_ swig_type_51;
 typedef _gostring_ swig_type_52;
@@ -84,7 +84,7 @@ typedef _gostring_ swig_type_54;
 typedef _gostring_ swig_type_55;
 typedef _gostring_ swig_type_56;
 typedef _gostring_ swig_type_57;
-typedef long long swig_type_58;
+typedef _gostring_ swig_type_58;
 typedef _gostring_ swig_type_59;
 typedef _gostring_ swig_type_60;
 typedef _gostring_ swig_type_61;
@@ -92,23 +92,23 @@ typedef long long swig_type_62;
 typedef _gostring_ swig_type_63;
 typedef _gostring_ swig_type_64;
 typedef _gostring_ swig_type_65;
-typedef _gostring_ swig_type_66;
+typedef long long swig_type_66;
 typedef _gostring_ swig_type_67;
 typedef _gostring_ swig_type_68;
 typedef _gostring_ swig_type_69;
 typedef _gostring_ swig_type_70;
-typedef long long swig_type_71;
+typedef _gostring_ swig_type_71;
 typedef _gostring_ swig_type_72;
-typedef long long swig_type_73;
+typedef _gostring_ swig_type_73;
 typedef _gostring_ swig_type_74;
-typedef _gostring_ swig_type_75;
+typedef long long swig_type_75;
 typedef _gostring_ swig_type_76;
-typedef _gostring_ swig_type_77;
+typedef long long swig_type_77;
 typedef _gostring_ swig_type_78;
 typedef _gostring_ swig_type_79;
 typedef _gostring_ swig_type_80;
 typedef _gostring_ swig_type_81;
-typedef long long swig_type_82;
+typedef _gostring_ swig_type_82;
 typedef _gostring_ swig_type_83;
 typedef _gostring_ swig_type_84;
 typedef _gostring_ swig_type_85;
@@ -116,17 +116,17 @@ typedef long long swig_type_86;
 typedef _gostring_ swig_type_87;
 typedef _gostring_ swig_type_88;
 typedef _gostring_ swig_type_89;
-typedef _gostring_ swig_type_90;
-typedef long long swig_type_91;
+typedef long long swig_type_90;
+typedef _gostring_ swig_type_91;
 typedef _gostring_ swig_type_92;
 typedef _gostring_ swig_type_93;
 typedef _gostring_ swig_type_94;
-typedef _gostring_ swig_type_95;
+typedef long long swig_type_95;
 typedef _gostring_ swig_type_96;
-typedef long long swig_type_97;
-typedef long long swig_type_98;
-typedef long long swig_type_99;
-typedef long long swig_type_100;
+typedef _gostring_ swig_type_97;
+typedef _gostring_ swig_type_98;
+typedef _gostring_ swig_type_99;
+typedef _gostring_ swig_type_100;
 typedef long long swig_type_101;
 typedef long long swig_type_102;
 typedef long long swig_type_103;
@@ -136,11 +136,11 @@ typedef long long swig_type_106;
 typedef long long swig_type_107;
 typedef long long swig_type_108;
 typedef long long swig_type_109;
-typedef _gostring_ swig_type_110;
+typedef long long swig_type_110;
 typedef long long swig_type_111;
 typedef long long swig_type_112;
 typedef long long swig_type_113;
-typedef long long swig_type_114;
+typedef _gostring_ swig_type_114;
 typedef long long swig_type_115;
 typedef long long swig_type_116;
 typedef long long swig_type_117;
@@ -148,27 +148,27 @@ typedef long long swig_type_118;
 typedef long long swig_type_119;
 typedef long long swig_type_120;
 typedef long long swig_type_121;
-typedef _gostring_ swig_type_122;
-typedef _gostring_ swig_type_123;
-typedef _gostring_ swig_type_124;
-typedef _gostring_ swig_type_125;
-typedef _goslice_ swig_type_126;
+typedef long long swig_type_122;
+typedef long long swig_type_123;
+typedef long long swig_type_124;
+typedef long long swig_type_125;
+typedef _gostring_ swig_type_126;
 typedef _gostring_ swig_type_127;
-typedef long long swig_type_128;
+typedef _gostring_ swig_type_128;
 typedef _gostring_ swig_type_129;
-typedef _gostring_ swig_type_130;
+typedef _goslice_ swig_type_130;
 typedef _gostring_ swig_type_131;
-typedef _gostring_ swig_type_132;
+typedef long long swig_type_132;
 typedef _gostring_ swig_type_133;
 typedef _gostring_ swig_type_134;
-typedef long long swig_type_135;
-typedef long long swig_type_136;
-typedef long long swig_type_137;
+typedef _gostring_ swig_type_135;
+typedef _gostring_ swig_type_136;
+typedef _gostring_ swig_type_137;
 typedef _gostring_ swig_type_138;
-typedef _gostring_ swig_type_139;
+typedef long long swig_type_139;
 typedef long long swig_type_140;
 typedef long long swig_type_141;
-typedef long long swig_type_142;
+typedef _gostring_ swig_type_142;
 typedef _gostring_ swig_type_143;
 typedef long long swig_type_144;
 typedef long long swig_type_145;
@@ -178,32 +178,32 @@ typedef long long swig_type_148;
 typedef long long swig_type_149;
 typedef long long swig_type_150;
 typedef _gostring_ swig_type_151;
-typedef _gostring_ swig_type_152;
+typedef long long swig_type_152;
 typedef long long swig_type_153;
-typedef _gostring_ swig_type_154;
-typedef long long swig_type_155;
-typedef long long swig_type_156;
+typedef long long swig_type_154;
+typedef _gostring_ swig_type_155;
+typedef _gostring_ swig_type_156;
 typedef long long swig_type_157;
-typedef long long swig_type_158;
+typedef _gostring_ swig_type_158;
 typedef long long swig_type_159;
 typedef long long swig_type_160;
-typedef _gostring_ swig_type_161;
+typedef long long swig_type_161;
 typedef long long swig_type_162;
 typedef long long swig_type_163;
-typedef _gostring_ swig_type_164;
-typedef long long swig_type_165;
-typedef _gostring_ swig_type_166;
+typedef long long swig_type_164;
+typedef _gostring_ swig_type_165;
+typedef long long swig_type_166;
 typedef long long swig_type_167;
 typedef _gostring_ swig_type_168;
 typedef long long swig_type_169;
-typedef long long swig_type_170;
+typedef _gostring_ swig_type_170;
 typedef long long swig_type_171;
-typedef long long swig_type_172;
-typedef _gostring_ swig_type_173;
+typedef _gostring_ swig_type_172;
+typedef long long swig_type_173;
 typedef long long swig_type_174;
 typedef long long swig_type_175;
 typedef long long swig_type_176;
-typedef long long swig_type_177;
+typedef _gostring_ swig_type_177;
 typedef long long swig_type_178;
 typedef long long swig_type_179;
 typedef long long swig_type_180;
@@ -212,30 +212,30 @@ typedef long long swig_type_182;
 typedef long long swig_type_183;
 typedef long long swig_type_184;
 typedef long long swig_type_185;
-typedef _gostring_ swig_type_186;
+typedef long long swig_type_186;
 typedef long long swig_type_187;
 typedef long long swig_type_188;
 typedef long long swig_type_189;
 typedef _gostring_ swig_type_190;
 typedef long long swig_type_191;
-typedef _gostring_ swig_type_192;
+typedef long long swig_type_192;
 typedef long long swig_type_193;
-typedef long long swig_type_194;
+typedef _gostring_ swig_type_194;
 typedef long long swig_type_195;
-typedef long long swig_type_196;
-typedef _gostring_ swig_type_197;
+typedef _gostring_ swig_type_196;
+typedef long long swig_type_197;
 typedef long long swig_type_198;
 typedef long long swig_type_199;
 typedef long long swig_type_200;
 typedef _gostring_ swig_type_201;
 typedef long long swig_type_202;
 typedef long long swig_type_203;
-typedef _gostring_ swig_type_204;
-typedef long long swig_type_205;
+typedef long long swig_type_204;
+typedef _gostring_ swig_type_205;
 typedef long long swig_type_206;
-typedef _gostring_ swig_type_207;
-typedef long long swig_type_208;
-typedef _gostring_ swig_type_209;
+typedef long long swig_type_207;
+typedef _gostring_ swig_type_208;
+typedef long long swig_type_209;
 typedef long long swig_type_210;
 typedef _gostring_ swig_type_211;
 typedef long long swig_type_212;
@@ -244,20 +244,20 @@ typedef long long swig_type_214;
 typedef _gostring_ swig_type_215;
 typedef long long swig_type_216;
 typedef _gostring_ swig_type_217;
-typedef _gostring_ swig_type_218;
+typedef long long swig_type_218;
 typedef _gostring_ swig_type_219;
 typedef long long swig_type_220;
-typedef long long swig_type_221;
-typedef long long swig_type_222;
+typedef _gostring_ swig_type_221;
+typedef _gostring_ swig_type_222;
 typedef _gostring_ swig_type_223;
 typedef long long swig_type_224;
-typedef _gostring_ swig_type_225;
+typedef long long swig_type_225;
 typedef long long swig_type_226;
-typedef long long swig_type_227;
-typedef _gostring_ swig_type_228;
+typedef _gostring_ swig_type_227;
+typedef long long swig_type_228;
 typedef _gostring_ swig_type_229;
-typedef _gostring_ swig_type_230;
-typedef _gostring_ swig_type_231;
+typedef long long swig_type_230;
+typedef long long swig_type_231;
 typedef _gostring_ swig_type_232;
 typedef _gostring_ swig_type_233;
 typedef _gostring_ swig_type_234;
@@ -337,33 +337,37 @@ typedef _gostring_ swig_type_307;
 typedef _gostring_ swig_type_308;
 typedef _gostring_ swig_type_309;
 typedef _gostring_ swig_type_310;
-typedef long long swig_type_311;
+typedef _gostring_ swig_type_311;
 typedef _gostring_ swig_type_312;
 typedef _gostring_ swig_type_313;
 typedef _gostring_ swig_type_314;
-typedef _gostring_ swig_type_315;
+typedef long long swig_type_315;
 typedef _gostring_ swig_type_316;
 typedef _gostring_ swig_type_317;
 typedef _gostring_ swig_type_318;
-typedef long long swig_type_319;
+typedef _gostring_ swig_type_319;
 typedef _gostring_ swig_type_320;
-typedef long long swig_type_321;
-typedef long long swig_type_322;
+typedef _gostring_ swig_type_321;
+typedef _gostring_ swig_type_322;
 typedef long long swig_type_323;
-typedef long long swig_type_324;
+typedef _gostring_ swig_type_324;
 typedef long long swig_type_325;
 typedef long long swig_type_326;
 typedef long long swig_type_327;
 typedef long long swig_type_328;
 typedef long long swig_type_329;
 typedef long long swig_type_330;
-typedef _gostring_ swig_type_331;
-typedef _gostring_ swig_type_332;
-typedef _gostring_ swig_type_333;
-typedef _gostring_ swig_type_334;
-typedef long long swig_type_335;
+typedef long long swig_type_331;
+typedef long long swig_type_332;
+typedef long long swig_type_333;
+typedef long long swig_type_334;
+typedef _gostring_ swig_type_335;
 typedef _gostring_ swig_type_336;
 typedef _gostring_ swig_type_337;
+typedef _gostring_ swig_type_338;
+typedef long long swig_type_339;
+typedef _gostring_ swig_type_340;
+typedef _gostring_ swig_type_341;
 extern void _wrap_Swig_free_capi_0f5e46f0135bb939(uintptr_t arg1);
 extern uintptr_t _wrap_Swig_malloc_capi_0f5e46f0135bb939(swig_intgo arg1);
 extern swig_intgo _wrap_aicp_litellm_stream_go_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_1 arg2, swig_type_2 arg3, swig_type_3 arg4, swig_voidp arg5, swig_voidp arg6);
@@ -382,273 +386,278 @@ extern void _wrap_aicp_policy_entities_options_init_capi_0f5e46f0135bb939(swig_v
 extern void _wrap_aicp_policy_batch_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_13 arg2);
 extern void _wrap_aicp_policy_schema_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_14 arg2);
 extern void _wrap_aicp_policy_validate_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_15 arg2);
-extern swig_intgo _wrap_aicp_policy_set_parse_capi_0f5e46f0135bb939(swig_type_16 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_set_link_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_17 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_policy_format_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_16 arg2);
+extern swig_intgo _wrap_aicp_policy_set_parse_capi_0f5e46f0135bb939(swig_type_17 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_set_link_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_18 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_policy_set_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_policy_set_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_18 _wrap_aicp_policy_set_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_19 _wrap_aicp_policy_set_template_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_set_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_20 arg2);
-extern swig_voidp _wrap_aicp_policy_set_template_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_21 arg2);
-extern swig_intgo _wrap_aicp_policy_set_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_22 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_set_effect_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_23 arg2);
-extern swig_intgo _wrap_aicp_policy_set_line_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_24 arg2);
-extern swig_intgo _wrap_aicp_policy_set_column_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_25 arg2);
-extern swig_voidp _wrap_aicp_policy_set_annotation_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_26 arg2, swig_type_27 arg3);
-extern swig_type_28 _wrap_aicp_policy_set_annotation_count_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_29 arg2);
-extern swig_voidp _wrap_aicp_policy_set_annotation_key_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_30 arg2, swig_type_31 arg3);
-extern swig_voidp _wrap_aicp_policy_set_annotation_value_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_32 arg2, swig_type_33 arg3);
-extern swig_intgo _wrap_aicp_policy_schema_parse_capi_0f5e46f0135bb939(swig_type_34 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_type_19 _wrap_aicp_policy_set_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_20 _wrap_aicp_policy_set_template_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_set_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_21 arg2);
+extern swig_voidp _wrap_aicp_policy_set_template_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_22 arg2);
+extern swig_intgo _wrap_aicp_policy_set_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_23 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_set_effect_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_24 arg2);
+extern swig_intgo _wrap_aicp_policy_set_line_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_25 arg2);
+extern swig_intgo _wrap_aicp_policy_set_column_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_26 arg2);
+extern swig_voidp _wrap_aicp_policy_set_annotation_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_27 arg2, swig_type_28 arg3);
+extern swig_type_29 _wrap_aicp_policy_set_annotation_count_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_30 arg2);
+extern swig_voidp _wrap_aicp_policy_set_annotation_key_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_31 arg2, swig_type_32 arg3);
+extern swig_voidp _wrap_aicp_policy_set_annotation_value_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_33 arg2, swig_type_34 arg3);
+extern swig_intgo _wrap_aicp_policy_set_write_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_set_write_policy_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_35 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_policy_set_write_template_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_36 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_policy_format_capi_0f5e46f0135bb939(swig_type_37 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_schema_parse_capi_0f5e46f0135bb939(swig_type_38 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_policy_schema_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_policy_schema_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_35 _wrap_aicp_policy_schema_entity_type_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_schema_entity_type_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_36 arg2);
-extern swig_type_37 _wrap_aicp_policy_schema_action_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_schema_action_type_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_38 arg2);
-extern swig_voidp _wrap_aicp_policy_schema_action_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_39 arg2, swig_voidp arg3);
-extern swig_type_40 _wrap_aicp_policy_schema_warning_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_schema_warning_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_41 arg2);
-extern swig_intgo _wrap_aicp_policy_schema_warning_line_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_42 arg2);
-extern swig_intgo _wrap_aicp_policy_schema_warning_column_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_43 arg2);
-extern swig_intgo _wrap_aicp_policy_entities_parse_capi_0f5e46f0135bb939(swig_type_44 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_type_39 _wrap_aicp_policy_schema_entity_type_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_schema_entity_type_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_40 arg2);
+extern swig_type_41 _wrap_aicp_policy_schema_action_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_schema_action_type_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_42 arg2);
+extern swig_voidp _wrap_aicp_policy_schema_action_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_43 arg2, swig_voidp arg3);
+extern swig_type_44 _wrap_aicp_policy_schema_warning_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_schema_warning_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_45 arg2);
+extern swig_intgo _wrap_aicp_policy_schema_warning_line_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_46 arg2);
+extern swig_intgo _wrap_aicp_policy_schema_warning_column_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_47 arg2);
+extern swig_intgo _wrap_aicp_policy_entities_parse_capi_0f5e46f0135bb939(swig_type_48 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_policy_entities_write_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_policy_entities_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_policy_entities_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_45 _wrap_aicp_policy_entities_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_entities_contains_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_46 arg2, swig_type_47 arg3);
+extern swig_type_49 _wrap_aicp_policy_entities_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_entities_contains_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_50 arg2, swig_type_51 arg3);
 extern swig_intgo _wrap_aicp_policy_request_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
 extern void _wrap_aicp_policy_request_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_policy_request_reset_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_request_set_principal_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_48 arg2, swig_type_49 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_action_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_50 arg2, swig_type_51 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_resource_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_52 arg2, swig_type_53 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_set_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_54 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_policy_request_set_context_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_55 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_policy_request_context_bool_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_56 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_long_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_57 arg2, swig_type_58 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_string_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_59 arg2, swig_type_60 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_string_set_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_61 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_62 arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_request_context_entity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_63 arg2, swig_type_64 arg3, swig_type_65 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_policy_request_context_ip_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_66 arg2, swig_type_67 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_decimal_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_68 arg2, swig_type_69 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_datetime_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_70 arg2, swig_type_71 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_duration_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_72 arg2, swig_type_73 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_context_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_74 arg2, swig_type_75 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_begin_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_76 arg2, swig_type_77 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_parent_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_78 arg2, swig_type_79 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_bool_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_80 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_long_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_81 arg2, swig_type_82 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_83 arg2, swig_type_84 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_85 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_86 arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_entity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_87 arg2, swig_type_88 arg3, swig_type_89 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_90 arg2, swig_type_91 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_92 arg2, swig_type_93 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_request_entity_attr_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_94 arg2, swig_type_95 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_policy_found_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_96 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_policy_request_set_principal_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_52 arg2, swig_type_53 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_action_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_54 arg2, swig_type_55 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_resource_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_56 arg2, swig_type_57 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_set_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_58 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_policy_request_set_context_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_59 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_policy_request_context_bool_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_60 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_long_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_61 arg2, swig_type_62 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_string_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_63 arg2, swig_type_64 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_string_set_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_65 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_66 arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_request_context_entity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_67 arg2, swig_type_68 arg3, swig_type_69 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_policy_request_context_ip_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_70 arg2, swig_type_71 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_decimal_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_72 arg2, swig_type_73 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_datetime_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_74 arg2, swig_type_75 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_duration_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_76 arg2, swig_type_77 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_context_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_78 arg2, swig_type_79 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_begin_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_80 arg2, swig_type_81 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_parent_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_82 arg2, swig_type_83 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_bool_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_84 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_long_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_85 arg2, swig_type_86 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_87 arg2, swig_type_88 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_string_set_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_89 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_90 arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_entity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_91 arg2, swig_type_92 arg3, swig_type_93 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_datetime_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_94 arg2, swig_type_95 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_decimal_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_96 arg2, swig_type_97 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_request_entity_attr_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_98 arg2, swig_type_99 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_found_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_100 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_policy_authorize_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_intgo arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_policy_response_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
 extern void _wrap_aicp_policy_response_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_policy_response_decision_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_97 _wrap_aicp_policy_response_reason_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_response_reason_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_98 arg2);
-extern swig_type_99 _wrap_aicp_policy_response_reason_index_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_100 arg2);
-extern swig_type_101 _wrap_aicp_policy_response_error_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_policy_response_error_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_102 arg2);
-extern swig_type_103 _wrap_aicp_policy_response_error_index_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_104 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_kind_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_105 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_status_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_106 arg2);
-extern swig_voidp _wrap_aicp_policy_response_error_message_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_107 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_line_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_108 arg2);
-extern swig_intgo _wrap_aicp_policy_response_error_column_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_109 arg2);
+extern swig_type_101 _wrap_aicp_policy_response_reason_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_response_reason_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_102 arg2);
+extern swig_type_103 _wrap_aicp_policy_response_reason_index_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_104 arg2);
+extern swig_type_105 _wrap_aicp_policy_response_error_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_policy_response_error_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_106 arg2);
+extern swig_type_107 _wrap_aicp_policy_response_error_index_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_108 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_kind_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_109 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_status_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_110 arg2);
+extern swig_voidp _wrap_aicp_policy_response_error_message_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_111 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_line_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_112 arg2);
+extern swig_intgo _wrap_aicp_policy_response_error_column_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_113 arg2);
 extern swig_voidp _wrap_aicp_policy_error_name_capi_0f5e46f0135bb939(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_policy_authorize_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_110 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_authorize_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_114 arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_policy_validate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
 extern void _wrap_aicp_policy_report_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_policy_report_passed_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_policy_report_truncated_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_111 _wrap_aicp_policy_report_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_report_severity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_112 arg2);
-extern swig_intgo _wrap_aicp_policy_report_kind_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_113 arg2);
-extern swig_voidp _wrap_aicp_policy_report_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_114 arg2);
-extern swig_type_115 _wrap_aicp_policy_report_index_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_116 arg2);
-extern swig_intgo _wrap_aicp_policy_report_is_template_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_117 arg2);
-extern swig_intgo _wrap_aicp_policy_report_line_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_118 arg2);
-extern swig_intgo _wrap_aicp_policy_report_column_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_119 arg2);
-extern swig_intgo _wrap_aicp_policy_report_offset_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_120 arg2);
-extern swig_voidp _wrap_aicp_policy_report_message_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_121 arg2);
+extern swig_type_115 _wrap_aicp_policy_report_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_report_severity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_116 arg2);
+extern swig_intgo _wrap_aicp_policy_report_kind_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_117 arg2);
+extern swig_voidp _wrap_aicp_policy_report_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_118 arg2);
+extern swig_type_119 _wrap_aicp_policy_report_index_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_120 arg2);
+extern swig_intgo _wrap_aicp_policy_report_is_template_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_121 arg2);
+extern swig_intgo _wrap_aicp_policy_report_line_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_122 arg2);
+extern swig_intgo _wrap_aicp_policy_report_column_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_123 arg2);
+extern swig_intgo _wrap_aicp_policy_report_offset_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_124 arg2);
+extern swig_voidp _wrap_aicp_policy_report_message_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_125 arg2);
 extern swig_voidp _wrap_aicp_policy_finding_name_capi_0f5e46f0135bb939(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_tokenizer_open_capi_0f5e46f0135bb939(swig_type_122 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_tokenizer_open_capi_0f5e46f0135bb939(swig_type_126 arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_tokenizer_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_tokenizer_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_tokenizer_name_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_tokenizer_vocab_size_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_tokenizer_count_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_123 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_encode_into_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_124 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_encode_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_125 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_decode_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_126 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_tokenizer_truncate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_127 arg2, swig_type_128 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_tokenizer_count_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_127 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_encode_into_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_128 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_encode_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_129 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_decode_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_130 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_tokenizer_truncate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_131 arg2, swig_type_132 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_voidp _wrap_aicp_count_quality_name_capi_0f5e46f0135bb939(swig_intgo arg1);
-extern swig_voidp _wrap_aicp_token_profile_find_capi_0f5e46f0135bb939(swig_type_129 arg1);
+extern swig_voidp _wrap_aicp_token_profile_find_capi_0f5e46f0135bb939(swig_type_133 arg1);
 extern swig_voidp _wrap_aicp_token_profile_family_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_token_profile_encoding_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_token_profile_quality_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_cost_request_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
 extern void _wrap_aicp_cost_request_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_cost_request_reset_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_cost_request_parse_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_130 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_parse_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_134 arg2, swig_voidp arg3);
 extern void _wrap_aicp_cost_request_set_kind_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2);
-extern void _wrap_aicp_cost_request_set_model_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_131 arg2);
+extern void _wrap_aicp_cost_request_set_model_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_135 arg2);
 extern void _wrap_aicp_cost_request_model_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_message_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_132 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_name_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_133 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_text_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_134 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_tokens_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_135 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_image_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_136 arg2, swig_type_137 arg3, swig_intgo arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_cost_request_add_image_url_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_138 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_cost_request_add_tools_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_139 arg2, swig_voidp arg3);
-extern void _wrap_aicp_cost_request_set_max_tokens_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_140 arg2);
-extern void _wrap_aicp_cost_request_set_n_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_141 arg2);
+extern swig_intgo _wrap_aicp_cost_request_add_message_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_136 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_name_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_137 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_text_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_138 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_tokens_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_139 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_image_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_140 arg2, swig_type_141 arg3, swig_intgo arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_cost_request_add_image_url_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_142 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_cost_request_add_tools_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_143 arg2, swig_voidp arg3);
+extern void _wrap_aicp_cost_request_set_max_tokens_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_144 arg2);
+extern void _wrap_aicp_cost_request_set_n_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_145 arg2);
 extern void _wrap_aicp_cost_request_set_long_cache_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2);
 extern swig_intgo _wrap_aicp_cost_request_count_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_price_table_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_142 arg2);
-extern swig_intgo _wrap_aicp_price_table_parse_capi_0f5e46f0135bb939(swig_type_143 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_price_table_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_146 arg2);
+extern swig_intgo _wrap_aicp_price_table_parse_capi_0f5e46f0135bb939(swig_type_147 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_price_table_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_price_table_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_144 _wrap_aicp_price_table_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_145 _wrap_aicp_price_table_rounded_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_148 _wrap_aicp_price_table_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_149 _wrap_aicp_price_table_rounded_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_table_version_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_table_at_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_146 arg2);
-extern swig_intgo _wrap_aicp_price_table_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_147 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_price_table_at_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_150 arg2);
+extern swig_intgo _wrap_aicp_price_table_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_151 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_price_key_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_provider_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_mode_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_version_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_148 _wrap_aicp_price_valid_from_ns_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_149 _wrap_aicp_price_max_input_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_150 _wrap_aicp_price_max_output_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_152 _wrap_aicp_price_valid_from_ns_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_153 _wrap_aicp_price_max_input_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_154 _wrap_aicp_price_max_output_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_deprecation_date_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_price_known_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_price_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_151 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_model_list_parse_capi_0f5e46f0135bb939(swig_type_152 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_price_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_155 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_model_list_parse_capi_0f5e46f0135bb939(swig_type_156 arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_model_list_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_model_list_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_153 _wrap_aicp_model_list_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_model_list_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_154 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_model_list_name_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_155 arg2);
-extern swig_voidp _wrap_aicp_model_list_provider_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_156 arg2);
-extern swig_voidp _wrap_aicp_model_list_litellm_model_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_157 arg2);
-extern swig_voidp _wrap_aicp_model_list_price_key_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_158 arg2);
-extern swig_voidp _wrap_aicp_model_list_fallback_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_159 arg2, swig_type_160 arg3);
-extern swig_voidp _wrap_aicp_model_list_alias_member_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_161 arg2, swig_type_162 arg3);
+extern swig_type_157 _wrap_aicp_model_list_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_model_list_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_158 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_model_list_name_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_159 arg2);
+extern swig_voidp _wrap_aicp_model_list_provider_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_160 arg2);
+extern swig_voidp _wrap_aicp_model_list_litellm_model_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_161 arg2);
+extern swig_voidp _wrap_aicp_model_list_price_key_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_162 arg2);
+extern swig_voidp _wrap_aicp_model_list_fallback_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_163 arg2, swig_type_164 arg3);
+extern swig_voidp _wrap_aicp_model_list_alias_member_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_165 arg2, swig_type_166 arg3);
 extern swig_voidp _wrap_aicp_cost_part_name_capi_0f5e46f0135bb939(swig_intgo arg1);
-extern void _wrap_aicp_cost_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_163 arg2);
+extern void _wrap_aicp_cost_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_167 arg2);
 extern swig_intgo _wrap_aicp_cost_estimate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_cost_estimate_body_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_164 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_usage_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_165 arg2);
-extern swig_intgo _wrap_aicp_usage_parse_capi_0f5e46f0135bb939(swig_type_166 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_estimate_body_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_168 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_usage_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_169 arg2);
+extern swig_intgo _wrap_aicp_usage_parse_capi_0f5e46f0135bb939(swig_type_170 arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_cost_of_usage_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_limit_rules_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_167 arg2);
-extern swig_intgo _wrap_aicp_limit_rules_parse_capi_0f5e46f0135bb939(swig_type_168 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_limit_rules_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_171 arg2);
+extern swig_intgo _wrap_aicp_limit_rules_parse_capi_0f5e46f0135bb939(swig_type_172 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_limit_rules_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_limit_rules_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_169 _wrap_aicp_limit_rules_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_limit_rules_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_170 arg2);
-extern swig_intgo _wrap_aicp_limit_rules_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_171 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_redis_leases_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_172 arg2);
-extern swig_intgo _wrap_aicp_redis_leases_open_capi_0f5e46f0135bb939(swig_type_173 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_type_173 _wrap_aicp_limit_rules_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_limit_rules_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_174 arg2);
+extern swig_intgo _wrap_aicp_limit_rules_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_175 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_redis_leases_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_176 arg2);
+extern swig_intgo _wrap_aicp_redis_leases_open_capi_0f5e46f0135bb939(swig_type_177 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern void _wrap_aicp_redis_leases_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_redis_leases_source_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_limiter_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_174 arg2);
+extern void _wrap_aicp_limiter_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_178 arg2);
 extern swig_intgo _wrap_aicp_limiter_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_limiter_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern void _wrap_aicp_limit_request_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_175 arg2);
-extern void _wrap_aicp_limit_result_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_176 arg2);
+extern void _wrap_aicp_limit_request_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_179 arg2);
+extern void _wrap_aicp_limit_result_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_180 arg2);
 extern swig_intgo _wrap_aicp_limiter_take_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern void _wrap_aicp_limiter_settle_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_177 arg3, swig_type_178 arg4);
-extern void _wrap_aicp_limiter_cancel_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_179 arg3);
-extern void _wrap_aicp_limiter_refund_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_180 arg3);
-extern swig_intgo _wrap_aicp_limiter_renew_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_181 arg3, swig_type_182 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_limiter_peek_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_type_183 arg5, swig_voidp arg6, swig_voidp arg7);
-extern swig_intgo _wrap_aicp_limiter_flush_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2, swig_type_184 arg3, swig_voidp arg4);
+extern void _wrap_aicp_limiter_settle_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_181 arg3, swig_type_182 arg4);
+extern void _wrap_aicp_limiter_cancel_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_183 arg3);
+extern void _wrap_aicp_limiter_refund_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_184 arg3);
+extern swig_intgo _wrap_aicp_limiter_renew_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_185 arg3, swig_type_186 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_limiter_peek_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_type_187 arg5, swig_voidp arg6, swig_voidp arg7);
+extern swig_intgo _wrap_aicp_limiter_flush_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2, swig_type_188 arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_limiter_stats_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_limit_headers_format_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_guard_action_name_capi_0f5e46f0135bb939(swig_intgo arg1);
 extern swig_voidp _wrap_aicp_guard_category_name_capi_0f5e46f0135bb939(swig_intgo arg1);
-extern void _wrap_aicp_guard_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_185 arg2);
-extern swig_intgo _wrap_aicp_guard_profile_parse_capi_0f5e46f0135bb939(swig_type_186 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_guard_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_189 arg2);
+extern swig_intgo _wrap_aicp_guard_profile_parse_capi_0f5e46f0135bb939(swig_type_190 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_guard_profile_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_guard_profile_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_guard_profile_name_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_187 _wrap_aicp_guard_profile_version_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_191 _wrap_aicp_guard_profile_version_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_session_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_guard_session_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_guard_session_reset_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_188 _wrap_aicp_guard_session_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_192 _wrap_aicp_guard_session_count_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_session_action_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern double _wrap_aicp_guard_session_risk_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_189 _wrap_aicp_guard_session_match_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_restore_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_190 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_guard_scan_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_191 arg2);
+extern swig_type_193 _wrap_aicp_guard_session_match_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_restore_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_194 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_guard_scan_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_195 arg2);
 extern swig_intgo _wrap_aicp_guard_result_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_guard_result_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_scan_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_192 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_guard_scan_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_196 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
 extern swig_intgo _wrap_aicp_guard_result_action_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern double _wrap_aicp_guard_result_risk_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern double _wrap_aicp_guard_result_score_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2);
-extern swig_type_193 _wrap_aicp_guard_result_finding_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_result_finding_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_194 arg2);
-extern swig_type_195 _wrap_aicp_guard_result_match_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_197 _wrap_aicp_guard_result_finding_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_result_finding_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_198 arg2);
+extern swig_type_199 _wrap_aicp_guard_result_match_count_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_result_rewritten_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_guard_result_text_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
 extern swig_intgo _wrap_aicp_guard_result_error_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_result_truncated_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_196 _wrap_aicp_guard_result_bytes_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_200 _wrap_aicp_guard_result_bytes_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_guard_result_reason_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_stream_open_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern void _wrap_aicp_guard_stream_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_stream_feed_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_197 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_guard_stream_feed_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_201 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_guard_stream_finish_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
 extern swig_voidp _wrap_aicp_guard_stream_released_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
 extern swig_voidp _wrap_aicp_guard_stream_result_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_198 _wrap_aicp_guard_rule_count_capi_0f5e46f0135bb939(void);
-extern swig_voidp _wrap_aicp_guard_rule_at_capi_0f5e46f0135bb939(swig_type_199 arg1);
-extern void _wrap_aicp_budget_window_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_200 arg2);
-extern swig_intgo _wrap_aicp_budget_window_parse_capi_0f5e46f0135bb939(swig_type_201 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_type_202 _wrap_aicp_guard_rule_count_capi_0f5e46f0135bb939(void);
+extern swig_voidp _wrap_aicp_guard_rule_at_capi_0f5e46f0135bb939(swig_type_203 arg1);
+extern void _wrap_aicp_budget_window_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_204 arg2);
+extern swig_intgo _wrap_aicp_budget_window_parse_capi_0f5e46f0135bb939(swig_type_205 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_budget_window_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_budget_window_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_budget_window_at_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_202 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_ledger_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_203 arg2);
-extern swig_intgo _wrap_aicp_ledger_open_capi_0f5e46f0135bb939(swig_type_204 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_budget_window_at_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_206 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_ledger_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_207 arg2);
+extern swig_intgo _wrap_aicp_ledger_open_capi_0f5e46f0135bb939(swig_type_208 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern void _wrap_aicp_ledger_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_ledger_close_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_205 arg2, swig_voidp arg3);
-extern void _wrap_aicp_ledger_account_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_206 arg2);
-extern swig_intgo _wrap_aicp_ledger_account_put_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_207 arg2, swig_voidp arg3, swig_type_208 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_account_status_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_209 arg2, swig_type_210 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_close_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_209 arg2, swig_voidp arg3);
+extern void _wrap_aicp_ledger_account_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_210 arg2);
+extern swig_intgo _wrap_aicp_ledger_account_put_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_211 arg2, swig_voidp arg3, swig_type_212 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_account_status_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_213 arg2, swig_type_214 arg3, swig_voidp arg4, swig_voidp arg5);
 extern swig_intgo _wrap_aicp_ledger_reserve_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_mark_dispatched_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_211 arg2, swig_type_212 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_renew_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_213 arg2, swig_type_214 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_settle_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_215 arg2, swig_type_216 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_release_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_217 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_ledger_adjust_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_218 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_mark_dispatched_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_215 arg2, swig_type_216 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_renew_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_217 arg2, swig_type_218 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_settle_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_219 arg2, swig_type_220 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_release_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_221 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_ledger_adjust_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_222 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_ledger_account_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_reservation_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_219 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_reservation_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_223 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
 extern void _wrap_aicp_ledger_page_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_220 _wrap_aicp_ledger_page_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_ledger_page_account_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_221 arg2);
-extern swig_voidp _wrap_aicp_ledger_page_reservation_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_222 arg2);
-extern swig_intgo _wrap_aicp_ledger_account_spend_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_223 arg2, swig_type_224 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_serve_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_225 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_flush_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_226 arg2, swig_voidp arg3);
+extern swig_type_224 _wrap_aicp_ledger_page_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_ledger_page_account_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_225 arg2);
+extern swig_voidp _wrap_aicp_ledger_page_reservation_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_226 arg2);
+extern swig_intgo _wrap_aicp_ledger_account_spend_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_227 arg2, swig_type_228 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_serve_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_229 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_flush_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_230 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_ledger_event_next_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_ledger_metrics_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_litellm_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_227 arg2);
-extern swig_intgo _wrap_aicp_litellm_open_capi_0f5e46f0135bb939(swig_type_228 arg1, swig_type_229 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_litellm_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_231 arg2);
+extern swig_intgo _wrap_aicp_litellm_open_capi_0f5e46f0135bb939(swig_type_232 arg1, swig_type_233 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
 extern void _wrap_aicp_litellm_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_litellm_reply_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
 extern void _wrap_aicp_litellm_reply_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_litellm_reply_status_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_litellm_reply_body_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_litellm_reply_header_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_230 arg2);
+extern swig_voidp _wrap_aicp_litellm_reply_header_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_234 arg2);
 extern swig_voidp _wrap_aicp_litellm_reply_message_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_litellm_reply_type_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_litellm_reply_code_capi_0f5e46f0135bb939(swig_voidp arg1);
@@ -656,7 +665,7 @@ extern swig_voidp _wrap_aicp_litellm_reply_param_capi_0f5e46f0135bb939(swig_void
 extern swig_intgo _wrap_aicp_litellm_reply_cost_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_reply_usage_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_reply_relay_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2);
-extern swig_intgo _wrap_aicp_litellm_call_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_231 arg2, swig_type_232 arg3, swig_type_233 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_litellm_call_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_235 arg2, swig_type_236 arg3, swig_type_237 arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_litellm_health_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_health_details_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_liveness_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
@@ -665,96 +674,96 @@ extern swig_intgo _wrap_aicp_litellm_model_health_capi_0f5e46f0135bb939(swig_voi
 extern swig_intgo _wrap_aicp_litellm_model_health_latest_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_models_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_model_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_234 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_235 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_238 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_239 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_model_groups_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_236 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_237 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_patch_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_238 arg2, swig_type_239 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_litellm_model_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_240 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_block_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_241 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_unblock_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_242 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_generate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_243 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_244 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_240 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_241 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_patch_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_242 arg2, swig_type_243 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_litellm_model_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_244 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_block_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_245 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_unblock_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_246 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_generate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_247 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_248 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_key_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_key_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_245 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_246 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_247 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_delete_many_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_248 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_block_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_249 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_unblock_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_250 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_reset_spend_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_251 arg2, swig_type_252 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_litellm_team_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_253 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_254 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_249 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_250 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_251 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_delete_many_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_252 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_block_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_253 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_unblock_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_254 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_reset_spend_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_255 arg2, swig_type_256 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_litellm_team_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_257 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_258 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_team_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_team_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_255 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_256 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_257 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_delete_many_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_258 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_block_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_259 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_unblock_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_260 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_add_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_261 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_262 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_263 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_model_add_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_264 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_model_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_265 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_266 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_267 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_268 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_269 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_270 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_delete_many_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_271 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_272 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_259 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_260 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_261 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_delete_many_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_262 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_block_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_263 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_unblock_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_264 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_add_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_265 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_266 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_267 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_model_add_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_268 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_model_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_269 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_270 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_271 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_272 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_273 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_274 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_delete_many_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_275 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_276 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_customer_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_customer_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_273 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_274 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_275 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_276 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_277 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_278 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_279 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_280 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_budget_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_budget_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_277 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_settings_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_278 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_279 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_280 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_logs_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_281 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_282 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_keys_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_283 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_users_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_284 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_tags_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_285 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_calculate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_286 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_token_count_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_287 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_281 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_settings_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_282 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_283 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_284 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_logs_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_285 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_286 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_keys_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_287 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_users_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_288 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_tags_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_289 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_calculate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_290 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_token_count_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_291 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_global_spend_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_global_spend_logs_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_288 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_keys_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_289 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_models_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_290 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_logs_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_292 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_keys_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_293 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_models_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_294 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_global_spend_teams_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_global_spend_providers_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_291 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_tags_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_292 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_activity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_293 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_activity_models_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_294 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_activity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_295 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_activity_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_296 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_activity_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_297 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_activity_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_298 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_providers_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_295 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_tags_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_296 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_activity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_297 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_activity_models_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_298 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_activity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_299 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_activity_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_300 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_activity_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_301 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_activity_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_302 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_router_settings_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_config_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_299 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_config_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_303 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_config_callbacks_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_config_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_300 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_set_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_301 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_302 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_303 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_config_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_304 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_set_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_305 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_306 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_307 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_cache_settings_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_cache_settings_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_304 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_cache_settings_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_308 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_cache_ping_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_guardrails_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_guardrail_apply_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_305 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_chat_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_306 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_completion_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_307 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_response_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_308 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_message_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_309 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_embedding_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_310 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_gate_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_311 arg2);
-extern swig_intgo _wrap_aicp_bundle_open_capi_0f5e46f0135bb939(swig_type_312 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_bundle_seal_capi_0f5e46f0135bb939(swig_type_313 arg1, swig_type_314 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_guardrail_apply_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_309 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_chat_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_310 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_completion_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_311 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_response_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_312 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_message_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_313 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_embedding_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_314 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_gate_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_315 arg2);
+extern swig_intgo _wrap_aicp_bundle_open_capi_0f5e46f0135bb939(swig_type_316 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_bundle_seal_capi_0f5e46f0135bb939(swig_type_317 arg1, swig_type_318 arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_bundle_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_bundle_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_bundle_version_capi_0f5e46f0135bb939(swig_voidp arg1);
@@ -770,15 +779,15 @@ extern swig_intgo _wrap_aicp_gate_flush_capi_0f5e46f0135bb939(swig_voidp arg1, s
 extern swig_intgo _wrap_aicp_gate_request_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_gate_request_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_gate_request_reset_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_request_set_body_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_315 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_request_set_body_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_319 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_gate_request_set_action_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_request_set_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2, swig_type_316 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_gate_request_add_tag_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_317 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_request_set_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2, swig_type_320 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_gate_request_add_tag_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_321 arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_gate_field_name_capi_0f5e46f0135bb939(swig_intgo arg1);
 extern swig_voidp _wrap_aicp_gate_action_name_capi_0f5e46f0135bb939(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_gate_question_parse_capi_0f5e46f0135bb939(swig_type_318 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_gate_check_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_319 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_gate_candidate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_320 arg3, swig_type_321 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_question_parse_capi_0f5e46f0135bb939(swig_type_322 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_gate_check_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_323 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_gate_candidate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_324 arg3, swig_type_325 arg4, swig_voidp arg5, swig_voidp arg6);
 extern void _wrap_aicp_gate_decision_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_gate_decision_verdict_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_gate_decision_http_status_capi_0f5e46f0135bb939(swig_voidp arg1);
@@ -788,33 +797,33 @@ extern swig_voidp _wrap_aicp_gate_decision_rule_capi_0f5e46f0135bb939(swig_voidp
 extern swig_voidp _wrap_aicp_gate_decision_type_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_gate_decision_message_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_gate_decision_advice_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_322 _wrap_aicp_gate_decision_header_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_header_name_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_323 arg2);
-extern swig_voidp _wrap_aicp_gate_decision_header_value_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_324 arg2);
+extern swig_type_326 _wrap_aicp_gate_decision_header_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_header_name_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_327 arg2);
+extern swig_voidp _wrap_aicp_gate_decision_header_value_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_328 arg2);
 extern swig_intgo _wrap_aicp_gate_decision_body_changed_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_gate_decision_body_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
 extern swig_voidp _wrap_aicp_gate_decision_model_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_325 _wrap_aicp_gate_decision_max_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_326 _wrap_aicp_gate_decision_input_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_327 _wrap_aicp_gate_decision_cost_expected_nano_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_328 _wrap_aicp_gate_decision_reserved_nano_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_329 _wrap_aicp_gate_decision_finding_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_329 _wrap_aicp_gate_decision_max_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_330 _wrap_aicp_gate_decision_input_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_331 _wrap_aicp_gate_decision_cost_expected_nano_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_332 _wrap_aicp_gate_decision_reserved_nano_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_333 _wrap_aicp_gate_decision_finding_count_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern double _wrap_aicp_gate_decision_risk_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_330 _wrap_aicp_gate_decision_step_ns_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2);
+extern swig_type_334 _wrap_aicp_gate_decision_step_ns_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2);
 extern swig_voidp _wrap_aicp_gate_step_name_capi_0f5e46f0135bb939(swig_intgo arg1);
 extern swig_intgo _wrap_aicp_gate_decision_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_output_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_331 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_gate_output_text_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_332 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_output_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_335 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_output_text_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_336 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_gate_stream_open_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_gate_stream_feed_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_333 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_stream_feed_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_337 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
 extern void _wrap_aicp_gate_stream_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_decision_served_by_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_334 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_decision_served_by_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_338 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_gate_renew_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_settle_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_335 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_settle_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_339 arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_gate_release_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_rate_store_open_capi_0f5e46f0135bb939(swig_type_336 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_rate_store_open_capi_0f5e46f0135bb939(swig_type_340 arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_rate_store_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_rate_store_serve_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_337 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_rate_store_serve_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_341 arg2, swig_voidp arg3, swig_voidp arg4);
 #undef intgo
 */
 import "C"
@@ -982,13 +991,19 @@ func Aicp_policy_validate_options_init(arg1 *PolicyValidateOptions, arg2 int64) 
 	C._wrap_aicp_policy_validate_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_15(_swig_i_1))
 }
 
+func Aicp_policy_format_options_init(arg1 *PolicyFormatOptions, arg2 int64) {
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	C._wrap_aicp_policy_format_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_16(_swig_i_1))
+}
+
 func Aicp_policy_set_parse(arg1 string, arg2 *PolicySetOptions, arg3 **PolicySet, arg4 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_parse_capi_0f5e46f0135bb939(*(*C.swig_type_16)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_parse_capi_0f5e46f0135bb939(*(*C.swig_type_17)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1001,7 +1016,7 @@ func Aicp_policy_set_link(arg1 *PolicySet, arg2 string, arg3 **PolicySet, arg4 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_link_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_17)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_link_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_18)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1038,7 +1053,7 @@ func Aicp_policy_set_id(arg1 *PolicySet, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_set_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_20(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_21(_swig_i_1)))
 	return swig_r
 }
 
@@ -1046,7 +1061,7 @@ func Aicp_policy_set_template_id(arg1 *PolicySet, arg2 int64) (_swig_ret *byte) 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_set_template_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_21(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_template_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_22(_swig_i_1)))
 	return swig_r
 }
 
@@ -1056,7 +1071,7 @@ func Aicp_policy_set_find(arg1 *PolicySet, arg2 string, arg3 *uint64, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_set_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_22)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_set_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_23)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1067,7 +1082,7 @@ func Aicp_policy_set_effect(arg1 *PolicySet, arg2 int64) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_set_effect_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_23(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_set_effect_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_24(_swig_i_1)))
 	return swig_r
 }
 
@@ -1075,7 +1090,7 @@ func Aicp_policy_set_line(arg1 *PolicySet, arg2 int64) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_set_line_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_24(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_set_line_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_25(_swig_i_1)))
 	return swig_r
 }
 
@@ -1083,7 +1098,7 @@ func Aicp_policy_set_column(arg1 *PolicySet, arg2 int64) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_set_column_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_25(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_set_column_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_26(_swig_i_1)))
 	return swig_r
 }
 
@@ -1092,7 +1107,7 @@ func Aicp_policy_set_annotation(arg1 *PolicySet, arg2 int64, arg3 string) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_26(_swig_i_1), *(*C.swig_type_27)(unsafe.Pointer(&_swig_i_2))))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_27(_swig_i_1), *(*C.swig_type_28)(unsafe.Pointer(&_swig_i_2))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -1103,7 +1118,7 @@ func Aicp_policy_set_annotation_count(arg1 *PolicySet, arg2 int64) (_swig_ret in
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_set_annotation_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_29(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_set_annotation_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_30(_swig_i_1)))
 	return swig_r
 }
 
@@ -1112,7 +1127,7 @@ func Aicp_policy_set_annotation_key(arg1 *PolicySet, arg2 int64, arg3 int64) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_key_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_30(_swig_i_1), C.swig_type_31(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_key_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_31(_swig_i_1), C.swig_type_32(_swig_i_2)))
 	return swig_r
 }
 
@@ -1121,7 +1136,52 @@ func Aicp_policy_set_annotation_value(arg1 *PolicySet, arg2 int64, arg3 int64) (
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_value_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_32(_swig_i_1), C.swig_type_33(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_policy_set_annotation_value_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_33(_swig_i_1), C.swig_type_34(_swig_i_2)))
+	return swig_r
+}
+
+func Aicp_policy_set_write(arg1 *PolicySet, arg2 int, arg3 *Buf, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_policy_set_write_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	return swig_r
+}
+
+func Aicp_policy_set_write_policy(arg1 *PolicySet, arg2 int64, arg3 int, arg4 *Buf, arg5 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	_swig_i_4 := arg5
+	swig_r = (int)(C._wrap_aicp_policy_set_write_policy_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_35(_swig_i_1), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	return swig_r
+}
+
+func Aicp_policy_set_write_template(arg1 *PolicySet, arg2 int64, arg3 int, arg4 *Buf, arg5 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	_swig_i_4 := arg5
+	swig_r = (int)(C._wrap_aicp_policy_set_write_template_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_36(_swig_i_1), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	return swig_r
+}
+
+func Aicp_policy_format(arg1 string, arg2 *PolicyFormatOptions, arg3 *Buf, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_policy_format_capi_0f5e46f0135bb939(*(*C.swig_type_37)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg1
+	}
 	return swig_r
 }
 
@@ -1131,7 +1191,7 @@ func Aicp_policy_schema_parse(arg1 string, arg2 *PolicySchemaOptions, arg3 **Pol
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_schema_parse_capi_0f5e46f0135bb939(*(*C.swig_type_34)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_schema_parse_capi_0f5e46f0135bb939(*(*C.swig_type_38)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1161,7 +1221,7 @@ func Aicp_policy_schema_entity_type(arg1 *PolicySchema, arg2 int64) (_swig_ret *
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_schema_entity_type_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_36(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_schema_entity_type_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_40(_swig_i_1)))
 	return swig_r
 }
 
@@ -1176,7 +1236,7 @@ func Aicp_policy_schema_action_type(arg1 *PolicySchema, arg2 int64) (_swig_ret *
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_schema_action_type_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_38(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_schema_action_type_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_42(_swig_i_1)))
 	return swig_r
 }
 
@@ -1185,7 +1245,7 @@ func Aicp_policy_schema_action_id(arg1 *PolicySchema, arg2 int64, arg3 *uint64) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_policy_schema_action_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_39(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_policy_schema_action_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_43(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -1200,7 +1260,7 @@ func Aicp_policy_schema_warning(arg1 *PolicySchema, arg2 int64) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_schema_warning_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_41(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_schema_warning_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_45(_swig_i_1)))
 	return swig_r
 }
 
@@ -1208,7 +1268,7 @@ func Aicp_policy_schema_warning_line(arg1 *PolicySchema, arg2 int64) (_swig_ret 
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_schema_warning_line_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_42(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_schema_warning_line_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_46(_swig_i_1)))
 	return swig_r
 }
 
@@ -1216,7 +1276,7 @@ func Aicp_policy_schema_warning_column(arg1 *PolicySchema, arg2 int64) (_swig_re
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_schema_warning_column_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_43(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_schema_warning_column_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_47(_swig_i_1)))
 	return swig_r
 }
 
@@ -1226,7 +1286,7 @@ func Aicp_policy_entities_parse(arg1 string, arg2 *PolicyEntitiesOptions, arg3 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_entities_parse_capi_0f5e46f0135bb939(*(*C.swig_type_44)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_entities_parse_capi_0f5e46f0135bb939(*(*C.swig_type_48)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1266,7 +1326,7 @@ func Aicp_policy_entities_contains(arg1 *PolicyEntities, arg2 string, arg3 strin
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_entities_contains_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_46)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_47)(unsafe.Pointer(&_swig_i_2))))
+	swig_r = (int)(C._wrap_aicp_policy_entities_contains_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_50)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_51)(unsafe.Pointer(&_swig_i_2))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1300,7 +1360,7 @@ func Aicp_policy_request_set_principal(arg1 *PolicyRequest, arg2 string, arg3 st
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_principal_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_49)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_principal_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_52)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_53)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1316,7 +1376,7 @@ func Aicp_policy_request_set_action(arg1 *PolicyRequest, arg2 string, arg3 strin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_action_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_50)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_51)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_action_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_54)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_55)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1332,7 +1392,7 @@ func Aicp_policy_request_set_resource(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_set_resource_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_52)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_53)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_resource_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_56)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_57)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1347,7 +1407,7 @@ func Aicp_policy_request_set_json(arg1 *PolicyRequest, arg2 string, arg3 *Error)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_request_set_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_54)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_58)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1359,7 +1419,7 @@ func Aicp_policy_request_set_context_json(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_request_set_context_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_55)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_policy_request_set_context_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_59)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1372,7 +1432,7 @@ func Aicp_policy_request_context_bool(arg1 *PolicyRequest, arg2 string, arg3 int
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_bool_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_56)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_bool_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_60)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1385,7 +1445,7 @@ func Aicp_policy_request_context_long(arg1 *PolicyRequest, arg2 string, arg3 int
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_long_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_57)(unsafe.Pointer(&_swig_i_1)), C.swig_type_58(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_long_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_61)(unsafe.Pointer(&_swig_i_1)), C.swig_type_62(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1398,7 +1458,7 @@ func Aicp_policy_request_context_string(arg1 *PolicyRequest, arg2 string, arg3 s
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_string_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_59)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_60)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_string_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_63)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_64)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1416,7 +1476,7 @@ func Aicp_policy_request_context_string_set(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_request_context_string_set_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_61)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_62(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_string_set_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_66(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1430,7 +1490,7 @@ func Aicp_policy_request_context_entity(arg1 *PolicyRequest, arg2 string, arg3 s
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_policy_request_context_entity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_63)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_64)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_entity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_67)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_68)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_69)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1449,7 +1509,7 @@ func Aicp_policy_request_context_ip(arg1 *PolicyRequest, arg2 string, arg3 strin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_ip_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_66)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_67)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_ip_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_70)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_71)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1465,7 +1525,7 @@ func Aicp_policy_request_context_decimal(arg1 *PolicyRequest, arg2 string, arg3 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_decimal_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_68)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_69)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_decimal_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_72)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_73)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1481,7 +1541,7 @@ func Aicp_policy_request_context_datetime(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_datetime_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_70)(unsafe.Pointer(&_swig_i_1)), C.swig_type_71(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_datetime_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_74)(unsafe.Pointer(&_swig_i_1)), C.swig_type_75(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1494,7 +1554,7 @@ func Aicp_policy_request_context_duration(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_duration_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_72)(unsafe.Pointer(&_swig_i_1)), C.swig_type_73(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_duration_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_76)(unsafe.Pointer(&_swig_i_1)), C.swig_type_77(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1507,7 +1567,7 @@ func Aicp_policy_request_context_json(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_context_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_74)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_75)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_context_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_78)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_79)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1523,7 +1583,7 @@ func Aicp_policy_request_entity_begin(arg1 *PolicyRequest, arg2 string, arg3 str
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_begin_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_76)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_77)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_begin_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_80)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_81)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1539,7 +1599,7 @@ func Aicp_policy_request_entity_parent(arg1 *PolicyRequest, arg2 string, arg3 st
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_parent_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_78)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_79)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_parent_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_82)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_83)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1555,7 +1615,7 @@ func Aicp_policy_request_entity_attr_bool(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_bool_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_80)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_bool_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_84)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1568,7 +1628,7 @@ func Aicp_policy_request_entity_attr_long(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_long_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_81)(unsafe.Pointer(&_swig_i_1)), C.swig_type_82(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_long_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_85)(unsafe.Pointer(&_swig_i_1)), C.swig_type_86(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1581,7 +1641,7 @@ func Aicp_policy_request_entity_attr_string(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_83)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_84)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_87)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_88)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1599,7 +1659,7 @@ func Aicp_policy_request_entity_attr_string_set(arg1 *PolicyRequest, arg2 string
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_set_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_85)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_86(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_string_set_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_89)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_90(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1613,7 +1673,7 @@ func Aicp_policy_request_entity_attr_entity(arg1 *PolicyRequest, arg2 string, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_entity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_87)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_88)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_89)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_entity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_91)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_92)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_93)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1632,7 +1692,7 @@ func Aicp_policy_request_entity_attr_datetime(arg1 *PolicyRequest, arg2 string, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_datetime_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_90)(unsafe.Pointer(&_swig_i_1)), C.swig_type_91(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_datetime_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_94)(unsafe.Pointer(&_swig_i_1)), C.swig_type_95(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1645,7 +1705,7 @@ func Aicp_policy_request_entity_attr_decimal(arg1 *PolicyRequest, arg2 string, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_decimal_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_92)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_93)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_decimal_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_96)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_97)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1661,7 +1721,7 @@ func Aicp_policy_request_entity_attr_json(arg1 *PolicyRequest, arg2 string, arg3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_94)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_95)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_policy_request_entity_attr_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_98)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_99)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1676,7 +1736,7 @@ func Aicp_policy_found_json(arg1 *PolicyFound, arg2 string, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_policy_found_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_96)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_policy_found_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_100)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1726,7 +1786,7 @@ func Aicp_policy_response_reason_id(arg1 *PolicyResponse, arg2 int64) (_swig_ret
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_reason_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_98(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_reason_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_102(_swig_i_1)))
 	return swig_r
 }
 
@@ -1734,7 +1794,7 @@ func Aicp_policy_response_reason_index(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_response_reason_index_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_100(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_reason_index_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_104(_swig_i_1)))
 	return swig_r
 }
 
@@ -1749,7 +1809,7 @@ func Aicp_policy_response_error_id(arg1 *PolicyResponse, arg2 int64) (_swig_ret 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_error_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_102(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_error_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_106(_swig_i_1)))
 	return swig_r
 }
 
@@ -1757,7 +1817,7 @@ func Aicp_policy_response_error_index(arg1 *PolicyResponse, arg2 int64) (_swig_r
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_response_error_index_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_104(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_response_error_index_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_108(_swig_i_1)))
 	return swig_r
 }
 
@@ -1765,7 +1825,7 @@ func Aicp_policy_response_error_kind(arg1 *PolicyResponse, arg2 int64) (_swig_re
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_response_error_kind_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_105(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_response_error_kind_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_109(_swig_i_1)))
 	return swig_r
 }
 
@@ -1773,7 +1833,7 @@ func Aicp_policy_response_error_status(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_response_error_status_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_106(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_response_error_status_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_110(_swig_i_1)))
 	return swig_r
 }
 
@@ -1781,7 +1841,7 @@ func Aicp_policy_response_error_message(arg1 *PolicyResponse, arg2 int64) (_swig
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_response_error_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_107(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_response_error_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_111(_swig_i_1)))
 	return swig_r
 }
 
@@ -1789,7 +1849,7 @@ func Aicp_policy_response_error_line(arg1 *PolicyResponse, arg2 int64) (_swig_re
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_response_error_line_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_108(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_response_error_line_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_112(_swig_i_1)))
 	return swig_r
 }
 
@@ -1797,7 +1857,7 @@ func Aicp_policy_response_error_column(arg1 *PolicyResponse, arg2 int64) (_swig_
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_response_error_column_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_109(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_response_error_column_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_113(_swig_i_1)))
 	return swig_r
 }
 
@@ -1816,7 +1876,7 @@ func Aicp_policy_authorize_json(arg1 *PolicySet, arg2 *PolicyEntities, arg3 *Pol
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_policy_authorize_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), *(*C.swig_type_110)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_policy_authorize_json_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), *(*C.swig_type_114)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg4
 	}
@@ -1864,7 +1924,7 @@ func Aicp_policy_report_severity(arg1 *PolicyReport, arg2 int64) (_swig_ret int)
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_report_severity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_112(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_report_severity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_116(_swig_i_1)))
 	return swig_r
 }
 
@@ -1872,7 +1932,7 @@ func Aicp_policy_report_kind(arg1 *PolicyReport, arg2 int64) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_report_kind_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_113(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_report_kind_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_117(_swig_i_1)))
 	return swig_r
 }
 
@@ -1880,7 +1940,7 @@ func Aicp_policy_report_id(arg1 *PolicyReport, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_report_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_114(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_report_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_118(_swig_i_1)))
 	return swig_r
 }
 
@@ -1888,7 +1948,7 @@ func Aicp_policy_report_index(arg1 *PolicyReport, arg2 int64) (_swig_ret int64) 
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_report_index_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_116(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_report_index_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_120(_swig_i_1)))
 	return swig_r
 }
 
@@ -1896,7 +1956,7 @@ func Aicp_policy_report_is_template(arg1 *PolicyReport, arg2 int64) (_swig_ret i
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_report_is_template_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_117(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_report_is_template_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_121(_swig_i_1)))
 	return swig_r
 }
 
@@ -1904,7 +1964,7 @@ func Aicp_policy_report_line(arg1 *PolicyReport, arg2 int64) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_report_line_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_118(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_report_line_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_122(_swig_i_1)))
 	return swig_r
 }
 
@@ -1912,7 +1972,7 @@ func Aicp_policy_report_column(arg1 *PolicyReport, arg2 int64) (_swig_ret uint) 
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_report_column_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_119(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_report_column_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_123(_swig_i_1)))
 	return swig_r
 }
 
@@ -1920,7 +1980,7 @@ func Aicp_policy_report_offset(arg1 *PolicyReport, arg2 int64) (_swig_ret uint) 
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_report_offset_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_120(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_report_offset_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_124(_swig_i_1)))
 	return swig_r
 }
 
@@ -1928,7 +1988,7 @@ func Aicp_policy_report_message(arg1 *PolicyReport, arg2 int64) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_report_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_121(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_report_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_125(_swig_i_1)))
 	return swig_r
 }
 
@@ -1944,7 +2004,7 @@ func Aicp_tokenizer_open(arg1 string, arg2 **Tokenizer, arg3 *Error) (_swig_ret 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_tokenizer_open_capi_0f5e46f0135bb939(*(*C.swig_type_122)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_open_capi_0f5e46f0135bb939(*(*C.swig_type_126)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -1984,7 +2044,7 @@ func Aicp_tokenizer_count(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *int64, a
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_123)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_127)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1998,7 +2058,7 @@ func Aicp_tokenizer_encode_into(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *To
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_encode_into_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_124)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_encode_into_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_128)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2012,7 +2072,7 @@ func Aicp_tokenizer_encode(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *Buf, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_encode_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_125)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_encode_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_129)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2025,7 +2085,7 @@ func Aicp_tokenizer_decode(arg1 *Tokenizer, arg2 []uint32, arg3 *Buf, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_tokenizer_decode_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_126)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_decode_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_130)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2040,7 +2100,7 @@ func Aicp_tokenizer_truncate(arg1 *Tokenizer, arg2 string, arg3 int64, arg4 *uin
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_tokenizer_truncate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_127)(unsafe.Pointer(&_swig_i_1)), C.swig_type_128(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_truncate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_131)(unsafe.Pointer(&_swig_i_1)), C.swig_type_132(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2057,7 +2117,7 @@ func Aicp_count_quality_name(arg1 int) (_swig_ret *byte) {
 func Aicp_token_profile_find(arg1 string) (_swig_ret *TokenProfile) {
 	var swig_r *TokenProfile
 	_swig_i_0 := arg1
-	swig_r = (*TokenProfile)(C._wrap_aicp_token_profile_find_capi_0f5e46f0135bb939(*(*C.swig_type_129)(unsafe.Pointer(&_swig_i_0))))
+	swig_r = (*TokenProfile)(C._wrap_aicp_token_profile_find_capi_0f5e46f0135bb939(*(*C.swig_type_133)(unsafe.Pointer(&_swig_i_0))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2108,7 +2168,7 @@ func Aicp_cost_request_parse(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_parse_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_130)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_parse_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_134)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2124,7 +2184,7 @@ func Aicp_cost_request_set_kind(arg1 *CostRequest, arg2 int) {
 func Aicp_cost_request_set_model(arg1 *CostRequest, arg2 string) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_model_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_131)(unsafe.Pointer(&_swig_i_1)))
+	C._wrap_aicp_cost_request_set_model_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_135)(unsafe.Pointer(&_swig_i_1)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2142,7 +2202,7 @@ func Aicp_cost_request_add_message(arg1 *CostRequest, arg2 string, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_132)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_136)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2154,7 +2214,7 @@ func Aicp_cost_request_add_name(arg1 *CostRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_name_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_133)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_name_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_137)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2166,7 +2226,7 @@ func Aicp_cost_request_add_text(arg1 *CostRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_text_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_134)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_text_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_138)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2178,7 +2238,7 @@ func Aicp_cost_request_add_tokens(arg1 *CostRequest, arg2 int64, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_tokens_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_135(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_tokens_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_139(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -2189,7 +2249,7 @@ func Aicp_cost_request_add_image(arg1 *CostRequest, arg2 int64, arg3 int64, arg4
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_request_add_image_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_136(_swig_i_1), C.swig_type_137(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_image_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_140(_swig_i_1), C.swig_type_141(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -2199,7 +2259,7 @@ func Aicp_cost_request_add_image_url(arg1 *CostRequest, arg2 string, arg3 int, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_cost_request_add_image_url_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_138)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_image_url_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_142)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2211,7 +2271,7 @@ func Aicp_cost_request_add_tools(arg1 *CostRequest, arg2 string, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_tools_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_139)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_tools_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_143)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2221,13 +2281,13 @@ func Aicp_cost_request_add_tools(arg1 *CostRequest, arg2 string, arg3 *Error) (_
 func Aicp_cost_request_set_max_tokens(arg1 *CostRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_max_tokens_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_140(_swig_i_1))
+	C._wrap_aicp_cost_request_set_max_tokens_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_144(_swig_i_1))
 }
 
 func Aicp_cost_request_set_n(arg1 *CostRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_n_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_141(_swig_i_1))
+	C._wrap_aicp_cost_request_set_n_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_145(_swig_i_1))
 }
 
 func Aicp_cost_request_set_long_cache(arg1 *CostRequest, arg2 int) {
@@ -2249,7 +2309,7 @@ func Aicp_cost_request_count(arg1 *CostRequest, arg2 *TokenProfile, arg3 *TokenC
 func Aicp_price_table_options_init(arg1 *PriceTableOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_price_table_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_142(_swig_i_1))
+	C._wrap_aicp_price_table_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_146(_swig_i_1))
 }
 
 func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTable, arg4 *Error) (_swig_ret int) {
@@ -2258,7 +2318,7 @@ func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTa
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_table_parse_capi_0f5e46f0135bb939(*(*C.swig_type_143)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_table_parse_capi_0f5e46f0135bb939(*(*C.swig_type_147)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2302,7 +2362,7 @@ func Aicp_price_table_at(arg1 *PriceTable, arg2 int64) (_swig_ret *Price) {
 	var swig_r *Price
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*Price)(C._wrap_aicp_price_table_at_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_146(_swig_i_1)))
+	swig_r = (*Price)(C._wrap_aicp_price_table_at_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_150(_swig_i_1)))
 	return swig_r
 }
 
@@ -2312,7 +2372,7 @@ func Aicp_price_table_find(arg1 *PriceTable, arg2 string, arg3 **Price, arg4 *Er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_table_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_147)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_table_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_151)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2388,7 +2448,7 @@ func Aicp_price_get(arg1 *Price, arg2 string, arg3 *int64, arg4 *Error) (_swig_r
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_151)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_155)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2400,7 +2460,7 @@ func Aicp_model_list_parse(arg1 string, arg2 **ModelList, arg3 *Error) (_swig_re
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_model_list_parse_capi_0f5e46f0135bb939(*(*C.swig_type_152)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_model_list_parse_capi_0f5e46f0135bb939(*(*C.swig_type_156)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2432,7 +2492,7 @@ func Aicp_model_list_find(arg1 *ModelList, arg2 string, arg3 *uint64, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_model_list_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_154)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_model_list_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_158)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2443,7 +2503,7 @@ func Aicp_model_list_name(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_name_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_155(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_name_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_159(_swig_i_1)))
 	return swig_r
 }
 
@@ -2451,7 +2511,7 @@ func Aicp_model_list_provider(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_provider_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_156(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_provider_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_160(_swig_i_1)))
 	return swig_r
 }
 
@@ -2459,7 +2519,7 @@ func Aicp_model_list_litellm_model(arg1 *ModelList, arg2 int64) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_litellm_model_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_157(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_litellm_model_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_161(_swig_i_1)))
 	return swig_r
 }
 
@@ -2467,7 +2527,7 @@ func Aicp_model_list_price_key(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_price_key_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_158(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_price_key_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_162(_swig_i_1)))
 	return swig_r
 }
 
@@ -2476,7 +2536,7 @@ func Aicp_model_list_fallback(arg1 *ModelList, arg2 int64, arg3 int64) (_swig_re
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_model_list_fallback_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_159(_swig_i_1), C.swig_type_160(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_fallback_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_163(_swig_i_1), C.swig_type_164(_swig_i_2)))
 	return swig_r
 }
 
@@ -2485,7 +2545,7 @@ func Aicp_model_list_alias_member(arg1 *ModelList, arg2 string, arg3 int64) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_model_list_alias_member_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_161)(unsafe.Pointer(&_swig_i_1)), C.swig_type_162(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_alias_member_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_165)(unsafe.Pointer(&_swig_i_1)), C.swig_type_166(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2502,7 +2562,7 @@ func Aicp_cost_part_name(arg1 int) (_swig_ret *byte) {
 func Aicp_cost_options_init(arg1 *CostOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_163(_swig_i_1))
+	C._wrap_aicp_cost_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_167(_swig_i_1))
 }
 
 func Aicp_cost_estimate(arg1 *CostRequest, arg2 *Price, arg3 *CostOptions, arg4 *CostQuote, arg5 *Error) (_swig_ret int) {
@@ -2523,7 +2583,7 @@ func Aicp_cost_estimate_body(arg1 *PriceTable, arg2 string, arg3 *CostOptions, a
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_estimate_body_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_164)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_estimate_body_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_168)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2533,7 +2593,7 @@ func Aicp_cost_estimate_body(arg1 *PriceTable, arg2 string, arg3 *CostOptions, a
 func Aicp_usage_init(arg1 *Usage, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_usage_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_165(_swig_i_1))
+	C._wrap_aicp_usage_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_169(_swig_i_1))
 }
 
 func Aicp_usage_parse(arg1 string, arg2 *Usage, arg3 *Error) (_swig_ret int) {
@@ -2541,7 +2601,7 @@ func Aicp_usage_parse(arg1 string, arg2 *Usage, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_usage_parse_capi_0f5e46f0135bb939(*(*C.swig_type_166)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_usage_parse_capi_0f5e46f0135bb939(*(*C.swig_type_170)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2562,7 +2622,7 @@ func Aicp_cost_of_usage(arg1 *Price, arg2 *Usage, arg3 *CostOptions, arg4 *Cost,
 func Aicp_limit_rules_options_init(arg1 *LimitRulesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_rules_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_167(_swig_i_1))
+	C._wrap_aicp_limit_rules_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_171(_swig_i_1))
 }
 
 func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRules, arg4 *Error) (_swig_ret int) {
@@ -2571,7 +2631,7 @@ func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRu
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limit_rules_parse_capi_0f5e46f0135bb939(*(*C.swig_type_168)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limit_rules_parse_capi_0f5e46f0135bb939(*(*C.swig_type_172)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2601,7 +2661,7 @@ func Aicp_limit_rules_id(arg1 *LimitRules, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_limit_rules_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_170(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_limit_rules_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_174(_swig_i_1)))
 	return swig_r
 }
 
@@ -2611,14 +2671,14 @@ func Aicp_limit_rules_get(arg1 *LimitRules, arg2 int64, arg3 *LimitRuleInfo, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limit_rules_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_171(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limit_rules_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_175(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
 func Aicp_redis_leases_options_init(arg1 *RedisLeasesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_redis_leases_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_172(_swig_i_1))
+	C._wrap_aicp_redis_leases_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_176(_swig_i_1))
 }
 
 func Aicp_redis_leases_open(arg1 string, arg2 *RedisLeasesOptions, arg3 **RedisLeases, arg4 *Error) (_swig_ret int) {
@@ -2627,7 +2687,7 @@ func Aicp_redis_leases_open(arg1 string, arg2 *RedisLeasesOptions, arg3 **RedisL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_redis_leases_open_capi_0f5e46f0135bb939(*(*C.swig_type_173)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_redis_leases_open_capi_0f5e46f0135bb939(*(*C.swig_type_177)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2648,7 +2708,7 @@ func Aicp_redis_leases_source(arg1 *RedisLeases, arg2 *LeaseSource) {
 func Aicp_limiter_options_init(arg1 *LimiterOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limiter_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_174(_swig_i_1))
+	C._wrap_aicp_limiter_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_178(_swig_i_1))
 }
 
 func Aicp_limiter_new(arg1 *LimiterOptions, arg2 **Limiter, arg3 *Error) (_swig_ret int) {
@@ -2668,13 +2728,13 @@ func Aicp_limiter_free(arg1 *Limiter) {
 func Aicp_limit_request_init(arg1 *LimitRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_request_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_175(_swig_i_1))
+	C._wrap_aicp_limit_request_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_179(_swig_i_1))
 }
 
 func Aicp_limit_result_init(arg1 *LimitResult, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_result_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_176(_swig_i_1))
+	C._wrap_aicp_limit_result_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_180(_swig_i_1))
 }
 
 func Aicp_limiter_take(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4 *LimitTicket, arg5 *LimitResult, arg6 *Error) (_swig_ret int) {
@@ -2694,21 +2754,21 @@ func Aicp_limiter_settle(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	C._wrap_aicp_limiter_settle_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_177(_swig_i_2), C.swig_type_178(_swig_i_3))
+	C._wrap_aicp_limiter_settle_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_181(_swig_i_2), C.swig_type_182(_swig_i_3))
 }
 
 func Aicp_limiter_cancel(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limiter_cancel_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_179(_swig_i_2))
+	C._wrap_aicp_limiter_cancel_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_183(_swig_i_2))
 }
 
 func Aicp_limiter_refund(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limiter_refund_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_180(_swig_i_2))
+	C._wrap_aicp_limiter_refund_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_184(_swig_i_2))
 }
 
 func Aicp_limiter_renew(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uint64, arg5 *Error) (_swig_ret int) {
@@ -2718,7 +2778,7 @@ func Aicp_limiter_renew(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uint
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_limiter_renew_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_181(_swig_i_2), C.swig_type_182(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_limiter_renew_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_185(_swig_i_2), C.swig_type_186(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -2731,7 +2791,7 @@ func Aicp_limiter_peek(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
-	swig_r = (int)(C._wrap_aicp_limiter_peek_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_183(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6)))
+	swig_r = (int)(C._wrap_aicp_limiter_peek_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_187(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6)))
 	return swig_r
 }
 
@@ -2741,7 +2801,7 @@ func Aicp_limiter_flush(arg1 *Limiter, arg2 int, arg3 uint64, arg4 *Error) (_swi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limiter_flush_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_type_184(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limiter_flush_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_type_188(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
@@ -2778,7 +2838,7 @@ func Aicp_guard_category_name(arg1 int) (_swig_ret *byte) {
 func Aicp_guard_options_init(arg1 *GuardOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_guard_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_185(_swig_i_1))
+	C._wrap_aicp_guard_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_189(_swig_i_1))
 }
 
 func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfile, arg4 *Error) (_swig_ret int) {
@@ -2787,7 +2847,7 @@ func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_profile_parse_capi_0f5e46f0135bb939(*(*C.swig_type_186)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_profile_parse_capi_0f5e46f0135bb939(*(*C.swig_type_190)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2873,7 +2933,7 @@ func Aicp_guard_restore(arg1 *GuardSession, arg2 string, arg3 *Buf, arg4 *Error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_restore_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_190)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_restore_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_194)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2883,7 +2943,7 @@ func Aicp_guard_restore(arg1 *GuardSession, arg2 string, arg3 *Buf, arg4 *Error)
 func Aicp_guard_scan_options_init(arg1 *GuardScanOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_guard_scan_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_191(_swig_i_1))
+	C._wrap_aicp_guard_scan_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_195(_swig_i_1))
 }
 
 func Aicp_guard_result_new(arg1 *GuardOptions, arg2 **GuardResult, arg3 *Error) (_swig_ret int) {
@@ -2907,7 +2967,7 @@ func Aicp_guard_scan(arg1 *GuardProfile, arg2 string, arg3 *GuardScanOptions, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_guard_scan_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_192)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_guard_scan_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_196)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2947,7 +3007,7 @@ func Aicp_guard_result_finding(arg1 *GuardResult, arg2 int64) (_swig_ret *GuardF
 	var swig_r *GuardFinding
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*GuardFinding)(C._wrap_aicp_guard_result_finding_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_194(_swig_i_1)))
+	swig_r = (*GuardFinding)(C._wrap_aicp_guard_result_finding_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_198(_swig_i_1)))
 	return swig_r
 }
 
@@ -3021,7 +3081,7 @@ func Aicp_guard_stream_feed(arg1 *GuardStream, arg2 string, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_guard_stream_feed_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_197)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_guard_stream_feed_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_201)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3060,14 +3120,14 @@ func Aicp_guard_rule_count() (_swig_ret int64) {
 func Aicp_guard_rule_at(arg1 int64) (_swig_ret *GuardRule) {
 	var swig_r *GuardRule
 	_swig_i_0 := arg1
-	swig_r = (*GuardRule)(C._wrap_aicp_guard_rule_at_capi_0f5e46f0135bb939(C.swig_type_199(_swig_i_0)))
+	swig_r = (*GuardRule)(C._wrap_aicp_guard_rule_at_capi_0f5e46f0135bb939(C.swig_type_203(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_budget_window_options_init(arg1 *BudgetWindowOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_budget_window_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_200(_swig_i_1))
+	C._wrap_aicp_budget_window_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_204(_swig_i_1))
 }
 
 func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **BudgetWindow, arg4 *Error) (_swig_ret int) {
@@ -3076,7 +3136,7 @@ func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **Bud
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_budget_window_parse_capi_0f5e46f0135bb939(*(*C.swig_type_201)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_budget_window_parse_capi_0f5e46f0135bb939(*(*C.swig_type_205)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -3102,14 +3162,14 @@ func Aicp_budget_window_at(arg1 *BudgetWindow, arg2 int64, arg3 *int64, arg4 *in
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_budget_window_at_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_202(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_budget_window_at_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_206(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
 func Aicp_ledger_options_init(arg1 *LedgerOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_203(_swig_i_1))
+	C._wrap_aicp_ledger_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_207(_swig_i_1))
 }
 
 func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Error) (_swig_ret int) {
@@ -3118,7 +3178,7 @@ func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Err
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_open_capi_0f5e46f0135bb939(*(*C.swig_type_204)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_open_capi_0f5e46f0135bb939(*(*C.swig_type_208)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -3135,14 +3195,14 @@ func Aicp_ledger_close(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_close_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_205(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_close_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_209(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_ledger_account_init(arg1 *LedgerAccount, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_account_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_206(_swig_i_1))
+	C._wrap_aicp_ledger_account_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_210(_swig_i_1))
 }
 
 func Aicp_ledger_account_put(arg1 *Ledger, arg2 string, arg3 *LedgerAccount, arg4 uint64, arg5 *Error) (_swig_ret int) {
@@ -3152,7 +3212,7 @@ func Aicp_ledger_account_put(arg1 *Ledger, arg2 string, arg3 *LedgerAccount, arg
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_put_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_207)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_208(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_put_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_212(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3166,7 +3226,7 @@ func Aicp_ledger_account_status(arg1 *Ledger, arg2 string, arg3 uint64, arg4 *Le
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_status_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_209)(unsafe.Pointer(&_swig_i_1)), C.swig_type_210(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_status_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_1)), C.swig_type_214(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3189,7 +3249,7 @@ func Aicp_ledger_mark_dispatched(arg1 *Ledger, arg2 string, arg3 int64, arg4 *Er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_mark_dispatched_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_1)), C.swig_type_212(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_mark_dispatched_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_1)), C.swig_type_216(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3202,7 +3262,7 @@ func Aicp_ledger_renew(arg1 *Ledger, arg2 string, arg3 uint64, arg4 *Error) (_sw
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_renew_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_1)), C.swig_type_214(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_renew_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_1)), C.swig_type_218(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3216,7 +3276,7 @@ func Aicp_ledger_settle(arg1 *Ledger, arg2 string, arg3 int64, arg4 *LedgerSettl
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_settle_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_1)), C.swig_type_216(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_settle_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_219)(unsafe.Pointer(&_swig_i_1)), C.swig_type_220(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3228,7 +3288,7 @@ func Aicp_ledger_release(arg1 *Ledger, arg2 string, arg3 *Error) (_swig_ret int)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_release_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_release_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_221)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3241,7 +3301,7 @@ func Aicp_ledger_adjust(arg1 *Ledger, arg2 string, arg3 *LedgerAdjustment, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_adjust_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_218)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_adjust_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_222)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3265,7 +3325,7 @@ func Aicp_ledger_reservation_list(arg1 *Ledger, arg2 string, arg3 *LedgerQuery, 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_reservation_list_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_219)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_reservation_list_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3288,7 +3348,7 @@ func Aicp_ledger_page_account(arg1 *LedgerPage, arg2 int64) (_swig_ret *LedgerAc
 	var swig_r *LedgerAccountRow
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*LedgerAccountRow)(C._wrap_aicp_ledger_page_account_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_221(_swig_i_1)))
+	swig_r = (*LedgerAccountRow)(C._wrap_aicp_ledger_page_account_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_225(_swig_i_1)))
 	return swig_r
 }
 
@@ -3296,7 +3356,7 @@ func Aicp_ledger_page_reservation(arg1 *LedgerPage, arg2 int64) (_swig_ret *Ledg
 	var swig_r *LedgerReservationRow
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*LedgerReservationRow)(C._wrap_aicp_ledger_page_reservation_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_222(_swig_i_1)))
+	swig_r = (*LedgerReservationRow)(C._wrap_aicp_ledger_page_reservation_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_226(_swig_i_1)))
 	return swig_r
 }
 
@@ -3307,7 +3367,7 @@ func Aicp_ledger_account_spend(arg1 *Ledger, arg2 string, arg3 int64, arg4 *int6
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_spend_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_1)), C.swig_type_224(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_spend_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_227)(unsafe.Pointer(&_swig_i_1)), C.swig_type_228(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3320,7 +3380,7 @@ func Aicp_ledger_serve(arg1 *Ledger, arg2 string, arg3 *Buf, arg4 *Error) (_swig
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_serve_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_serve_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3332,7 +3392,7 @@ func Aicp_ledger_flush(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_flush_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_226(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_flush_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_230(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3354,7 +3414,7 @@ func Aicp_ledger_metrics_get(arg1 *Ledger, arg2 *LedgerMetrics) {
 func Aicp_litellm_options_init(arg1 *LiteLLMOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_litellm_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_227(_swig_i_1))
+	C._wrap_aicp_litellm_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_231(_swig_i_1))
 }
 
 func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **LiteLLM, arg5 *Error) (_swig_ret int) {
@@ -3364,7 +3424,7 @@ func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **Li
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_open_capi_0f5e46f0135bb939(*(*C.swig_type_228)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_open_capi_0f5e46f0135bb939(*(*C.swig_type_232)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -3411,7 +3471,7 @@ func Aicp_litellm_reply_header(arg1 *LiteLLMReply, arg2 string) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_header_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_230)(unsafe.Pointer(&_swig_i_1))))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_header_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_234)(unsafe.Pointer(&_swig_i_1))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3480,7 +3540,7 @@ func Aicp_litellm_call(arg1 *LiteLLM, arg2 string, arg3 string, arg4 string, arg
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_litellm_call_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_litellm_call_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3571,7 +3631,7 @@ func Aicp_litellm_model_get(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_234)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3584,7 +3644,7 @@ func Aicp_litellm_model_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3606,7 +3666,7 @@ func Aicp_litellm_model_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3619,7 +3679,7 @@ func Aicp_litellm_model_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3633,7 +3693,7 @@ func Aicp_litellm_model_patch(arg1 *LiteLLM, arg2 string, arg3 string, arg4 *Lit
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_model_patch_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_patch_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_242)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3649,7 +3709,7 @@ func Aicp_litellm_model_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3662,7 +3722,7 @@ func Aicp_litellm_model_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_block_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_block_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3675,7 +3735,7 @@ func Aicp_litellm_model_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_unblock_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_242)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_unblock_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3688,7 +3748,7 @@ func Aicp_litellm_key_generate(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_generate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_generate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3701,7 +3761,7 @@ func Aicp_litellm_key_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3723,7 +3783,7 @@ func Aicp_litellm_key_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3736,7 +3796,7 @@ func Aicp_litellm_key_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3749,7 +3809,7 @@ func Aicp_litellm_key_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_251)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3762,7 +3822,7 @@ func Aicp_litellm_key_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_delete_many_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_delete_many_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3775,7 +3835,7 @@ func Aicp_litellm_key_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_block_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_block_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3788,7 +3848,7 @@ func Aicp_litellm_key_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_unblock_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_unblock_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3802,7 +3862,7 @@ func Aicp_litellm_key_reset_spend(arg1 *LiteLLM, arg2 string, arg3 string, arg4 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_key_reset_spend_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_251)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_reset_spend_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3818,7 +3878,7 @@ func Aicp_litellm_team_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_257)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3831,7 +3891,7 @@ func Aicp_litellm_team_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3853,7 +3913,7 @@ func Aicp_litellm_team_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3866,7 +3926,7 @@ func Aicp_litellm_team_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3879,7 +3939,7 @@ func Aicp_litellm_team_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_257)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_261)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3892,7 +3952,7 @@ func Aicp_litellm_team_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRepl
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_delete_many_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_delete_many_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3905,7 +3965,7 @@ func Aicp_litellm_team_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_block_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_block_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_263)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3918,7 +3978,7 @@ func Aicp_litellm_team_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_unblock_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_unblock_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3931,7 +3991,7 @@ func Aicp_litellm_team_member_add(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_add_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_261)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_add_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3944,7 +4004,7 @@ func Aicp_litellm_team_member_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3957,7 +4017,7 @@ func Aicp_litellm_team_member_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_263)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_267)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3970,7 +4030,7 @@ func Aicp_litellm_team_model_add(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply,
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_model_add_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_model_add_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3983,7 +4043,7 @@ func Aicp_litellm_team_model_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_model_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_model_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_269)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3996,7 +4056,7 @@ func Aicp_litellm_user_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_270)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4009,7 +4069,7 @@ func Aicp_litellm_user_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_267)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_271)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4022,7 +4082,7 @@ func Aicp_litellm_user_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_272)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4035,7 +4095,7 @@ func Aicp_litellm_user_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_269)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4048,7 +4108,7 @@ func Aicp_litellm_user_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_270)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_274)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4061,7 +4121,7 @@ func Aicp_litellm_user_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRepl
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_delete_many_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_271)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_delete_many_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_275)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4074,7 +4134,7 @@ func Aicp_litellm_customer_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_272)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_276)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4096,7 +4156,7 @@ func Aicp_litellm_customer_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_277)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4109,7 +4169,7 @@ func Aicp_litellm_customer_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_274)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_278)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4122,7 +4182,7 @@ func Aicp_litellm_customer_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_275)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_279)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4135,7 +4195,7 @@ func Aicp_litellm_budget_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_276)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_280)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4157,7 +4217,7 @@ func Aicp_litellm_budget_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_277)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_281)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4170,7 +4230,7 @@ func Aicp_litellm_budget_settings(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_settings_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_278)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_settings_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_282)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4183,7 +4243,7 @@ func Aicp_litellm_budget_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_279)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_283)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4196,7 +4256,7 @@ func Aicp_litellm_budget_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_280)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_284)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4209,7 +4269,7 @@ func Aicp_litellm_spend_logs(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_logs_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_281)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_logs_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_285)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4222,7 +4282,7 @@ func Aicp_litellm_spend_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_282)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_286)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4235,7 +4295,7 @@ func Aicp_litellm_spend_keys(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_keys_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_283)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_keys_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_287)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4248,7 +4308,7 @@ func Aicp_litellm_spend_users(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_users_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_284)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_users_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_288)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4261,7 +4321,7 @@ func Aicp_litellm_spend_tags(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_tags_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_285)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_tags_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_289)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4274,7 +4334,7 @@ func Aicp_litellm_spend_calculate(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_calculate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_286)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_calculate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_290)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4287,7 +4347,7 @@ func Aicp_litellm_token_count(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_token_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_287)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_token_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_291)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4309,7 +4369,7 @@ func Aicp_litellm_global_spend_logs(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_logs_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_288)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_logs_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_292)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4322,7 +4382,7 @@ func Aicp_litellm_global_spend_keys(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_keys_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_289)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_keys_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_293)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4335,7 +4395,7 @@ func Aicp_litellm_global_spend_models(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMR
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_models_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_290)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_models_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_294)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4357,7 +4417,7 @@ func Aicp_litellm_global_spend_providers(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_providers_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_291)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_providers_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_295)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4370,7 +4430,7 @@ func Aicp_litellm_global_spend_tags(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_tags_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_292)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_tags_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_296)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4383,7 +4443,7 @@ func Aicp_litellm_global_activity(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_activity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_293)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_activity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_297)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4396,7 +4456,7 @@ func Aicp_litellm_global_activity_models(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_activity_models_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_294)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_activity_models_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_298)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4409,7 +4469,7 @@ func Aicp_litellm_activity(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_activity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_295)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_activity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_299)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4422,7 +4482,7 @@ func Aicp_litellm_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_activity_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_296)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_activity_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_300)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4435,7 +4495,7 @@ func Aicp_litellm_team_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_activity_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_297)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_activity_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_301)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4448,7 +4508,7 @@ func Aicp_litellm_customer_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_activity_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_298)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_activity_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_302)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4470,7 +4530,7 @@ func Aicp_litellm_config_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_config_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_299)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_config_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_303)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4492,7 +4552,7 @@ func Aicp_litellm_config_list(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_config_list_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_300)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_config_list_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_304)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4505,7 +4565,7 @@ func Aicp_litellm_fallback_set(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_set_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_301)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_set_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_305)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4518,7 +4578,7 @@ func Aicp_litellm_fallback_get(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_302)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_306)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4531,7 +4591,7 @@ func Aicp_litellm_fallback_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_303)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_307)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4553,7 +4613,7 @@ func Aicp_litellm_cache_settings_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_304)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_308)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4584,7 +4644,7 @@ func Aicp_litellm_guardrail_apply(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_guardrail_apply_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_305)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_guardrail_apply_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_309)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4597,7 +4657,7 @@ func Aicp_litellm_chat(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Err
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_chat_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_306)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_chat_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_310)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4610,7 +4670,7 @@ func Aicp_litellm_completion(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_completion_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_307)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_completion_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_311)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4623,7 +4683,7 @@ func Aicp_litellm_response(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_response_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_308)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_response_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_312)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4636,7 +4696,7 @@ func Aicp_litellm_message(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_309)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_313)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4649,7 +4709,7 @@ func Aicp_litellm_embedding(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_embedding_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_310)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_embedding_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_314)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4659,7 +4719,7 @@ func Aicp_litellm_embedding(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 func Aicp_gate_options_init(arg1 *GateOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_gate_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_311(_swig_i_1))
+	C._wrap_aicp_gate_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_315(_swig_i_1))
 }
 
 func Aicp_bundle_open(arg1 string, arg2 **Bundle, arg3 *Error) (_swig_ret int) {
@@ -4667,7 +4727,7 @@ func Aicp_bundle_open(arg1 string, arg2 **Bundle, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_open_capi_0f5e46f0135bb939(*(*C.swig_type_312)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_open_capi_0f5e46f0135bb939(*(*C.swig_type_316)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4679,7 +4739,7 @@ func Aicp_bundle_seal(arg1 string, arg2 string, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_seal_capi_0f5e46f0135bb939(*(*C.swig_type_313)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_314)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_seal_capi_0f5e46f0135bb939(*(*C.swig_type_317)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_318)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4808,7 +4868,7 @@ func Aicp_gate_request_set_body(arg1 *GateRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_set_body_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_315)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_body_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_319)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4830,7 +4890,7 @@ func Aicp_gate_request_set(arg1 *GateRequest, arg2 int, arg3 string, arg4 *Error
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_gate_request_set_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), *(*C.swig_type_316)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), *(*C.swig_type_320)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4842,7 +4902,7 @@ func Aicp_gate_request_add_tag(arg1 *GateRequest, arg2 string, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_add_tag_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_317)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_add_tag_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_321)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4870,7 +4930,7 @@ func Aicp_gate_question_parse(arg1 string, arg2 *PolicyEntities, arg3 *PriceTabl
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_gate_question_parse_capi_0f5e46f0135bb939(*(*C.swig_type_318)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_gate_question_parse_capi_0f5e46f0135bb939(*(*C.swig_type_322)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4884,7 +4944,7 @@ func Aicp_gate_check(arg1 *Gate, arg2 *GateRequest, arg3 uint64, arg4 **GateDeci
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_gate_check_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_319(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_gate_check_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_323(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -4896,7 +4956,7 @@ func Aicp_gate_candidate(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 uint6
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_candidate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_320)(unsafe.Pointer(&_swig_i_2)), C.swig_type_321(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_candidate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_324)(unsafe.Pointer(&_swig_i_2)), C.swig_type_325(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4975,7 +5035,7 @@ func Aicp_gate_decision_header_name(arg1 *GateDecision, arg2 int64) (_swig_ret *
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_name_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_323(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_name_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_327(_swig_i_1)))
 	return swig_r
 }
 
@@ -4983,7 +5043,7 @@ func Aicp_gate_decision_header_value(arg1 *GateDecision, arg2 int64) (_swig_ret 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_value_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_324(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_value_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_328(_swig_i_1)))
 	return swig_r
 }
 
@@ -5083,7 +5143,7 @@ func Aicp_gate_output(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 *Buf, ar
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_output_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_331)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_output_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_335)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -5098,7 +5158,7 @@ func Aicp_gate_output_text(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 *Bu
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_output_text_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_332)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_output_text_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_336)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -5123,7 +5183,7 @@ func Aicp_gate_stream_feed(arg1 *GateStream, arg2 string, arg3 int, arg4 *Buf, a
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_stream_feed_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_333)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_stream_feed_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_337)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -5140,7 +5200,7 @@ func Aicp_gate_decision_served_by(arg1 *GateDecision, arg2 string, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_decision_served_by_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_334)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_served_by_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_338)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -5164,7 +5224,7 @@ func Aicp_gate_settle(arg1 *Gate, arg2 *GateDecision, arg3 *Usage, arg4 int64, a
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_settle_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_335(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_settle_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_339(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	return swig_r
 }
 
@@ -5182,7 +5242,7 @@ func Aicp_rate_store_open(arg1 string, arg2 **RateStore, arg3 *Error) (_swig_ret
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_rate_store_open_capi_0f5e46f0135bb939(*(*C.swig_type_336)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_rate_store_open_capi_0f5e46f0135bb939(*(*C.swig_type_340)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -5200,7 +5260,7 @@ func Aicp_rate_store_serve(arg1 *RateStore, arg2 string, arg3 *Buf, arg4 *Error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_rate_store_serve_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_337)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_rate_store_serve_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_341)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}

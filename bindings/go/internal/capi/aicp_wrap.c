@@ -555,6 +555,18 @@ void _wrap_aicp_policy_validate_options_init_capi_0f5e46f0135bb939(aicp_policy_v
 }
 
 
+void _wrap_aicp_policy_format_options_init_capi_0f5e46f0135bb939(aicp_policy_format_options *_swig_go_0, long long _swig_go_1) {
+  aicp_policy_format_options *arg1 = (aicp_policy_format_options *) 0 ;
+  size_t arg2 ;
+
+  arg1 = *(aicp_policy_format_options **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  aicp_policy_format_options_init(arg1,arg2);
+
+}
+
+
 intgo _wrap_aicp_policy_set_parse_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, aicp_policy_set_options *_swig_go_1, aicp_policy_set **_swig_go_2, aicp_error *_swig_go_3) {
   char *arg1 = (char *) 0 ;
   size_t arg2 ;
@@ -829,6 +841,90 @@ char *_wrap_aicp_policy_set_annotation_value_capi_0f5e46f0135bb939(aicp_policy_s
   {
     *(const char **)&_swig_go_result = result;
   }
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_set_write_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, intgo _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
+  int32_t arg2 ;
+  aicp_buf *arg3 = (aicp_buf *) 0 ;
+  aicp_error *arg4 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_set **)&_swig_go_0;
+  arg2 = (int32_t)_swig_go_1;
+  arg3 = *(aicp_buf **)&_swig_go_2;
+  arg4 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_policy_set_write((struct aicp_policy_set const *)arg1,arg2,arg3,arg4);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_set_write_policy_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, long long _swig_go_1, intgo _swig_go_2, aicp_buf *_swig_go_3, aicp_error *_swig_go_4) {
+  aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
+  size_t arg2 ;
+  int32_t arg3 ;
+  aicp_buf *arg4 = (aicp_buf *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_set **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+  arg3 = (int32_t)_swig_go_2;
+  arg4 = *(aicp_buf **)&_swig_go_3;
+  arg5 = *(aicp_error **)&_swig_go_4;
+
+  result = (aicp_status)aicp_policy_set_write_policy((struct aicp_policy_set const *)arg1,arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_set_write_template_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, long long _swig_go_1, intgo _swig_go_2, aicp_buf *_swig_go_3, aicp_error *_swig_go_4) {
+  aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
+  size_t arg2 ;
+  int32_t arg3 ;
+  aicp_buf *arg4 = (aicp_buf *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_set **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+  arg3 = (int32_t)_swig_go_2;
+  arg4 = *(aicp_buf **)&_swig_go_3;
+  arg5 = *(aicp_error **)&_swig_go_4;
+
+  result = (aicp_status)aicp_policy_set_write_template((struct aicp_policy_set const *)arg1,arg2,arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_format_capi_0f5e46f0135bb939(_gostring_ _swig_go_0, aicp_policy_format_options *_swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
+  char *arg1 = (char *) 0 ;
+  size_t arg2 ;
+  aicp_policy_format_options *arg3 = (aicp_policy_format_options *) 0 ;
+  aicp_buf *arg4 = (aicp_buf *) 0 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+
+  arg1 = (char *)_swig_go_0.p;
+  arg2 = (size_t)_swig_go_0.n;
+
+  arg3 = *(aicp_policy_format_options **)&_swig_go_1;
+  arg4 = *(aicp_buf **)&_swig_go_2;
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_policy_format((char const *)arg1,arg2,(struct aicp_policy_format_options const *)arg3,arg4,arg5);
+  _swig_go_result = result;
   return _swig_go_result;
 }
 

@@ -426,6 +426,14 @@ type PolicyEntitiesOptions struct {
 	Max_ancestors uint64
 	Allocator     *[0]byte
 }
+type PolicyFormatOptions struct {
+	Size       uint64
+	Line_width uint32
+	Indent     uint32
+	Max_depth  uint32
+	Max_bytes  uint64
+	Allocator  *[0]byte
+}
 type PolicySchemaOptions struct {
 	Size      uint64
 	Max_depth uint32
