@@ -14,7 +14,7 @@ typedef struct check_run {
 /* Time that one line may wait for the store. */
 #define WAIT_NS ((uint64_t)5000000000u)
 
-static bool set_subject(check_run *run, json_object *subject, aicp_error *err) {
+static bool set_subject(aicp_gate_request *request, json_object *subject, aicp_error *err) {
     json_object *tags = NULL;
     for (int32_t i = 0; i < AICP_GATE_FIELD_COUNT; i++) {
         cli_text text;
@@ -22,7 +22,7 @@ static bool set_subject(check_run *run, json_object *subject, aicp_error *err) {
             return false;
         }
         if (text.data != NULL &&
-            aicp_gate_request_set(run->request, i, text.data, text.len, err) != AICP_OK) {
+            aicp_gate_request_set(request, i, text.data, text.len, err) != AICP_OK) {
             return false;
         }
     }
@@ -36,22 +36,21 @@ static bool set_subject(check_run *run, json_object *subject, aicp_error *err) {
             return false;
         }
         size_t len = (size_t)json_object_get_string_len(tag);
-        if (aicp_gate_request_add_tag(run->request, json_object_get_string(tag), len, err) !=
-            AICP_OK) {
+        if (aicp_gate_request_add_tag(request, json_object_get_string(tag), len, err) != AICP_OK) {
             return false;
         }
     }
     return true;
 }
 
-static bool set_action(check_run *run, json_object *in, aicp_error *err) {
+static bool set_action(aicp_gate_request *request, json_object *in, aicp_error *err) {
     cli_text text;
     if (!cli_get_text(in, "action", false, &text, err)) {
         return false;
     }
     for (int32_t i = 0; text.data != NULL && aicp_gate_action_name(i) != NULL; i++) {
         if (strcmp(aicp_gate_action_name(i), text.data) == 0) {
-            return aicp_gate_request_set_action(run->request, i, err) == AICP_OK;
+            return aicp_gate_request_set_action(request, i, err) == AICP_OK;
         }
     }
     if (text.data != NULL) {
@@ -60,11 +59,11 @@ static bool set_action(check_run *run, json_object *in, aicp_error *err) {
     return text.data == NULL;
 }
 
-static bool fill_request(check_run *run, json_object *in, aicp_error *err) {
+bool cli_gate_fill(aicp_gate_request *request, json_object *in, aicp_error *err) {
     json_object *body = NULL;
     json_object *subject = NULL;
     json_object *tags = NULL;
-    aicp_gate_request_reset(run->request);
+    aicp_gate_request_reset(request);
     if (!cli_get_object(in, "request", true, &body, err) ||
         !cli_get_object(in, "subject", false, &subject, err)) {
         return false;
@@ -77,8 +76,8 @@ static bool fill_request(check_run *run, json_object *in, aicp_error *err) {
     size_t len = 0;
     const char *text = json_object_to_json_string_length(
         body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
-    return aicp_gate_request_set_body(run->request, text, len, err) == AICP_OK &&
-           set_action(run, in, err) && (subject == NULL || set_subject(run, subject, err));
+    return aicp_gate_request_set_body(request, text, len, err) == AICP_OK &&
+           set_action(request, in, err) && (subject == NULL || set_subject(request, subject, err));
 }
 
 /* What became of each step: those before the refusal passed, those after it were not reached. */
@@ -125,7 +124,7 @@ static bool put_decision(
 static bool check_line(void *user, json_object *in, json_object *out, aicp_error *err) {
     check_run *run = user;
     aicp_gate_decision *decision = NULL;
-    bool ok = fill_request(run, in, err) &&
+    bool ok = cli_gate_fill(run->request, in, err) &&
               aicp_gate_check(run->gate, run->request, WAIT_NS, &decision, err) == AICP_OK &&
               put_decision(run, decision, out, err);
     aicp_gate_decision_free(decision);

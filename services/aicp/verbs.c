@@ -3,6 +3,7 @@
 
 const cli_verb *const cli_verbs[] = {
     &cli_gate_check,
+    &cli_replay,
     &cli_bundle_verify,
     &cli_bundle_seal,
     &cli_policy_check,

@@ -4,6 +4,8 @@
 
 #include "cli.h"
 
+#include "aicp/gate.h"
+
 extern const cli_verb cli_bundle_seal;
 extern const cli_verb cli_bundle_verify;
 extern const cli_verb cli_completion;
@@ -14,6 +16,12 @@ extern const cli_verb cli_guard_scan;
 extern const cli_verb cli_limit_simulate;
 extern const cli_verb cli_policy_authorize;
 extern const cli_verb cli_policy_check;
+extern const cli_verb cli_replay;
 extern const cli_verb cli_tokens;
+
+/* gate.c */
+
+/** Fills a request from a line of `gate check`: {"request", "subject", "action"}. */
+bool cli_gate_fill(aicp_gate_request *request, json_object *in, aicp_error *err);
 
 #endif

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -564,6 +565,79 @@ class GateCheck(Bundle):
         code, _, err = lines("gate", "check", "--bundle", "/nowhere", stdin="")
         self.assertNotEqual(code, 0)
         self.assertIn("/nowhere", err)
+
+
+class Replay(Bundle):
+    def setUp(self):
+        super().setUp()
+        self.assertEqual(self.seal(), (0, "", ""))
+
+    def other(self, **sections):
+        """A second bundle, with sections of its own."""
+        other = os.path.join(self.folder, "other")
+        shutil.copytree(self.bundle, other)
+        for name, text in sections.items():
+            file = {"policies": "policies.cedar"}.get(name, name + ".json")
+            with open(os.path.join(other, file), "w") as out:
+                out.write(text)
+        code, _, err = aicp("bundle", "seal", "--version", "2", other)
+        self.assertEqual(code, 0, err)
+        return other
+
+    def line(self, model="gpt-4o", team="blue", **more):
+        body = {"model": model, "messages": [{"role": "user", "content": "hello"}]}
+        return {"request": body, "subject": {"team": team}, **more}
+
+    def test_changes_are_listed_and_counted(self):
+        other = self.other(
+            policies='@id("all") permit (principal, action, resource);'
+            '@id("no-green") forbid (principal in AICP::Team::"green", action, resource);'
+        )
+        code, out, err = lines(
+            "replay", "--bundle", self.bundle, "--against", other, stdin=[self.line(), self.line(team="green")]
+        )
+        self.assertEqual(code, 1, err)
+        self.assertEqual([line["changed"] for line in out], [False, True])
+        self.assertEqual(out[1]["before"], {"verdict": "allow"})
+        self.assertEqual((out[1]["after"]["verdict"], out[1]["after"]["rule"]), ("deny", "no-green"))
+        self.assertIn("2 requests: 1 newly denied, 0 newly allowed, 0 denied otherwise", err)
+
+    def test_the_same_rules_change_nothing(self):
+        code, out, _ = lines(
+            "replay", "--bundle", self.bundle, "--against", self.other(), stdin=[self.line()] * 3
+        )
+        self.assertEqual((code, [line["changed"] for line in out]), (0, [False] * 3))
+
+    def test_limits_count_by_the_time_of_the_lines(self):
+        rule = [{"id": "two", "kind": "requests", "limit": 2, "window": "1m", "per": ["team"], "algorithm": "fixed_window"}]
+        other = self.other(limits=json.dumps(rule))
+        at = ["10:00:00", "10:00:01", "10:00:02", "10:01:30", "10:01:31"]
+        stdin = [self.line(time=f"2026-11-22T{t}Z") for t in at]
+        code, out, _ = lines("replay", "--bundle", self.bundle, "--against", other, stdin=stdin)
+        self.assertEqual((code, [line["after"]["verdict"] for line in out]), (1, ["allow", "allow", "deny", "allow", "allow"]))
+
+    def test_a_line_that_goes_back_in_time_is_bad(self):
+        stdin = [self.line(time="2026-11-22T10:00:00Z"), self.line(time="2026-11-22T09:00:00Z"), self.line(time="noon")]
+        code, out, _ = lines("replay", "--bundle", self.bundle, "--against", self.other(), stdin=stdin)
+        self.assertEqual(code, 1)
+        self.assertEqual(["error" in line for line in out], [False, True, True])
+
+    def test_both_bundles_are_needed(self):
+        self.assertEqual(lines("replay", "--bundle", self.bundle, stdin="")[0], 2)
+        code, out, err = lines("replay", "--bundle", self.bundle, "--against", "/nowhere", stdin="")
+        self.assertNotEqual(code, 0)
+        self.assertEqual(out, [])
+        self.assertIn("/nowhere", err)
+
+    def test_budgets_fill_up_by_what_was_used(self):
+        other = self.other(accounts=json.dumps([{"id": "a", "hard": "0.001", "duration": "1mo"}]))
+        usage = {"prompt_tokens": 100, "completion_tokens": 300}
+        code, out, _ = lines(
+            "replay", "--bundle", self.bundle, "--against", other, stdin=[self.line(usage=usage)] * 3
+        )
+        self.assertEqual(code, 1)
+        self.assertEqual([line["after"]["verdict"] for line in out], ["allow", "allow", "deny"])
+        self.assertEqual(out[2]["after"]["step"], "budget")
 
 
 if __name__ == "__main__":
