@@ -1,76 +1,9 @@
-/* aicp policy: Cedar policies checked and asked. */
+/* aicp policy: Cedar policies asked; policy_check.c checks them. */
 #include "verbs.h"
 
 #include "aicp/policy.h"
 
 #include <string.h>
-
-/* ---- check ----------------------------------------------------------------------------------- */
-
-static json_object *problem_json(const char *file, const aicp_error *err) {
-    json_object *o = json_object_new_object();
-    json_object_object_add(o, "file", json_object_new_string(file));
-    json_object_object_add(o, "line", json_object_new_int64(err->line));
-    json_object_object_add(o, "column", json_object_new_int64(err->column));
-    json_object_object_add(o, "offset", json_object_new_int64((int64_t)err->offset));
-    json_object_object_add(o, "severity", json_object_new_string("error"));
-    json_object_object_add(o, "code", json_object_new_string(aicp_status_name(err->code)));
-    json_object_object_add(o, "message", json_object_new_string(err->message));
-    return o;
-}
-
-/* Exit code for one file; adds what is wrong to `problems` or prints it. */
-static int check_file(const char *file, json_object *problems) {
-    cli_text text;
-    if (!cli_read_file(file, &text)) {
-        return CLI_ENV;
-    }
-    aicp_error err;
-    aicp_error_clear(&err);
-    aicp_policy_set *set = NULL;
-    aicp_status status = aicp_policy_set_parse(text.data, text.len, NULL, &set, &err);
-    aicp_policy_set_free(set);
-    cli_text_free(&text);
-    if (status == AICP_OK) {
-        return CLI_OK;
-    }
-    if (problems != NULL) {
-        json_object_array_add(problems, problem_json(file, &err));
-    } else {
-        cli_print_problem(stdout, file, &err);
-    }
-    return CLI_NO;
-}
-
-static int run_check(const cli_args *args) {
-    if (args->operand_count == 0) {
-        fputs("aicp policy check: name a file, or - for standard input; see --help\n", stderr);
-        return CLI_USAGE;
-    }
-    json_object *problems = cli_value(args, "json") != NULL ? json_object_new_array() : NULL;
-    int worst = CLI_OK;
-    for (size_t i = 0; i < args->operand_count; i++) {
-        int code = check_file(args->operands[i], problems);
-        worst = code > worst ? code : worst;
-    }
-    if (problems != NULL) {
-        cli_put_line(problems);
-    }
-    return worst;
-}
-
-static const cli_option check_options[] = {CLI_COMMON_OPTIONS};
-
-const cli_verb cli_policy_check = {
-    .noun = "policy",
-    .verb = "check",
-    .operands = "FILE...",
-    .summary = "Check that Cedar policies can be read",
-    .details =
-        "Prints file:line:column: error: ... for each file that cannot; with --json one list.",
-    .options = check_options,
-    .run = run_check,
-};
 
 /* ---- authorize ------------------------------------------------------------------------------- */
 

@@ -104,6 +104,61 @@ class PolicyCheck(Files):
     def test_no_file_is_a_usage_error(self):
         self.assertEqual(aicp("policy", "check")[0], 2)
 
+    def test_the_line_is_shown_with_a_caret(self):
+        bad = self.file("bad.cedar", 'permit(principal, action,\n\t// "\u00e4\u00e4"\n\t resource resource);')
+        _, out, _ = aicp("policy", "check", bad)
+        self.assertEqual(out.splitlines()[1:], ["  \t resource resource);", "  \t          ^"])
+
+    def schema(self, text=None):
+        return self.file(
+            "s.cedarschema",
+            text
+            or "entity User { age: Long }; entity Doc;\n"
+            'action read appliesTo { principal: User, resource: Doc, context: { ip?: ipaddr } };',
+        )
+
+    def test_policies_are_judged_by_a_schema(self):
+        bad = self.file("bad.cedar", "permit(principal, action, resource)\nwhen { principal.age < principal.name };")
+        code, out, _ = aicp("policy", "check", "--schema", self.schema(), bad)
+        self.assertEqual(code, 1)
+        self.assertTrue(out.startswith(f"{bad}:2:"), out)
+        self.assertIn("name", out)
+        code, out, _ = aicp("policy", "check", "--json", "--schema", self.schema(), bad)
+        (problem,) = json.loads(out)
+        self.assertEqual((code, problem["code"], problem["policy"]), (1, "UnsafeAttributeAccess", "policy0"))
+        good = self.file("good.cedar", "permit(principal, action, resource) when { principal.age < 7 };")
+        self.assertEqual(aicp("policy", "check", "--schema", self.schema(), good), (0, "", ""))
+
+    def test_warnings_alone_are_no_failure(self):
+        never = self.file("w.cedar", "permit(principal, action, resource) when { principal.age == 1 && false };")
+        code, out, _ = aicp("policy", "check", "--schema", self.schema(), never)
+        self.assertEqual(code, 0)
+        self.assertIn(": warning: ", out)
+
+    def test_a_scope_that_no_action_applies_to_is_an_error_unless_told_otherwise(self):
+        path = self.file("p.cedar", "permit(principal == Doc::\"d\", action, resource);")
+        code, out, _ = aicp("policy", "check", "--json", "--schema", self.schema(), path)
+        self.assertEqual((code, json.loads(out)[0]["code"]), (1, "InvalidActionApplication"))
+        code, out, _ = aicp("policy", "check", "--inapplicable-warns", "--schema", self.schema(), path)
+        self.assertEqual(code, 0, out)
+        self.assertIn(": warning: ", out)
+
+    def test_with_an_empty_file_the_schema_itself_is_judged(self):
+        empty = self.file("empty.cedar", "")
+        self.assertEqual(aicp("policy", "check", "--schema", self.schema(), empty), (0, "", ""))
+        wrong = self.schema("entity User in [Nobody];")
+        code, out, _ = aicp("policy", "check", "--schema", wrong, empty)
+        self.assertEqual(code, 1)
+        self.assertTrue(out.startswith(f"{wrong}:1:"), out)
+        as_json = self.schema('{"": {"entityTypes": {"User": {}}, "actions": {}}}')
+        self.assertEqual(aicp("policy", "check", "--schema", as_json, empty), (0, "", ""))
+
+    def test_the_platforms_own_policies_fit_their_schema(self):
+        root = os.path.join(os.path.dirname(__file__), "../../..")
+        policies = [os.path.join(root, "config", path) for path in ("policy/default.cedar", "bundle/demo/policies.cedar")]
+        schema = os.path.join(root, "config/policy/aicp.cedarschema")
+        self.assertEqual(aicp("policy", "check", "--schema", schema, *policies), (0, "", ""))
+
 
 class PolicyAuthorize(Files):
     def setUp(self):
