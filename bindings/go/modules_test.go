@@ -18,6 +18,32 @@ import (
 
 // -- policy --------------------------------------------------------------------------------------------
 
+func TestSchemasAreReadAndWrittenInBothSyntaxes(t *testing.T) {
+	schema, err := ParseSchema([]byte("type Long2 = Long; entity User in [Team] { age?: Long2 }; entity Team;"+
+		"\nentity Long; action \"ask \\0\" appliesTo { principal: User, resource: Team };"), SchemaOptions{})
+	must(t, err)
+	defer schema.Close()
+	want(t, "types", strings.Join(schema.EntityTypes(), " "), "User Team Long")
+	want(t, "actions", schema.Actions()[0], EntityUID{"Action", "ask \x00"})
+	warnings := schema.Warnings()
+	want(t, "warnings", len(warnings), 1)
+	want(t, "line", warnings[0].Line, 2)
+	want(t, "column", warnings[0].Column, 8)
+	want(t, "message", strings.HasPrefix(warnings[0].Message, "Long hides"), true)
+	asJSON, err := schema.JSON()
+	must(t, err)
+	again, err := ParseSchema(asJSON, SchemaOptions{})
+	must(t, err)
+	defer again.Close()
+	one, err := schema.Cedar()
+	must(t, err)
+	two, err := again.Cedar()
+	must(t, err)
+	want(t, "text", string(two), string(one))
+	_, err = ParseSchema([]byte("entity User in [Team];"), SchemaOptions{})
+	want(t, "error", errors.Is(err, ErrNotFound), true)
+}
+
 func TestPoliciesDecideWithReasonsAndFailures(t *testing.T) {
 	set, err := ParsePolicies(`@id("yes") @why("small is cheap") permit(principal in Team::"blue", action, resource);
 		forbid(principal, action, resource) when { context.tokens > 100 };

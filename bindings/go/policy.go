@@ -250,6 +250,23 @@ func ParseSchema(text []byte, o SchemaOptions) (*Schema, error) {
 // Close frees the schema.
 func (s *Schema) Close() error { s.h.close(); return nil }
 
+// Cedar is the schema in Cedar's schema syntax.
+func (s *Schema) Cedar() ([]byte, error) { return s.write(capi.AICP_POLICY_FORMAT_CEDAR) }
+
+// JSON is the schema in the JSON form.
+func (s *Schema) JSON() ([]byte, error) { return s.write(capi.AICP_POLICY_FORMAT_JSON) }
+
+func (s *Schema) write(format int) ([]byte, error) {
+	p, err := s.h.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer s.h.leave()
+	return bytesOf(func(out *capi.Buf, e *capi.Error) int {
+		return capi.Aicp_policy_schema_write(p, format, out, e)
+	})
+}
+
 // EntityTypes are the declared entity types with their namespaces.
 func (s *Schema) EntityTypes() []string {
 	p, err := s.h.enter()

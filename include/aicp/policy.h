@@ -390,6 +390,19 @@ AICP_API aicp_policy_schema *aicp_policy_schema_ref(aicp_policy_schema *schema);
 /** Drops one reference; NULL is fine. */
 AICP_API void aicp_policy_schema_free(aicp_policy_schema *schema);
 
+/**
+ * Writes a schema as #AICP_POLICY_FORMAT_CEDAR, two blanks a level, or as #AICP_POLICY_FORMAT_JSON,
+ * compact; #AICP_POLICY_FORMAT_AUTO is the syntax that it was read from. Annotations are kept,
+ * comments are not, and neither are, in Cedar's syntax, annotations of the namespace without a name
+ * and the context of an action that applies to nothing. Types that Cedar's syntax has no name for
+ * are written out.
+ *
+ * Errors: ERR_UNSUPPORTED (an entity type that Cedar's syntax cannot name, because a common type
+ * has the same name); ERR_INVALID (no such format); ERR_LIMIT (longer than 1 GiB); ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_schema_write(
+    const aicp_policy_schema *schema, int32_t format, aicp_buf *out, aicp_error *err);
+
 /** Number of declared entity types, over all namespaces. */
 AICP_API size_t aicp_policy_schema_entity_type_count(const aicp_policy_schema *schema);
 /** The nth entity type with its namespace ("NS::User"), in the order of declaration; NULL when out

@@ -155,8 +155,18 @@ bool aicpi_policy_schema_lookup(
     const struct aicp_policy_schema *schema,
     const aicpi_policy_str *space,
     uint32_t kind,
-    const aicpi_policy_str *name,
+    aicpi_slice name,
     aicpi_strbuf *scratch,
     aicpi_policy_named *out);
+
+/* The name of a built-in type, without __cedar. */
+const char *aicpi_policy_builtin_name(uint32_t builtin);
+
+/* ---- writing ---- */
+
+/* ERR_UNSUPPORTED when something cannot be said in Cedar's syntax; a full `out` is not an error
+ * here. */
+aicp_status aicpi_policy_schema_write_cedar(
+    const struct aicp_policy_schema *schema, aicpi_strbuf *out, aicp_error *err);
 
 #endif

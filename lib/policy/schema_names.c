@@ -50,28 +50,32 @@ find(const aicp_policy_schema *schema, uint32_t kind, aicpi_slice name, aicpi_po
     return slot != NULL;
 }
 
-static bool is_qualified(const aicpi_policy_str *name) {
-    return memchr(name->data, ':', name->len) != NULL;
+const char *aicpi_policy_builtin_name(uint32_t builtin) {
+    size_t i = 0;
+    while (builtins[i].kind != builtin) {
+        i++;
+    }
+    return builtins[i].name;
 }
 
 bool aicpi_policy_schema_lookup(
     const aicp_policy_schema *schema,
     const aicpi_policy_str *space,
     uint32_t kind,
-    const aicpi_policy_str *name,
+    aicpi_slice name,
     aicpi_strbuf *scratch,
     aicpi_policy_named *out) {
     *out = (aicpi_policy_named){0};
     if (kind == AICPI_POLICY_DECL_EXTENSION) {
-        uint32_t builtin = builtin_kind(aicpi_policy_text(name));
+        uint32_t builtin = builtin_kind(name);
         out->builtin = builtin >= AICPI_POLICY_DECIMAL ? builtin : AICPI_POLICY_NONE;
         return true;
     }
-    if (space->len > 0 && !is_qualified(name)) {
+    if (space->len > 0 && !memchr(name.data, ':', name.len)) {
         aicpi_strbuf_clear(scratch);
         aicpi_strbuf_append(scratch, space->data, space->len);
         aicpi_strbuf_puts(scratch, "::");
-        aicpi_strbuf_append(scratch, name->data, name->len);
+        aicpi_strbuf_append(scratch, name.data, name.len);
         if (scratch->failed) {
             return false;
         }
@@ -79,8 +83,8 @@ bool aicpi_policy_schema_lookup(
             return true;
         }
     }
-    if (!find(schema, kind, aicpi_policy_text(name), out) && kind != AICPI_POLICY_DECL_ENTITY) {
-        out->builtin = qualified_builtin_kind(aicpi_policy_text(name));
+    if (!find(schema, kind, name, out) && kind != AICPI_POLICY_DECL_ENTITY) {
+        out->builtin = qualified_builtin_kind(name);
     }
     return true;
 }

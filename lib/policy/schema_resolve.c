@@ -76,7 +76,7 @@ static bool resolve_refs(
                 r->schema,
                 space,
                 AICPI_POLICY_DECL_ENTITY,
-                refs->items[i].type,
+                aicpi_policy_text(refs->items[i].type),
                 &r->scratch,
                 &named)) {
             return aicpi_policy_resolve_nomem(r);

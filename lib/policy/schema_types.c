@@ -60,7 +60,7 @@ static bool resolve_name(
         [AICPI_POLICY_DECL_EXTENSION] = "extension type"};
     aicpi_policy_named named;
     if (!aicpi_policy_schema_lookup(
-            r->schema, space, decl->kind, decl->u.name, &r->scratch, &named)) {
+            r->schema, space, decl->kind, aicpi_policy_text(decl->u.name), &r->scratch, &named)) {
         return aicpi_policy_resolve_nomem(r);
     }
     if (named.common) {

@@ -115,6 +115,14 @@ class Schema(Handle):
         text = schema if isinstance(schema, (str, bytes)) else json.dumps(dict(schema))
         self._h = _c.aicp_policy_schema_parse(text, given(max_depth=max_depth, max_bytes=max_bytes))
 
+    def to_cedar(self) -> str:
+        """The schema in Cedar's schema syntax."""
+        return _c.aicp_policy_schema_write(self._h, _c.AICP_POLICY_FORMAT_CEDAR).decode()
+
+    def to_json(self) -> str:
+        """The schema in the JSON form."""
+        return _c.aicp_policy_schema_write(self._h, _c.AICP_POLICY_FORMAT_JSON).decode()
+
     @property
     def entity_types(self) -> List[str]:
         """The declared entity types with their namespaces."""

@@ -28,6 +28,34 @@ BODY = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "
 # -- policy ----------------------------------------------------------------------------------------
 
 
+SCHEMA = """namespace Shop {
+  type Long2 = Long;
+  entity User in [Team] { age?: Long2 };
+  entity Team;
+  @doc("asks a model")
+  action "ask \\0" appliesTo { principal: User, resource: Team };
+}"""
+
+
+def test_schemas_are_read_and_written_in_both_syntaxes():
+    schema = aicp.Schema(SCHEMA)
+    assert schema.entity_types == ["Shop::User", "Shop::Team"]
+    assert schema.actions == [("Shop::Action", "ask \0")]
+    assert schema.warnings == []
+    written = json.loads(schema.to_json())
+    assert written["Shop"]["entityTypes"]["User"]["memberOfTypes"] == ["Team"]
+    assert written["Shop"]["actions"]["ask \0"]["annotations"] == {"doc": "asks a model"}
+    assert aicp.Schema(written).to_cedar() == schema.to_cedar()
+    assert json.loads(aicp.Schema(schema.to_cedar()).to_json()) == written
+    (warning,) = aicp.Schema("\nentity Long;").warnings
+    assert warning.message.startswith("Long hides") and (warning.line, warning.column) == (2, 8)
+    with pytest.raises(aicp.NotFoundError) as caught:
+        aicp.Schema("entity User in [Team];")
+    assert caught.value.line == 1 and "Team" in str(caught.value)
+    with pytest.raises(aicp.LimitError):
+        aicp.Schema(SCHEMA, max_bytes=10)
+
+
 def test_policies_decide_with_reasons_and_errors():
     policies = aicp.PolicySet(
         """@id("yes") @why("small is cheap") permit(principal in Team::"blue", action, resource);

@@ -1,6 +1,7 @@
 #include "conformance/policy/cases.h"
 
 #include "lib/base/file.h"
+#include "lib/base/strbuf.h"
 
 #include <criterion/criterion.h>
 #include <ftw.h>
@@ -53,6 +54,99 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 void case_remove(const char *folder) {
     nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+bool case_next_line(aicpi_slice *rest, aicpi_slice *line) {
+    if (rest->len == 0) {
+        return false;
+    }
+    const char *end = memchr(rest->data, '\n', rest->len);
+    size_t len = end ? (size_t)(end - rest->data) : rest->len;
+    *line = aicpi_slice_of(rest->data, len);
+    size_t used = len + (end ? 1 : 0);
+    *rest = aicpi_slice_of(rest->data + used, rest->len - used);
+    return true;
+}
+
+typedef struct json_member {
+    aicpi_slice key;
+    aicpi_slice value; /* its canonical form */
+} json_member;
+
+static int by_key(const void *a, const void *b) {
+    return aicpi_slice_cmp(((const json_member *)a)->key, ((const json_member *)b)->key);
+}
+
+static aicpi_slice canonical(aicpi_json *json, aicpi_arena *arena);
+
+static void canonical_object(aicpi_json *json, aicpi_arena *arena, aicpi_strbuf *out) {
+    json_member *members = NULL;
+    size_t capacity = 0;
+    size_t count = 0;
+    aicpi_json_object(json);
+    for (aicpi_slice key; aicpi_json_member(json, &key);) {
+        cr_assert(aicpi_arena_grow(arena, (void **)&members, &capacity, count, sizeof *members));
+        members[count].key = key;
+        members[count++].value = canonical(json, arena);
+    }
+    if (count > 0) {
+        qsort(members, count, sizeof *members, by_key);
+    }
+    for (size_t i = 0; i < count; i++) {
+        aicpi_strbuf_json(out, members[i].key.data, members[i].key.len);
+        aicpi_strbuf_putc(out, ':');
+        aicpi_strbuf_append(out, members[i].value.data, members[i].value.len);
+    }
+}
+
+/* The value at hand with sorted keys, without blanks, in the arena. */
+static aicpi_slice canonical(aicpi_json *json, aicpi_arena *arena) {
+    aicpi_strbuf out;
+    aicpi_slice text = {0};
+    aicpi_strbuf_init(&out, NULL, AICPI_STRBUF_MAX);
+    switch (aicpi_json_peek(json)) {
+    case AICPI_JSON_OBJECT:
+        aicpi_strbuf_putc(&out, '{');
+        canonical_object(json, arena, &out);
+        aicpi_strbuf_putc(&out, '}');
+        break;
+    case AICPI_JSON_ARRAY:
+        aicpi_strbuf_putc(&out, '[');
+        for (aicpi_json_array(json); aicpi_json_element(json); aicpi_strbuf_putc(&out, ',')) {
+            text = canonical(json, arena);
+            aicpi_strbuf_append(&out, text.data, text.len);
+        }
+        aicpi_strbuf_putc(&out, ']');
+        break;
+    case AICPI_JSON_STRING:
+        aicpi_json_string(json, &text);
+        aicpi_strbuf_json(&out, text.data, text.len);
+        break;
+    default:
+        aicpi_json_span(json, &text);
+        aicpi_strbuf_append(&out, text.data, text.len);
+        break;
+    }
+    aicpi_slice kept = aicpi_slice_of(aicpi_arena_strndup(arena, out.data, out.len), out.len);
+    aicpi_strbuf_deinit(&out);
+    return kept;
+}
+
+bool case_same_json(aicpi_slice a, aicpi_slice b) {
+    aicpi_arena arena;
+    aicpi_arena_init(&arena, NULL, 0, 0);
+    const aicpi_slice texts[] = {a, b};
+    aicpi_slice forms[2];
+    for (size_t i = 0; i < 2; i++) {
+        aicpi_json json;
+        aicp_error err;
+        aicpi_json_init(&json, &arena, texts[i].data, texts[i].len, 0);
+        forms[i] = canonical(&json, &arena);
+        cr_assert_eq(aicpi_json_finish(&json, &err), AICP_OK, "%s", err.message);
+    }
+    bool same = aicpi_slice_eq(forms[0], forms[1]);
+    aicpi_arena_deinit(&arena);
+    return same;
 }
 
 static void read_ids(aicpi_json *json, aicpi_slice *ids, size_t *count) {

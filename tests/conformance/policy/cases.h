@@ -17,6 +17,11 @@ void case_free(aicpi_slice file);
 const char *case_unpack(const char *archive);
 void case_remove(const char *folder);
 
+/* Takes the next line off `rest`; false when there is none. */
+bool case_next_line(aicpi_slice *rest, aicpi_slice *line);
+/* Whether two JSON texts say the same: the order of keys does not count. */
+bool case_same_json(aicpi_slice a, aicpi_slice b);
+
 /* Expected answer to one request. */
 typedef struct case_answer {
     bool allow;

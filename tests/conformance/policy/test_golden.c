@@ -84,19 +84,6 @@ static golden read_golden(aicpi_arena *arena, aicpi_slice line) {
     return g;
 }
 
-/* Takes the next line off `rest`. */
-static bool next_line(aicpi_slice *rest, aicpi_slice *line) {
-    if (rest->len == 0) {
-        return false;
-    }
-    const char *end = memchr(rest->data, '\n', rest->len);
-    size_t len = end ? (size_t)(end - rest->data) : rest->len;
-    *line = aicpi_slice_of(rest->data, len);
-    size_t used = len + (end ? 1 : 0);
-    *rest = aicpi_slice_of(rest->data + used, rest->len - used);
-    return true;
-}
-
 typedef struct fixture {
     aicpi_arena arena;
     aicpi_slice file;
@@ -214,7 +201,7 @@ static void check_error(fixture *f, const golden *g) {
 Test(policy_golden, expressions_have_the_reference_values_and_errors) {
     fixture f = open_fixture("expr.jsonl");
     size_t count = 0;
-    for (aicpi_slice line; next_line(&f.rest, &line); count++) {
+    for (aicpi_slice line; case_next_line(&f.rest, &line); count++) {
         golden g = read_golden(&f.arena, line);
         aicp_policy_set *set = NULL;
         aicp_status status = parse_condition("", g.text, "", nothing, &set);
@@ -245,7 +232,7 @@ Test(policy_golden, expressions_have_the_reference_values_and_errors) {
 Test(policy_golden, policies_parse_as_in_the_reference) {
     fixture f = open_fixture("policy.jsonl");
     size_t count = 0;
-    for (aicpi_slice line; next_line(&f.rest, &line); count++) {
+    for (aicpi_slice line; case_next_line(&f.rest, &line); count++) {
         golden g = read_golden(&f.arena, line);
         aicp_policy_set *set = NULL;
         aicp_error err = {0};
@@ -273,7 +260,7 @@ Test(policy_golden, policies_parse_as_in_the_reference) {
 Test(policy_golden, entities_without_schema_are_read_as_in_the_reference) {
     fixture f = open_fixture("entities.jsonl");
     size_t count = 0;
-    for (aicpi_slice line; next_line(&f.rest, &line);) {
+    for (aicpi_slice line; case_next_line(&f.rest, &line);) {
         golden g = read_golden(&f.arena, line);
         if (g.has_schema) {
             continue; /* the answer depends on the schema's types */

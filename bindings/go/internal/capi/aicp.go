@@ -410,6 +410,7 @@ extern swig_intgo _wrap_aicp_policy_format_capi_0f5e46f0135bb939(swig_type_37 ar
 extern swig_intgo _wrap_aicp_policy_schema_parse_capi_0f5e46f0135bb939(swig_type_38 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_policy_schema_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_policy_schema_free_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_schema_write_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_type_39 _wrap_aicp_policy_schema_entity_type_count_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_policy_schema_entity_type_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_40 arg2);
 extern swig_type_41 _wrap_aicp_policy_schema_action_count_capi_0f5e46f0135bb939(swig_voidp arg1);
@@ -1208,6 +1209,16 @@ func Aicp_policy_schema_ref(arg1 *PolicySchema) (_swig_ret *PolicySchema) {
 func Aicp_policy_schema_free(arg1 *PolicySchema) {
 	_swig_i_0 := arg1
 	C._wrap_aicp_policy_schema_free_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0))
+}
+
+func Aicp_policy_schema_write(arg1 *PolicySchema, arg2 int, arg3 *Buf, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_policy_schema_write_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	return swig_r
 }
 
 func Aicp_policy_schema_entity_type_count(arg1 *PolicySchema) (_swig_ret int64) {

@@ -975,6 +975,25 @@ void _wrap_aicp_policy_schema_free_capi_0f5e46f0135bb939(aicp_policy_schema *_sw
 }
 
 
+intgo _wrap_aicp_policy_schema_write_capi_0f5e46f0135bb939(aicp_policy_schema *_swig_go_0, intgo _swig_go_1, aicp_buf *_swig_go_2, aicp_error *_swig_go_3) {
+  aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
+  int32_t arg2 ;
+  aicp_buf *arg3 = (aicp_buf *) 0 ;
+  aicp_error *arg4 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_schema **)&_swig_go_0;
+  arg2 = (int32_t)_swig_go_1;
+  arg3 = *(aicp_buf **)&_swig_go_2;
+  arg4 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_policy_schema_write((struct aicp_policy_schema const *)arg1,arg2,arg3,arg4);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
 long long _wrap_aicp_policy_schema_entity_type_count_capi_0f5e46f0135bb939(aicp_policy_schema *_swig_go_0) {
   aicp_policy_schema *arg1 = (aicp_policy_schema *) 0 ;
   size_t result;
