@@ -71,11 +71,16 @@ static aicpi_arena_chunk *add_chunk(aicpi_arena *arena, size_t size) {
     return c;
 }
 
+static bool round_up(size_t size, size_t *out) {
+    *out = (size + ARENA_ALIGN - 1) & ~(ARENA_ALIGN - 1);
+    return size <= SIZE_MAX - ARENA_ALIGN;
+}
+
 void *aicpi_arena_alloc(aicpi_arena *arena, size_t size) {
-    if (size > SIZE_MAX - ARENA_ALIGN) {
+    size_t need = 0;
+    if (!round_up(size, &need)) {
         return NULL;
     }
-    size_t need = (size + ARENA_ALIGN - 1) & ~(ARENA_ALIGN - 1);
     aicpi_arena_chunk *c = arena->current;
     while (c && c->size - c->used < need) {
         c = c->next;
@@ -119,12 +124,29 @@ char *aicpi_arena_strndup(aicpi_arena *arena, const char *data, size_t len) {
     return copy;
 }
 
+/* Lengthens what was allocated last, where it stands. */
+static bool extend(aicpi_arena *arena, const void *last, size_t old_size, size_t size) {
+    aicpi_arena_chunk *c = arena->current;
+    size_t old_need = 0;
+    size_t need = 0;
+    if (!last || !round_up(old_size, &old_need) || !round_up(size, &need) ||
+        (const char *)last + old_need != (const char *)(c + 1) + c->used ||
+        c->size - c->used < need - old_need) {
+        return false;
+    }
+    c->used += need - old_need;
+    return true;
+}
+
+/* Bytes that an array begins with: most stay short. */
+#define ARENA_FIRST ((size_t)32)
+
 bool aicpi_arena_grow(
     aicpi_arena *arena, void **items, size_t *capacity, size_t count, size_t item_size) {
     if (count < *capacity) {
         return true;
     }
-    size_t wanted = 8;
+    size_t wanted = item_size < ARENA_FIRST ? ARENA_FIRST / item_size : 1;
     size_t bytes = 0;
     if (*capacity && !aicpi_mul(*capacity, 2, &wanted)) {
         return false;
@@ -132,14 +154,16 @@ bool aicpi_arena_grow(
     if (!aicpi_mul(wanted, item_size, &bytes)) {
         return false;
     }
-    void *grown = aicpi_arena_alloc(arena, bytes);
-    if (!grown) {
-        return false;
+    if (!*capacity || !extend(arena, *items, *capacity * item_size, bytes)) {
+        void *grown = aicpi_arena_alloc(arena, bytes);
+        if (!grown) {
+            return false;
+        }
+        if (*capacity) {
+            memcpy(grown, *items, *capacity * item_size);
+        }
+        *items = grown;
     }
-    if (*capacity) {
-        memcpy(grown, *items, *capacity * item_size);
-    }
-    *items = grown;
     *capacity = wanted;
     return true;
 }

@@ -27,7 +27,8 @@ void *aicpi_arena_alloc(aicpi_arena *arena, size_t size);
 void *aicpi_arena_calloc(aicpi_arena *arena, size_t count, size_t size);
 /* Copy with a NUL behind it. */
 char *aicpi_arena_strndup(aicpi_arena *arena, const char *data, size_t len);
-/* Growing array inside the arena (the old copy stays behind until reset). */
+/* Growing array inside the arena (an old copy stays behind until reset, unless the array was the
+ * last thing allocated). */
 bool aicpi_arena_grow(
     aicpi_arena *arena, void **items, size_t *capacity, size_t count, size_t item_size);
 

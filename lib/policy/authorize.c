@@ -172,7 +172,9 @@ static int run_rule(aicpi_policy_eval *x, const aicpi_policy_rule *rule) {
     static const int order[] = {
         AICPI_POLICY_VAR_ACTION, AICPI_POLICY_VAR_PRINCIPAL, AICPI_POLICY_VAR_RESOURCE};
     for (size_t i = 0; i < 3; i++) {
-        if (!aicpi_policy_fits(x, x->vars[order[i]].u.entity, &rule->scope[order[i]])) {
+        const aicpi_policy_scope *scope = &rule->scope[order[i]];
+        if (scope->kind != AICPI_POLICY_SCOPE_ANY &&
+            !aicpi_policy_fits(x, x->vars[order[i]].u.entity, scope)) {
             return x->stopped ? FAILED : NOT_SATISFIED;
         }
     }

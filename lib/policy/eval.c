@@ -224,12 +224,8 @@ static aicpi_policy_value eval_binary(aicpi_policy_eval *x, const aicpi_policy_n
     return b.kind ? aicpi_policy_eval_binary(x, n, a, b) : b;
 }
 
-aicpi_policy_value aicpi_policy_eval_node(aicpi_policy_eval *x, const aicpi_policy_node *n) {
+static aicpi_policy_value eval_branch(aicpi_policy_eval *x, const aicpi_policy_node *n) {
     switch (n->op) {
-    case AICPI_POLICY_OP_CONST:
-        return n->u.value;
-    case AICPI_POLICY_OP_VAR:
-        return x->vars[n->arg];
     case AICPI_POLICY_OP_SET:
         return eval_set(x, n);
     case AICPI_POLICY_OP_RECORD:
@@ -265,5 +261,17 @@ aicpi_policy_value aicpi_policy_eval_node(aicpi_policy_eval *x, const aicpi_poli
         return eval_call(x, n);
     default:
         return eval_binary(x, n);
+    }
+}
+
+/* Half of all nodes are leaves, which need no frame. */
+aicpi_policy_value aicpi_policy_eval_node(aicpi_policy_eval *x, const aicpi_policy_node *n) {
+    switch (n->op) {
+    case AICPI_POLICY_OP_CONST:
+        return n->u.value;
+    case AICPI_POLICY_OP_VAR:
+        return x->vars[n->arg];
+    default:
+        return eval_branch(x, n);
     }
 }

@@ -30,16 +30,14 @@ static uint64_t key_of(size_t constraint, uint64_t hash) {
 }
 
 static bool has_constraint(const aicpi_policy_rule *rule, size_t constraint) {
-    uint8_t kind = rule->scope[constraint / WAYS].kind;
-    switch (constraint % WAYS) {
-    case BY_EQ:
-        return kind == AICPI_POLICY_SCOPE_EQ;
-    case BY_IN:
-        return kind == AICPI_POLICY_SCOPE_IN || kind == AICPI_POLICY_SCOPE_IS_IN ||
-               kind == AICPI_POLICY_SCOPE_IN_LIST;
-    default:
-        return kind == AICPI_POLICY_SCOPE_IS || kind == AICPI_POLICY_SCOPE_IS_IN;
-    }
+    static const uint8_t ways[] = {
+        [AICPI_POLICY_SCOPE_ANY] = 0,
+        [AICPI_POLICY_SCOPE_EQ] = 1 << BY_EQ,
+        [AICPI_POLICY_SCOPE_IN] = 1 << BY_IN,
+        [AICPI_POLICY_SCOPE_IS] = 1 << BY_IS,
+        [AICPI_POLICY_SCOPE_IS_IN] = 1 << BY_IN | 1 << BY_IS,
+        [AICPI_POLICY_SCOPE_IN_LIST] = 1 << BY_IN};
+    return ways[rule->scope[constraint / WAYS].kind] >> constraint % WAYS & 1;
 }
 
 /* A constraint has one name, or those of a list, of which a request must meet one. */

@@ -113,21 +113,20 @@ static uint32_t operator_token(aicpi_policy_lexer *x, char c) {
 }
 
 static uint32_t read_token(aicpi_policy_lexer *x) {
-    static const char singles[] = "@(){}[],;.+-*";
-    static const uint8_t types[] = {
-        AICPI_POLICY_TOKEN_AT,
-        AICPI_POLICY_TOKEN_LPAREN,
-        AICPI_POLICY_TOKEN_RPAREN,
-        AICPI_POLICY_TOKEN_LBRACE,
-        AICPI_POLICY_TOKEN_RBRACE,
-        AICPI_POLICY_TOKEN_LBRACKET,
-        AICPI_POLICY_TOKEN_RBRACKET,
-        AICPI_POLICY_TOKEN_COMMA,
-        AICPI_POLICY_TOKEN_SEMICOLON,
-        AICPI_POLICY_TOKEN_DOT,
-        AICPI_POLICY_TOKEN_PLUS,
-        AICPI_POLICY_TOKEN_MINUS,
-        AICPI_POLICY_TOKEN_STAR};
+    static const uint8_t singles[128] = {
+        ['@'] = AICPI_POLICY_TOKEN_AT,
+        ['('] = AICPI_POLICY_TOKEN_LPAREN,
+        [')'] = AICPI_POLICY_TOKEN_RPAREN,
+        ['{'] = AICPI_POLICY_TOKEN_LBRACE,
+        ['}'] = AICPI_POLICY_TOKEN_RBRACE,
+        ['['] = AICPI_POLICY_TOKEN_LBRACKET,
+        [']'] = AICPI_POLICY_TOKEN_RBRACKET,
+        [','] = AICPI_POLICY_TOKEN_COMMA,
+        [';'] = AICPI_POLICY_TOKEN_SEMICOLON,
+        ['.'] = AICPI_POLICY_TOKEN_DOT,
+        ['+'] = AICPI_POLICY_TOKEN_PLUS,
+        ['-'] = AICPI_POLICY_TOKEN_MINUS,
+        ['*'] = AICPI_POLICY_TOKEN_STAR};
     char c = x->data[x->pos];
     if (is_name_start(c)) {
         skip_name(x);
@@ -150,8 +149,8 @@ static uint32_t read_token(aicpi_policy_lexer *x) {
     if (x->schema && (c == '=' || c == '?')) {
         return single(x, c == '=' ? AICPI_POLICY_TOKEN_ASSIGN : AICPI_POLICY_TOKEN_QUESTION);
     }
-    const char *at = c ? strchr(singles, c) : NULL;
-    return at ? single(x, types[at - singles]) : operator_token(x, c);
+    uint32_t type = (unsigned char)c < sizeof singles ? singles[(unsigned char)c] : 0;
+    return type ? single(x, type) : operator_token(x, c);
 }
 
 aicpi_policy_token aicpi_policy_lexer_next(aicpi_policy_lexer *x) {

@@ -455,18 +455,25 @@ static void parse_policy(aicpi_policy_parser *p, aicpi_policy_ast *policy) {
 }
 
 aicp_status aicpi_policy_parse(aicpi_policy_parser *p, aicpi_policy_ast **out, size_t *count) {
+    const aicp_allocator *a = &p->arena->allocator;
     aicpi_policy_ast *list = NULL;
     size_t capacity = 0;
     *count = 0;
     aicpi_policy_advance(p);
     while (p->status == AICP_OK && p->token.type != AICPI_POLICY_TOKEN_END) {
-        if (!aicpi_arena_grow(p->arena, (void **)&list, &capacity, *count, sizeof *list)) {
+        if (!aicpi_grow(a, (void **)&list, &capacity, *count, sizeof *list)) {
             aicpi_policy_parse_nomem(p);
             break;
         }
         parse_policy(p, &list[*count]);
         ++*count;
     }
-    *out = list;
+    *out = aicpi_arena_alloc(p->arena, *count * sizeof *list);
+    if (!*out) {
+        aicpi_policy_parse_nomem(p);
+    } else if (list) {
+        memcpy(*out, list, *count * sizeof *list);
+    }
+    aicpi_free(a, list);
     return p->status;
 }

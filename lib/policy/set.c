@@ -72,16 +72,16 @@ aicp_status aicpi_policy_set_add_id(
 /* ---- building ---- */
 
 static const uint32_t *find_lines(aicpi_arena *arena, const char *data, size_t len, size_t *count) {
+    const char *end = len > 0 ? data + len : data;
     size_t n = 1;
-    for (size_t i = 0; i < len; i++) {
-        n += data[i] == '\n';
+    for (const char *p = data; p != end && (p = memchr(p, '\n', (size_t)(end - p))); p++) {
+        n++;
     }
     uint32_t *lines = aicpi_arena_calloc(arena, n, sizeof *lines);
     size_t at = 1;
-    for (size_t i = 0; lines && i < len; i++) {
-        if (data[i] == '\n') {
-            lines[at++] = (uint32_t)(i + 1);
-        }
+    for (const char *p = data; lines && at < n; at++) {
+        p = (const char *)memchr(p, '\n', (size_t)(end - p)) + 1;
+        lines[at] = (uint32_t)(p - data);
     }
     *count = n;
     return lines;
@@ -156,8 +156,12 @@ static aicp_status build(
     size_t count,
     uint32_t flags,
     aicp_error *err) {
-    aicpi_policy_rule *rules = aicpi_arena_calloc(&set->arena, count, sizeof *rules);
-    aicpi_policy_rule *templates = aicpi_arena_calloc(&set->arena, count, sizeof *templates);
+    size_t slotted = 0;
+    for (size_t i = 0; i < count; i++) {
+        slotted += aicpi_policy_is_template(&asts[i]);
+    }
+    aicpi_policy_rule *rules = aicpi_arena_calloc(&set->arena, count - slotted, sizeof *rules);
+    aicpi_policy_rule *templates = aicpi_arena_calloc(&set->arena, slotted, sizeof *templates);
     if (!rules || !templates) {
         return aicpi_nomem(err);
     }

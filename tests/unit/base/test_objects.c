@@ -91,6 +91,46 @@ Test(arena, limit_and_overflow_give_null) {
     aicpi_arena_deinit(&arena);
 }
 
+typedef struct numbers {
+    uint32_t *items;
+    size_t capacity;
+    size_t count;
+} numbers;
+
+static void add_number(aicpi_arena *arena, numbers *n) {
+    cr_assert(
+        aicpi_arena_grow(arena, (void **)&n->items, &n->capacity, n->count, sizeof *n->items));
+    n->items[n->count] = (uint32_t)n->count;
+    n->count++;
+}
+
+static void expect_numbers(const numbers *n, size_t count) {
+    cr_expect_eq(n->count, count);
+    for (size_t i = 0; i < count; i++) {
+        cr_assert_eq(n->items[i], i);
+    }
+}
+
+Test(arena, an_array_grows_in_place_while_nothing_stands_behind_it) {
+    aicpi_arena arena;
+    numbers first = {0};
+    numbers second = {0};
+    aicpi_arena_init(&arena, NULL, 4096, 0);
+    add_number(&arena, &first);
+    uint32_t *start = first.items;
+    for (int i = 0; i < 200; i++) {
+        add_number(&arena, &first);
+    }
+    cr_expect_eq(first.items, start);
+    for (int i = 0; i < 2000; i++) { /* now in turns, and past the chunk's end */
+        add_number(&arena, &second);
+        add_number(&arena, &first);
+    }
+    expect_numbers(&first, 2201);
+    expect_numbers(&second, 2000);
+    aicpi_arena_deinit(&arena);
+}
+
 Test(alloc, growing_array_refuses_overflow) {
     aicp_allocator a = aicpi_allocator(NULL);
     void *items = NULL;
