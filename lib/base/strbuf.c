@@ -93,6 +93,20 @@ void aicpi_strbuf_putc(aicpi_strbuf *b, char c) {
     aicpi_strbuf_append(b, &c, 1);
 }
 
+void aicpi_strbuf_i64(aicpi_strbuf *b, int64_t value) {
+    char text[20]; /* "-9223372036854775808" */
+    char *at = text + sizeof text;
+    uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    do {
+        *--at = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (value < 0) {
+        *--at = '-';
+    }
+    aicpi_strbuf_append(b, at, (size_t)(text + sizeof text - at));
+}
+
 void aicpi_strbuf_printf(aicpi_strbuf *b, const char *format, ...) {
     va_list args;
     va_list again;
@@ -128,9 +142,27 @@ static void escape_control(aicpi_strbuf *b, unsigned char c) {
     }
 }
 
+/* How many bytes at the start stand in JSON as they are: ASCII, eight at a time. */
+static size_t plain_run(const char *data, size_t len) {
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    const uint64_t tops = ones << 7;
+    size_t i = 0;
+    for (; i + 8 <= len; i += 8) {
+        uint64_t w = 0;
+        memcpy(&w, data + i, sizeof w);
+        uint64_t quote = w ^ (ones * '"');
+        uint64_t slash = w ^ (ones * '\\');
+        /* A top bit each for bytes from 0x80, below 0x20, and equal to either. */
+        if ((w | (w - ones * 0x20) | (quote - ones) | (slash - ones)) & tops) {
+            break;
+        }
+    }
+    return i;
+}
+
 void aicpi_strbuf_json_body(aicpi_strbuf *b, const char *data, size_t len) {
     size_t start = 0; /* of the run that is copied as it is */
-    for (size_t i = 0; i < len;) {
+    for (size_t i = plain_run(data, len); i < len;) {
         unsigned char c = (unsigned char)data[i];
         uint32_t scalar = 0;
         size_t n = 1;

@@ -7,6 +7,7 @@
 #include "lib/base/slice.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 
 typedef struct aicpi_strbuf {
     aicp_allocator allocator;
@@ -27,6 +28,7 @@ bool aicpi_strbuf_reserve(aicpi_strbuf *b, size_t more);
 void aicpi_strbuf_append(aicpi_strbuf *b, const char *data, size_t len);
 void aicpi_strbuf_puts(aicpi_strbuf *b, const char *text);
 void aicpi_strbuf_putc(aicpi_strbuf *b, char c);
+void aicpi_strbuf_i64(aicpi_strbuf *b, int64_t value); /* decimal */
 void aicpi_strbuf_printf(aicpi_strbuf *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* JSON string with quotes; invalid UTF-8 becomes U+FFFD. `_json_body` writes it without the quotes.

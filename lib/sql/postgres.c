@@ -192,11 +192,97 @@ static aicp_status collect(aicpi_sql *db, const char *what, PGresult **out, aicp
     return status;
 }
 
-static aicp_status pg_exec(aicpi_sql *db, const char *script, aicp_error *err) {
-    if (!PQsendQuery(conn_of(db), script)) {
-        return lost(db, script, err);
+/* ---- transactions ---- */
+
+/* In a transaction the connection is in libpq's pipeline mode: what is sent waits in memory until
+ * somebody needs an answer, so that BEGIN travels with the first statement and COMMIT with what was
+ * run_later. After an error the server skips all that was sent up to the next synchronisation,
+ * COMMIT too. */
+static bool in_pipeline(const aicpi_sql *db) {
+    return PQpipelineStatus(conn_of(db)) != PQ_PIPELINE_OFF;
+}
+
+/* Sends all that is under way and waits for its answers: the first failure, else the last result.
+ */
+static aicp_status synchronise(aicpi_sql *db, PGresult **out, aicp_error *err) {
+    aicp_status status = AICP_OK;
+    size_t count = db->under_way_count;
+    db->under_way_count = 0;
+    if (!PQpipelineSync(conn_of(db))) {
+        return lost(db, "synchronisation", err);
     }
-    return collect(db, script, NULL, err);
+    for (size_t i = 0; i < count; i++) {
+        bool failed = status != AICP_OK;
+        PGresult **last = !failed && i + 1 == count ? out : NULL;
+        aicp_status s = collect(db, db->under_way[i], last, failed ? NULL : err);
+        if (db->broken) {
+            return s;
+        }
+        status = failed ? status : s;
+    }
+    PGresult *end = NULL;
+    aicp_status s = next_result(db, "synchronisation", &end, err);
+    if (s == AICP_OK && PQresultStatus(end) != PGRES_PIPELINE_SYNC) {
+        s = lost(db, "synchronisation", err);
+    }
+    PQclear(end);
+    return s == AICP_OK ? status : s;
+}
+
+/* After something was put into the pipeline. */
+static aicp_status note_under_way(aicpi_sql *db, const char *what, aicp_error *err) {
+    db->under_way[db->under_way_count++] = what;
+    return db->under_way_count < AICPI_SQL_UNDER_WAY ? AICP_OK : synchronise(db, NULL, err);
+}
+
+/* The answer to what was just sent. */
+static aicp_status answer_of(aicpi_sql *db, const char *what, PGresult **out, aicp_error *err) {
+    if (!in_pipeline(db)) {
+        return collect(db, what, out, err);
+    }
+    db->under_way[db->under_way_count++] = what;
+    return synchronise(db, out, err);
+}
+
+/* Several statements of a script cannot travel in a pipeline: what follows in the transaction goes
+ * one by one. */
+static aicp_status pg_exec(aicpi_sql *db, const char *script, aicp_error *err) {
+    PGconn *c = conn_of(db);
+    if (in_pipeline(db)) {
+        aicp_status s = db->under_way_count > 0 ? synchronise(db, NULL, err) : AICP_OK;
+        if (s != AICP_OK) {
+            return s;
+        }
+        if (!PQexitPipelineMode(c)) {
+            return lost(db, script, err);
+        }
+    }
+    return PQsendQuery(c, script) ? collect(db, script, NULL, err) : lost(db, script, err);
+}
+
+static aicp_status pg_begin(aicpi_sql *db, aicp_error *err) {
+    PGconn *c = conn_of(db);
+    if (!PQenterPipelineMode(c) || !PQsendQueryParams(c, "BEGIN", 0, NULL, NULL, NULL, NULL, 0)) {
+        return lost(db, "BEGIN", err);
+    }
+    return note_under_way(db, "BEGIN", err);
+}
+
+static aicp_status pg_commit(aicpi_sql *db, aicp_error *err) {
+    PGconn *c = conn_of(db);
+    PGresult *end = NULL;
+    if (!PQsendQueryParams(c, "COMMIT", 0, NULL, NULL, NULL, NULL, 0)) {
+        return lost(db, "COMMIT", err);
+    }
+    aicp_status s = answer_of(db, "COMMIT", &end, err);
+    if (s == AICP_OK && end && strcmp(PQcmdStatus(end), "COMMIT") != 0) {
+        s = aicpi_fail(err, AICP_ERR_STORE, "PostgreSQL: a statement of the transaction failed");
+    }
+    PQclear(end);
+    if (!db->broken && !PQexitPipelineMode(c)) { /* fine outside of it, too */
+        s = lost(db, "COMMIT", err);
+    }
+    return s;
 }
 
 /* ---- statements ---- */
@@ -263,7 +349,7 @@ static aicp_status pg_prepare(aicpi_sql_stmt *q, aicp_error *err) {
         if (!PQsendPrepare(conn_of(db), p->name, b.data, 0, NULL)) {
             s = lost(db, q->text, err);
         } else {
-            s = collect(db, q->text, NULL, err);
+            s = answer_of(db, q->text, NULL, err);
         }
     }
     aicpi_strbuf_deinit(&b);
@@ -289,8 +375,9 @@ static void fill_params(aicpi_sql_stmt *q, pg_stmt *p) {
     }
 }
 
-static aicp_status send_stmt(aicpi_sql_stmt *q, pg_stmt *p, aicp_error *err) {
+static aicp_status send_stmt(aicpi_sql_stmt *q, aicp_error *err) {
     aicpi_sql *db = q->db;
+    pg_stmt *p = q->engine;
     for (size_t i = 0; i < q->params_count; i++) {
         if (q->params[i].len > INT32_MAX) {
             return aicpi_fail(err, AICP_ERR_LIMIT, "parameter %zu is larger than 2 GiB", i + 1);
@@ -304,9 +391,23 @@ static aicp_status send_stmt(aicpi_sql_stmt *q, pg_stmt *p, aicp_error *err) {
     if (!PQsendQueryPrepared(conn_of(db), p->name, n, p->values, p->lengths, p->formats, 0)) {
         return lost(db, q->text, err);
     }
-    aicp_status s = collect(db, q->text, &p->result, err);
+    return AICP_OK;
+}
+
+static aicp_status pg_later(aicpi_sql_stmt *q, aicp_error *err) {
+    aicp_status s = send_stmt(q, err);
+    if (s == AICP_OK && in_pipeline(q->db)) {
+        return note_under_way(q->db, q->text, err);
+    }
+    return s == AICP_OK ? collect(q->db, q->text, NULL, err) : s;
+}
+
+static aicp_status run_stmt(aicpi_sql_stmt *q, aicp_error *err) {
+    pg_stmt *p = q->engine;
+    aicp_status s = send_stmt(q, err);
+    s = s == AICP_OK ? answer_of(q->db, q->text, &p->result, err) : s;
     if (s == AICP_OK && p->result) {
-        db->changes = strtoll(PQcmdTuples(p->result), NULL, 10);
+        q->db->changes = strtoll(PQcmdTuples(p->result), NULL, 10);
     }
     return s;
 }
@@ -320,7 +421,7 @@ static void pg_reset(aicpi_sql_stmt *q) {
 static aicp_status pg_step(aicpi_sql_stmt *q, bool *row, aicp_error *err) {
     pg_stmt *p = q->engine;
     if (!q->running) {
-        aicp_status s = send_stmt(q, p, err);
+        aicp_status s = run_stmt(q, err);
         if (s != AICP_OK) {
             return s;
         }
@@ -333,13 +434,28 @@ static aicp_status pg_step(aicpi_sql_stmt *q, bool *row, aicp_error *err) {
     return AICP_OK;
 }
 
+/* strtoll, for what is usual. */
+static int64_t number_of(const char *text) {
+    const char *at = text + (*text == '-');
+    int64_t n = 0;
+    int digits = 0;
+    while (aicpi_is_digit(*at) && digits < 18) {
+        n = n * 10 + (*at++ - '0');
+        digits++;
+    }
+    if (aicpi_is_digit(*at)) {
+        return strtoll(text, NULL, 10);
+    }
+    return *text == '-' ? -n : n;
+}
+
 static int64_t pg_i64(aicpi_sql_stmt *q, int32_t column) {
     pg_stmt *p = q->engine;
     const char *text = PQgetvalue(p->result, p->row, column);
     if (!text) {
         return 0;
     }
-    return text[0] == 't' ? 1 : strtoll(text, NULL, 10); /* BOOLEAN reads as 0 or 1 */
+    return text[0] == 't' ? 1 : number_of(text); /* BOOLEAN reads as 0 or 1 */
 }
 
 static aicpi_slice pg_bytes(aicpi_sql_stmt *q, int32_t column, bool blob) {
@@ -369,9 +485,11 @@ const aicpi_sql_driver aicpi_sql_postgres = {
     .prepare = pg_prepare,
     .finalize = pg_finalize,
     .step = pg_step,
+    .later = pg_later,
+    .begin = pg_begin,
+    .commit = pg_commit,
     .reset = pg_reset,
     .i64 = pg_i64,
     .bytes = pg_bytes,
     .is_null = pg_is_null,
-    .begin = "BEGIN",
 };

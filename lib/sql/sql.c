@@ -157,6 +157,7 @@ static aicp_status reconnect(aicpi_sql *db, aicp_error *err) {
     }
     db->connected = true;
     db->broken = false;
+    db->under_way_count = 0;
     db->generation++;
     return AICP_OK;
 }
@@ -324,7 +325,8 @@ void aicpi_sql_bind_null(aicpi_sql_stmt *q, int32_t index) {
     bind(q, index, (aicpi_sql_value){AICPI_SQL_NULL, 0, NULL, 0});
 }
 
-static aicp_status step(aicpi_sql_stmt *q, bool *row, aicp_error *err) {
+/* A connection, and the statement prepared on it. */
+static aicp_status make_ready(aicpi_sql_stmt *q, aicp_error *err) {
     aicpi_sql *db = q->db;
     aicp_status s = AICP_OK;
     if (!db->in_transaction && !q->running) {
@@ -342,21 +344,23 @@ static aicp_status step(aicpi_sql_stmt *q, bool *row, aicp_error *err) {
             q->generation = db->generation;
         }
     }
-    if (s == AICP_OK) {
-        s = db->driver->step(q, row, err);
-    }
     return s;
+}
+
+static aicp_status bad_parameter(const aicpi_sql_stmt *q, aicp_error *err) {
+    return aicpi_fail(err, AICP_ERR_INVALID, "parameter outside of the statement: %s", q->text);
 }
 
 aicp_status aicpi_sql_step(aicpi_sql_stmt *q, bool *row, aicp_error *err) {
     *row = false;
     if (q->bad_bind) {
-        return aicpi_fail(err, AICP_ERR_INVALID, "parameter outside of the statement: %s", q->text);
+        return bad_parameter(q, err);
     }
     if (!q->running) {
         aicpi_sql_hold(q->db); /* until the end or the reset */
     }
-    aicp_status s = step(q, row, err);
+    aicp_status s = make_ready(q, err);
+    s = s == AICP_OK ? q->db->driver->step(q, row, err) : s;
     q->running = s == AICP_OK && *row;
     if (!q->running) {
         aicpi_sql_release(q->db);
@@ -371,6 +375,18 @@ aicp_status aicpi_sql_run(aicpi_sql_stmt *q, aicp_error *err) {
         s = aicpi_sql_step(q, &row, err);
     }
     return s;
+}
+
+aicp_status aicpi_sql_run_later(aicpi_sql_stmt *q, aicp_error *err) {
+    const aicpi_sql *db = q->db;
+    if (!db->driver->later || !db->in_transaction || q->running) {
+        return aicpi_sql_run(q, err);
+    }
+    if (q->bad_bind) {
+        return bad_parameter(q, err);
+    }
+    aicp_status s = make_ready(q, err);
+    return s == AICP_OK ? db->driver->later(q, err) : s;
 }
 
 void aicpi_sql_reset(aicpi_sql_stmt *q) {
@@ -413,7 +429,7 @@ static aicp_status attempt(aicpi_sql *db, aicpi_sql_fn fn, void *user, aicp_erro
     aicp_status s = reconnect(db, err);
     if (s == AICP_OK) {
         db->beginning = true;
-        s = db->driver->exec(db, db->driver->begin, err);
+        s = db->driver->begin(db, err);
         db->beginning = false;
     }
     if (s != AICP_OK) {
@@ -424,7 +440,7 @@ static aicp_status attempt(aicpi_sql *db, aicpi_sql_fn fn, void *user, aicp_erro
     db->in_transaction = false;
     reset_all(db);
     if (s == AICP_OK) {
-        s = db->driver->exec(db, "COMMIT", err);
+        s = db->driver->commit(db, err);
         db->commit_unknown = s != AICP_OK && db->broken;
         if (s == AICP_OK) {
             return s;

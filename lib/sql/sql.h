@@ -87,6 +87,12 @@ void aicpi_sql_bind_null(aicpi_sql_stmt *q, int32_t index);
 aicp_status aicpi_sql_step(aicpi_sql_stmt *q, bool *row, aicp_error *err);
 /* Steps to the end, for statements whose rows do not matter. */
 aicp_status aicpi_sql_run(aicpi_sql_stmt *q, aicp_error *err);
+/* The same for a statement of which the transaction at hand need not know before its next one: it
+ * travels together with that one, or with the commit, which then gives its error. Its changes are
+ * not counted. Outside of a transaction, and where no server is far, it is aicpi_sql_run. Not for
+ * all statements of a transaction: only an answer before the commit tells a connection found dead
+ * from one that broke during it. */
+aicp_status aicpi_sql_run_later(aicpi_sql_stmt *q, aicp_error *err);
 void aicpi_sql_reset(aicpi_sql_stmt *q);
 /* Columns from 0, of the row at hand; views live until the next step or reset. NULL reads as 0 or
  * empty. */

@@ -39,12 +39,16 @@ typedef struct aicpi_sql_driver {
     aicp_status (*prepare)(aicpi_sql_stmt *q, aicp_error *err);
     void (*finalize)(aicpi_sql_stmt *q); /* also with the connection gone */
     aicp_status (*step)(aicpi_sql_stmt *q, bool *row, aicp_error *err);
+    aicp_status (*later)(aicpi_sql_stmt *q, aicp_error *err); /* NULL: a statement is no journey */
+    aicp_status (*begin)(aicpi_sql *db, aicp_error *err);     /* may wait for the next statement */
+    aicp_status (*commit)(aicpi_sql *db, aicp_error *err);
     void (*reset)(aicpi_sql_stmt *q);
     int64_t (*i64)(aicpi_sql_stmt *q, int32_t column);
     aicpi_slice (*bytes)(aicpi_sql_stmt *q, int32_t column, bool blob);
     bool (*is_null)(aicpi_sql_stmt *q, int32_t column);
-    const char *begin;
 } aicpi_sql_driver;
+
+#define AICPI_SQL_UNDER_WAY 16 /* statements at once */
 
 struct aicpi_sql {
     aicp_allocator allocator;
@@ -61,6 +65,8 @@ struct aicpi_sql {
     uint64_t deadline; /* of the call at hand, in system monotonic time */
     uint64_t generation;
     int64_t changes;
+    const char *under_way[AICPI_SQL_UNDER_WAY]; /* sent, or to be sent, and not answered yet */
+    size_t under_way_count;
     char *url; /* for SQLite the file's path */
     size_t url_len;
     void *handle;    /* sqlite3 or PGconn */

@@ -50,6 +50,14 @@ static aicp_status lite_exec(aicpi_sql *db, const char *script, aicp_error *err)
     return rc == SQLITE_OK ? AICP_OK : failed(db, rc, script, err);
 }
 
+static aicp_status lite_begin(aicpi_sql *db, aicp_error *err) {
+    return lite_exec(db, "BEGIN IMMEDIATE", err);
+}
+
+static aicp_status lite_commit(aicpi_sql *db, aicp_error *err) {
+    return lite_exec(db, "COMMIT", err);
+}
+
 /* Switching to WAL needs the file for itself and does not ask the busy handler everywhere. */
 static aicp_status use_wal(aicpi_sql *db, aicp_error *err) {
     for (;;) {
@@ -190,9 +198,10 @@ const aicpi_sql_driver aicpi_sql_sqlite = {
     .prepare = lite_prepare,
     .finalize = lite_finalize,
     .step = lite_step,
+    .begin = lite_begin,
+    .commit = lite_commit,
     .reset = lite_reset,
     .i64 = lite_i64,
     .bytes = lite_bytes,
     .is_null = lite_is_null,
-    .begin = "BEGIN IMMEDIATE",
 };

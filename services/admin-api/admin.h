@@ -46,6 +46,7 @@ typedef struct aicpa_settings {
     int64_t events_kept_ms;
 } aicpa_settings;
 
+typedef struct aicpa_known aicpa_known;
 typedef struct aicpa_sessions aicpa_sessions;
 typedef struct aicpa_access aicpa_access;
 typedef struct aicpa_throttle aicpa_throttle;
@@ -66,6 +67,8 @@ typedef struct aicpa_admin {
     pthread_mutex_t push_lock;      /* one pass at a time tells LiteLLM its limits */
     uint64_t push_due_ns;           /* when all of them are looked at again */
     aicpi_sql *ready_db;            /* of the readiness check */
+    _Atomic int64_t maintenance;    /* see resources/settings.c */
+    aicpa_known *known;
     aicpa_sessions *sessions;
     aicpa_access *access;
     aicpa_throttle *throttle;

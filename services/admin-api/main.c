@@ -252,6 +252,7 @@ static void close_admin(void *user) {
     aicpa_access_free(a->access);
     aicpa_throttle_free(a->throttle);
     aicpa_sessions_free(a->sessions);
+    aicpa_known_free(a->known);
     aicpi_sql_free(a->ready_db);
     pthread_mutex_destroy(&a->push_lock);
     aicpi_free(NULL, a);
@@ -280,14 +281,15 @@ static aicp_status open_ledger(aicpa_admin *a, aicp_error *err) {
     return status ? status : aicp_rate_store_open(url, strlen(url), &a->rates, err);
 }
 
-/* The frame's tables, then our own. */
-static aicp_status migrate(const aicpa_admin *a, aicp_error *err) {
+/* The frame's tables, then our own; and what holds from the first call on. */
+static aicp_status migrate(aicpa_admin *a, aicp_error *err) {
     const char *url = a->settings->database_url;
     aicpi_sql *db = NULL;
     aicp_status status = aicpi_sql_open(url, strlen(url), NULL, &db, err);
     status = status ? status : aicps_api_migrate(db, err);
     status =
         status ? status : aicps_migrate(db, "admin", aicpa_migrations, aicpa_migrations_count, err);
+    status = status ? status : aicpa_maintenance_follow(a, db, err);
     aicpi_sql_free(db);
     return status;
 }
@@ -333,6 +335,7 @@ static aicp_status open_parts(aicpa_admin *a, aicp_error *err) {
         .log_user = log_user,
     };
     aicp_status status = aicpa_sessions_new(&a->sessions, err);
+    status = status ? status : aicpa_known_new(&a->known, err);
     status = status ? status : aicpa_throttle_new(s->requests_per_minute, &a->throttle, err);
     status = status ? status : aicpa_access_new(s->policies, &a->access, err);
     status = status ? status : open_litellm(a, err);

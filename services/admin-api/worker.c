@@ -65,6 +65,7 @@ static aicp_status recover_audit(aicpa_admin *a, aicpi_sql *db, aicp_error *err)
 static const aicpa_chore chores[] = {
     {"bundle", false, true, 250, make_bundle},
     {"revocations", false, false, 1000, learn_revocations},
+    {"maintenance", false, false, 1000, aicpa_maintenance_follow},
     {"audit chain", false, false, 500, seal_audit},
     {"audit recovery", true, false, 30000, recover_audit},
     {"prices", true, true, 1000, aicpa_prices_follow},

@@ -29,6 +29,18 @@ aicp_status aicpa_token_verify(
     aicpa_claims *out,
     aicp_error *err);
 
+/* Neither expired nor issued later than now. */
+bool aicpa_token_times_hold(const aicpa_claims *claims, int64_t now_s);
+
+/* ---- known.c: tokens that were verified; from several threads ---- */
+
+aicp_status aicpa_known_new(aicpa_known **out, aicp_error *err);
+void aicpa_known_free(aicpa_known *known);
+/* The claims of a token that was added and whose times hold; texts live in `arena`. */
+bool aicpa_known_find(
+    aicpa_known *known, aicpi_slice token, int64_t now_s, aicpi_arena *arena, aicpa_claims *out);
+void aicpa_known_add(aicpa_known *known, aicpi_slice token, const aicpa_claims *claims);
+
 /* ---- sessions.c: what was revoked, known in memory, shared by the store ---- */
 
 aicp_status aicpa_sessions_new(aicpa_sessions **out, aicp_error *err);

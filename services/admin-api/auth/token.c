@@ -182,6 +182,14 @@ static bool read_org_roles(struct json_object *o, aicpi_arena *arena, aicps_iden
     return true;
 }
 
+static bool issued_later(const aicpa_claims *c, int64_t now_s) {
+    return c->issued_s > now_s + LEEWAY_S;
+}
+
+bool aicpa_token_times_hold(const aicpa_claims *c, int64_t now_s) {
+    return !issued_later(c, now_s) && now_s < c->expires_s;
+}
+
 static aicp_status read_claims(
     struct json_object *o, int64_t now_s, aicpi_arena *arena, aicpa_claims *out, aicp_error *err) {
     struct json_object *v = NULL;
@@ -197,11 +205,11 @@ static aicp_status read_claims(
     out->who.platform_admin =
         json_object_object_get_ex(o, "is_platform_admin", &v) && json_object_get_boolean(v);
     if (!issuer || strcmp(issuer, AICPA_TOKEN_ISSUER) != 0 || !out->who.id || !out->who.session ||
-        !out->who.role || out->issued_s < 0 || out->expires_s < 0 ||
-        out->issued_s > now_s + LEEWAY_S || !read_org_roles(o, arena, &out->who)) {
+        !out->who.role || out->issued_s < 0 || out->expires_s < 0 || issued_later(out, now_s) ||
+        !read_org_roles(o, arena, &out->who)) {
         return bad(err);
     }
-    if (now_s >= out->expires_s) {
+    if (!aicpa_token_times_hold(out, now_s)) {
         return aicpi_fail(err, AICP_ERR_TIMEOUT, "Token has expired");
     }
     return AICP_OK;

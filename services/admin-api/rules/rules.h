@@ -64,6 +64,8 @@ struct json_object *aicpa_settings_read(aicpi_sql *db, aicp_error *err);
 bool aicpa_setting_is_on(aicpi_sql *db, const char *name, aicp_error *err);
 /* Hook of the api: why a change is refused now, or NULL. */
 const char *aicpa_closed(aicps_call *call);
+/* Learns the mode that another replica set. */
+aicp_status aicpa_maintenance_follow(aicpa_admin *admin, aicpi_sql *db, aicp_error *err);
 
 /* The policies that a gate would have, and the entities. */
 aicp_status aicpa_policies_read(aicpa_build *build, aicp_policy_set **out, aicp_error *err);

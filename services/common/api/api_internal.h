@@ -34,8 +34,9 @@
 typedef struct aicps_column {
     aicps_field field; /* column filled in */
     bool nullable;
-    int32_t index; /* in the SELECT; -1 when computed */
-    void *pattern; /* pcre2_code */
+    int32_t index;     /* in the SELECT; -1 when computed */
+    aicpi_slice label; /* `,"name":` */
+    void *pattern;     /* pcre2_code */
 } aicps_column;
 
 typedef struct aicps_plan {

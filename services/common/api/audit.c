@@ -94,11 +94,10 @@ static aicp_status insert_entry(aicpi_sql *db, const entry_row *e, aicp_error *e
     bool at_once = aicpi_sql_engine(db) == AICPI_SQL_POSTGRES;
     aicpi_sql_stmt *q = NULL;
     bool row = false;
-    int64_t id = 0;
     aicp_status s = aicpi_sql_prepare(
         db,
         at_once ? "WITH e AS (" INSERT_ENTRY ") INSERT INTO audit_unsealed (entry_id)"
-                  " SELECT id FROM e RETURNING entry_id"
+                  " SELECT id FROM e"
                 : INSERT_ENTRY,
         &q,
         err);
@@ -117,11 +116,14 @@ static aicp_status insert_entry(aicpi_sql *db, const entry_row *e, aicp_error *e
     bind_cstr(q, 10, e->changes);
     bind_cstr(q, 11, e->metadata);
     bind_cstr(q, 12, e->outcome);
+    if (at_once) {
+        return aicpi_sql_run_later(q, err);
+    }
     s = aicpi_sql_step(q, &row, err);
     if (s == AICP_OK) {
-        id = aicpi_sql_i64(q, 0);
+        int64_t id = aicpi_sql_i64(q, 0);
         aicpi_sql_reset(q);
-        s = at_once ? s : queue_entry(db, id, err);
+        s = queue_entry(db, id, err);
     }
     return s;
 }
@@ -394,5 +396,5 @@ aicp_status aicps_rules_touch(aicpi_sql *db, aicp_error *err) {
     aicpi_sql_stmt *q = NULL;
     aicp_status s = aicpi_sql_prepare(
         db, "UPDATE rules_revision SET revision = revision + 1 WHERE id = 1", &q, err);
-    return s == AICP_OK ? aicpi_sql_run(q, err) : s;
+    return s == AICP_OK ? aicpi_sql_run_later(q, err) : s;
 }

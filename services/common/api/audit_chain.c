@@ -116,7 +116,7 @@ static aicp_status chain_rows(
         aicpi_sql_bind_i64(q, at++, s->ids[i]);
         aicpi_sql_bind_text(q, at++, s->hashes[i], HASH_LEN);
     }
-    return aicpi_sql_run(q, err);
+    return aicpi_sql_run_later(q, err);
 }
 
 static aicp_status chain_all(aicpi_sql *db, const sealing *s, aicp_error *err) {
@@ -145,7 +145,7 @@ static aicp_status unqueue(aicpi_sql *db, const sealing *s, aicp_error *err) {
         err);
     if (status == AICP_OK) {
         aicpi_sql_bind_i64(q, 1, s->position);
-        status = aicpi_sql_run(q, err);
+        status = aicpi_sql_run_later(q, err);
     }
     return status;
 }
@@ -168,7 +168,7 @@ static aicp_status seal_batch(aicpi_sql *db, void *user, aicp_error *err) {
         if (status == AICP_OK) {
             aicpi_sql_bind_i64(q, 1, s->position + (int64_t)s->count);
             aicpi_sql_bind_text(q, 2, s->hashes[s->count - 1], HASH_LEN);
-            status = aicpi_sql_run(q, err);
+            status = aicpi_sql_run_later(q, err);
         }
     }
     return status;

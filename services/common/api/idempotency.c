@@ -203,7 +203,7 @@ aicp_status aicps_idempotency_finish(
     }
     aicpi_sql_bind_text(q, 4, i->caller.data, i->caller.len);
     aicpi_sql_bind_text(q, 5, i->key.data, i->key.len);
-    return aicpi_sql_run(q, err);
+    return aicpi_sql_run_later(q, err);
 }
 
 void aicps_idempotency_give_up(aicps_call *call, const aicps_idempotency *i) {

@@ -43,7 +43,10 @@ static aicp_status add_column(aicps_plan *p, const aicps_field *field, aicp_erro
     }
     p->column_count++;
     c->index = field->flags & AICPS_COMPUTED ? -1 : (int32_t)p->select_count++;
-    return AICP_OK;
+    char label[80];
+    int len = snprintf(label, sizeof label, ",\"%s\":", field->name);
+    c->label = aicpi_slice_of(aicpi_arena_strndup(&p->api->arena, label, (size_t)len), (size_t)len);
+    return c->label.data ? AICP_OK : aicpi_nomem(err);
 }
 
 static aicp_status make_columns(aicps_plan *p, aicp_error *err) {

@@ -85,7 +85,7 @@ static void write_value(
     bool known = !(c->field.flags & AICPS_SECRET);
     switch (known ? c->field.type : AICPS_JSON) {
     case AICPS_INT:
-        aicpi_strbuf_printf(out, "%lld", (long long)aicpi_sql_i64(q, index));
+        aicpi_strbuf_i64(out, aicpi_sql_i64(q, index));
         return;
     case AICPS_BOOL:
         aicpi_strbuf_puts(out, aicpi_sql_i64(q, index) != 0 ? "true" : "false");
@@ -126,9 +126,11 @@ void aicps_row_write(
     aicps_call *call, const aicps_plan *plan, aicpi_sql_stmt *q, aicpi_strbuf *out) {
     for (size_t i = 0; i < plan->column_count; i++) {
         const aicps_column *c = &plan->columns[i];
-        aicpi_strbuf_puts(out, i ? ",\"" : "{\"");
-        aicpi_strbuf_puts(out, c->field.name);
-        aicpi_strbuf_puts(out, "\":");
+        size_t from = out->len;
+        aicpi_strbuf_append(out, c->label.data, c->label.len);
+        if (i == 0 && !out->failed) {
+            out->data[from] = '{'; /* instead of the comma */
+        }
         if (c->index < 0 || aicpi_sql_is_null(q, c->index)) {
             write_null(c, out);
         } else {
@@ -136,8 +138,8 @@ void aicps_row_write(
         }
     }
     if (plan->version_index >= 0 && !aicps_plan_column(plan, "version", strlen("version"))) {
-        long long version = (long long)aicpi_sql_i64(q, plan->version_index);
-        aicpi_strbuf_printf(out, ",\"version\":%lld", version);
+        aicpi_strbuf_puts(out, ",\"version\":");
+        aicpi_strbuf_i64(out, aicpi_sql_i64(q, plan->version_index));
     }
     aicpi_strbuf_putc(out, '}');
 }

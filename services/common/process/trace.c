@@ -3,15 +3,23 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/crypto.h"
+#include "lib/base/hash.h"
 #include "lib/base/text.h"
 
 #include <inttypes.h>
 
 #define SPAN_JSON_MAX ((size_t)16 << 10)
 
+/* Ids are unlike, not secret: no system call for each. */
 static void random_id(char *out, size_t bytes) {
-    unsigned char id[16];
-    aicpi_random(id, bytes);
+    static _Thread_local uint64_t seed;
+    static _Thread_local uint64_t count;
+    uint64_t id[2];
+    if (count++ == 0) {
+        aicpi_random(&seed, sizeof seed);
+    }
+    id[0] = aicpi_hash_mix(seed ^ count, UINT64_C(0x9e3779b97f4a7c15));
+    id[1] = aicpi_hash_mix(seed + count, UINT64_C(0xd1b54a32d192ed03));
     id[0] |= id[0] ? 0 : 1; /* all zeros is no id */
     aicpi_hex_encode(id, bytes, out);
 }

@@ -1,6 +1,7 @@
 #include "unit/support.h"
 
 #include "lib/base/json.h"
+#include "lib/base/strbuf.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -250,4 +251,44 @@ Test(json, warm_arena_reads_without_the_heap) {
     cr_assert_eq(heap.allocations, warm);
     aicpi_arena_deinit(&arena);
     cr_assert_eq(heap.live, 0);
+}
+
+Test(json, a_text_is_written_alike_wherever_its_special_bytes_stand) {
+    static const char special[] = {'"', '\\', '\n', 0x1f, 0x01, 0x7f, (char)0x80, (char)0xff, '!'};
+    for (size_t s = 0; s < sizeof special; s++) {
+        for (size_t at = 0; at < 20; at++) {
+            char text[20];
+            aicpi_strbuf whole, parts;
+            memset(text, '#', sizeof text);
+            text[at] = special[s];
+            aicpi_strbuf_init(&whole, NULL, 1000);
+            aicpi_strbuf_init(&parts, NULL, 1000);
+            aicpi_strbuf_json_body(&whole, text, sizeof text);
+            for (size_t i = 0; i < sizeof text; i++) {
+                aicpi_strbuf_json_body(&parts, text + i, 1);
+            }
+            cr_assert_str_eq(whole.data, parts.data);
+            aicpi_strbuf_deinit(&whole);
+            aicpi_strbuf_deinit(&parts);
+        }
+    }
+}
+
+Test(json, whole_numbers_are_written_in_full) {
+    static const struct {
+        int64_t value;
+        const char *text;
+    } cases[] = {
+        {0, "0"},
+        {-1, "-1"},
+        {1234567890, "1234567890"},
+        {INT64_MAX, "9223372036854775807"},
+        {INT64_MIN, "-9223372036854775808"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        aicpi_strbuf b;
+        aicpi_strbuf_init(&b, NULL, 100);
+        aicpi_strbuf_i64(&b, cases[i].value);
+        cr_assert_str_eq(b.data, cases[i].text);
+        aicpi_strbuf_deinit(&b);
+    }
 }

@@ -4,6 +4,7 @@
 #include "lib/base/crypto.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 #define SECRET "0123456789abcdef0123456789abcdef"
 #define OTHER "ffffffffffffffffffffffffffffffff"
@@ -137,4 +138,62 @@ Test(token, of_another_issuer_is_refused) {
     forge("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhZG1pbiIsImlzcyI6ImVsc2UiLCJqdGkiOiIxIi"
           "wicm9sZSI6ImFkbWluIiwiaWF0IjoxLCJleHAiOjk5OTk5OTk5OTl9");
     cr_assert_eq(verify_at(NOW, &out), AICP_ERR_INVALID);
+}
+
+Test(token, a_known_token_gives_its_claims_until_it_expires) {
+    aicpa_known *known = NULL;
+    aicp_error err = {0};
+    aicpi_arena arena;
+    aicpa_claims out;
+    static const aicps_org_role roles[] = {{"org-1", "member"}};
+    aicpa_claims claims = {
+        .who = {.id = "u-1", .session = "s-1", .role = "user", .org_roles = roles},
+        .issued_s = 100,
+        .expires_s = 200};
+    claims.who.org_role_count = 1;
+    aicpi_slice token = AICPI_SLICE("header.claims.signature");
+    aicpi_arena_init(&arena, NULL, 0, 0);
+    cr_assert_eq(aicpa_known_new(&known, &err), AICP_OK);
+    cr_assert_not(aicpa_known_find(known, token, 150, &arena, &out));
+    aicpa_known_add(known, token, &claims);
+    cr_assert(aicpa_known_find(known, token, 199, &arena, &out));
+    cr_assert_str_eq(out.who.id, "u-1");
+    cr_assert_str_eq(out.who.session, "s-1");
+    cr_assert_null(out.who.team);
+    cr_assert_eq(out.who.org_role_count, 1);
+    cr_assert_str_eq(out.who.org_roles[0].role, "member");
+    cr_assert_not(aicpa_known_find(known, token, 200, &arena, &out), "expired");
+    cr_assert_not(aicpa_known_find(known, token, 60, &arena, &out), "issued later than now");
+    aicpi_slice other = AICPI_SLICE("header.claims.Signature");
+    cr_assert_not(aicpa_known_find(known, other, 150, &arena, &out));
+    aicpa_known_free(known);
+    aicpi_arena_deinit(&arena);
+}
+
+Test(token, each_of_many_tokens_is_known_as_itself_or_not_at_all) {
+    aicpa_known *known = NULL;
+    aicpi_arena arena;
+    aicpa_claims out;
+    size_t found = 0;
+    aicpi_arena_init(&arena, NULL, 0, 0);
+    cr_assert_eq(aicpa_known_new(&known, NULL), AICP_OK);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 3000; i++) {
+            char text[32];
+            int len = snprintf(text, sizeof text, "token-%d", i);
+            aicpi_slice token = aicpi_slice_of(text, (size_t)len);
+            aicpa_claims claims = {
+                .who = {.id = text, .session = "s", .role = "user"}, .expires_s = 200};
+            if (round == 0) {
+                aicpa_known_add(known, token, &claims);
+            } else if (aicpa_known_find(known, token, 100, &arena, &out)) {
+                cr_assert_str_eq(out.who.id, text);
+                found++;
+            }
+        }
+    }
+    cr_assert_geq(found, 100);
+    cr_assert_leq(found, 1024, "its memory is bounded");
+    aicpa_known_free(known);
+    aicpi_arena_deinit(&arena);
 }

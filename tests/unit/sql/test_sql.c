@@ -96,6 +96,130 @@ TEST_BOTH_STORES(sql, errors_have_their_kinds) {
     aicpi_sql_free(db);
 }
 
+/* Inserts the keys later, then asks for the number of rows if `count` is not NULL. */
+typedef struct later_case {
+    int64_t keys[40];
+    size_t key_count;
+    int64_t *count;
+    aicp_status seen; /* of the question */
+    int runs;
+} later_case;
+
+static aicp_status insert_later(aicpi_sql *db, int64_t key, aicp_error *err) {
+    aicpi_sql_stmt *q = NULL;
+    aicp_status s = aicpi_sql_prepare(db, "INSERT INTO l (k) VALUES (?)", &q, err);
+    if (s == AICP_OK) {
+        aicpi_sql_bind_i64(q, 1, key);
+        s = aicpi_sql_run_later(q, err);
+    }
+    return s;
+}
+
+static aicp_status run_later_case(aicpi_sql *db, void *user, aicp_error *err) {
+    later_case *c = user;
+    aicp_status s = AICP_OK;
+    c->runs++;
+    for (size_t i = 0; i < c->key_count && s == AICP_OK; i++) {
+        s = insert_later(db, c->keys[i], err);
+    }
+    if (s == AICP_OK && c->count) {
+        aicpi_sql_stmt *q = NULL;
+        bool row = false;
+        s = aicpi_sql_prepare(db, "SELECT count(*) FROM l", &q, err);
+        c->seen = aicpi_sql_step(q, &row, err);
+        *c->count = row ? aicpi_sql_i64(q, 0) : -1;
+        s = c->seen;
+    }
+    return s;
+}
+
+TEST_BOTH_STORES(sql, a_later_statement_is_part_of_its_transaction) {
+    aicpi_sql *db = open_db(store);
+    aicp_error err = {0};
+    int64_t n = 0;
+    exec_ok(db, "CREATE TABLE l (k BIGINT PRIMARY KEY)");
+    later_case c = {.keys = {1, 2}, .key_count = 2, .count = &n};
+    cr_assert_eq(aicpi_sql_transact(db, 0, run_later_case, &c, &err), AICP_OK, "%s", err.message);
+    cr_assert_eq(n, 2, "the next statement sees what was to run later");
+    c = (later_case){.keys = {3}, .key_count = 1};
+    cr_assert_eq(aicpi_sql_transact(db, 0, run_later_case, &c, &err), AICP_OK, "%s", err.message);
+    cr_assert_eq(read_i64(db, "SELECT count(*) FROM l"), 3, "so does the commit");
+    cr_assert_eq(insert_later(db, 4, &err), AICP_OK, "%s", err.message);
+    cr_assert_eq(read_i64(db, "SELECT count(*) FROM l"), 4, "and outside it runs at once");
+    aicpi_sql_free(db);
+}
+
+TEST_BOTH_STORES(sql, more_statements_than_travel_at_once_may_run_later) {
+    aicpi_sql *db = open_db(store);
+    aicp_error err = {0};
+    exec_ok(db, "CREATE TABLE l (k BIGINT PRIMARY KEY)");
+    later_case c = {.key_count = 40};
+    for (size_t i = 0; i < c.key_count; i++) {
+        c.keys[i] = (int64_t)i;
+    }
+    cr_assert_eq(aicpi_sql_transact(db, 0, run_later_case, &c, &err), AICP_OK, "%s", err.message);
+    cr_assert_eq(read_i64(db, "SELECT sum(k) FROM l"), 780);
+    aicpi_sql_free(db);
+}
+
+TEST_BOTH_STORES(sql, a_failing_later_statement_undoes_the_transaction) {
+    aicpi_sql *db = open_db(store);
+    aicp_error err = {0};
+    int64_t n = 0;
+    exec_ok(db, "CREATE TABLE l (k BIGINT PRIMARY KEY); INSERT INTO l VALUES (7)");
+    later_case c = {.keys = {1, 7, 2}, .key_count = 3};
+    cr_assert_eq(aicpi_sql_transact(db, 0, run_later_case, &c, &err), AICP_ERR_CONSTRAINT);
+    cr_assert_not(aicpi_sql_commit_unknown(db));
+    cr_assert_eq(c.runs, 1);
+    cr_assert_eq(read_i64(db, "SELECT count(*) FROM l"), 1);
+    c = (later_case){.keys = {1, 7}, .key_count = 2, .count = &n};
+    cr_assert_eq(aicpi_sql_transact(db, 0, run_later_case, &c, &err), AICP_ERR_CONSTRAINT);
+    cr_assert_eq(err.code, AICP_ERR_CONSTRAINT);
+    cr_assert_eq(read_i64(db, "SELECT count(*) FROM l"), 1);
+    c = (later_case){.keys = {1}, .key_count = 1, .count = &n};
+    cr_assert_eq(aicpi_sql_transact(db, 0, run_later_case, &c, &err), AICP_OK, "%s", err.message);
+    cr_assert_eq(n, 2);
+    aicpi_sql_free(db);
+}
+
+static aicp_status script_between(aicpi_sql *db, void *user, aicp_error *err) {
+    (void)user;
+    aicp_status s = insert_later(db, 1, err);
+    s = s ? s : aicpi_sql_exec(db, "INSERT INTO l VALUES (2); INSERT INTO l VALUES (3)", err);
+    return s ? s : insert_later(db, 4, err);
+}
+
+TEST_BOTH_STORES(sql, a_script_may_stand_between_later_statements) {
+    aicpi_sql *db = open_db(store);
+    aicp_error err = {0};
+    exec_ok(db, "CREATE TABLE l (k BIGINT PRIMARY KEY)");
+    cr_assert_eq(aicpi_sql_transact(db, 0, script_between, NULL, &err), AICP_OK, "%s", err.message);
+    cr_assert_eq(read_i64(db, "SELECT sum(k) FROM l"), 10);
+    cr_assert_eq(aicpi_sql_transact(db, 0, script_between, NULL, &err), AICP_ERR_CONSTRAINT);
+    cr_assert_eq(read_i64(db, "SELECT sum(k) FROM l"), 10);
+    aicpi_sql_free(db);
+}
+
+/* Says that all is well although a statement failed. */
+static aicp_status swallow(aicpi_sql *db, void *user, aicp_error *err) {
+    aicp_status s = insert_later(db, 1, err);
+    (void)aicpi_sql_exec(db, user, NULL);
+    return s;
+}
+
+Test(sql, a_commit_that_the_server_made_a_rollback_is_an_error, .timeout = 120) {
+    test_store store;
+    test_store_open(&store, true);
+    aicpi_sql *db = open_db(&store);
+    aicp_error err = {0};
+    static char bad[] = "SELEKT 1";
+    exec_ok(db, "CREATE TABLE l (k BIGINT PRIMARY KEY)");
+    cr_assert_eq(aicpi_sql_transact(db, 0, swallow, bad, &err), AICP_ERR_STORE);
+    cr_assert_eq(read_i64(db, "SELECT count(*) FROM l"), 0);
+    aicpi_sql_free(db);
+    test_store_close(&store);
+}
+
 Test(sql, unknown_urls_are_refused) {
     const char *bad[] = {
         "",
