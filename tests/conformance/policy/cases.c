@@ -140,13 +140,25 @@ bool case_same_json(aicpi_slice a, aicpi_slice b) {
     for (size_t i = 0; i < 2; i++) {
         aicpi_json json;
         aicp_error err;
-        aicpi_json_init(&json, &arena, texts[i].data, texts[i].len, 0);
+        aicpi_json_init(&json, &arena, texts[i].data, texts[i].len, CASE_JSON_DEPTH);
         forms[i] = canonical(&json, &arena);
         cr_assert_eq(aicpi_json_finish(&json, &err), AICP_OK, "%s", err.message);
     }
     bool same = aicpi_slice_eq(forms[0], forms[1]);
     aicpi_arena_deinit(&arena);
     return same;
+}
+
+void case_reread(aicp_policy_set **set, int32_t format, uint32_t flags) {
+    aicp_policy_set_options options = AICP_POLICY_SET_OPTIONS_INIT;
+    options.flags = flags;
+    aicp_buf text = AICP_BUF_INIT;
+    aicp_error err = {0};
+    cr_assert_eq(aicp_policy_set_write(*set, format, &text, &err), AICP_OK, "%s", err.message);
+    aicp_policy_set_free(*set);
+    aicp_status status = aicp_policy_set_parse(text.data, text.len, &options, set, &err);
+    cr_assert_eq(status, AICP_OK, "%u:%u: %s", err.line, err.column, err.message);
+    aicp_buf_free(&text);
 }
 
 static void read_ids(aicpi_json *json, aicpi_slice *ids, size_t *count) {

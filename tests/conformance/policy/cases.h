@@ -7,20 +7,23 @@
 #include "lib/base/json.h"
 
 #define CASE_IDS_MOST 64
+#define CASE_JSON_DEPTH 4096 /* a chain is as deep in JSON as it is long */
 
 /* Reads a whole file under `folder`; the test fails when it cannot. Free the data with free(). */
 aicpi_slice case_file(const char *folder, const char *name);
 void case_free(aicpi_slice file);
+/* Takes the next line off `rest`; false when there is none. */
+bool case_next_line(aicpi_slice *rest, aicpi_slice *line);
 
 /* Unpacks an archive of tests/data/policy into a new folder, whose path is returned (static), and
  * removes it with everything in it. */
 const char *case_unpack(const char *archive);
 void case_remove(const char *folder);
 
-/* Takes the next line off `rest`; false when there is none. */
-bool case_next_line(aicpi_slice *rest, aicpi_slice *line);
 /* Whether two JSON texts say the same: the order of keys does not count. */
 bool case_same_json(aicpi_slice a, aicpi_slice b);
+/* Puts in the place of a set the one that its JSON, or its Cedar text, is read as. */
+void case_reread(aicp_policy_set **set, int32_t format, uint32_t flags);
 
 /* Expected answer to one request. */
 typedef struct case_answer {

@@ -21,6 +21,7 @@ typedef struct fixture {
     aicp_policy_entities *entities;
     aicp_policy_request *request;
     aicp_policy_response *response;
+    int32_t form; /* AICP_POLICY_FORMAT_…: the policies pass through it first */
 } fixture;
 
 static bool read_request(fixture *f, aicpi_json *json, case_answer *answer) {
@@ -91,6 +92,9 @@ static void load_policies(fixture *f, aicpi_slice path, const char *name) {
     aicpi_slice text = case_file(f->root, file);
     aicp_status status = aicp_policy_set_parse(text.data, text.len, NULL, &f->set, &err);
     cr_assert_eq(status, AICP_OK, "%s: %u:%u: %s", name, err.line, err.column, err.message);
+    if (f->form) {
+        case_reread(&f->set, f->form, 0);
+    }
     case_free(text);
 }
 
@@ -175,6 +179,26 @@ Test(policy_corpus, every_generated_case_has_the_expected_answers) {
     cr_expect_eq(t.cases, 2041);
     cr_expect_eq(t.requests, 16328);
     close_fixture(&f);
+}
+
+static void run_through(int32_t form) {
+    totals t = {0};
+    fixture f = open_fixture("corpus-share.tar.gz");
+    char folder[128];
+    f.form = form;
+    snprintf(folder, sizeof folder, "%s/corpus-tests", f.root);
+    run_folder(&f, folder, &t);
+    cr_expect_eq(t.requests, 16328);
+    cr_expect_eq(t.wrong, 0);
+    close_fixture(&f);
+}
+
+Test(policy_corpus, policies_written_as_json_and_read_again_answer_the_same) {
+    run_through(AICP_POLICY_FORMAT_JSON);
+}
+
+Test(policy_corpus, policies_written_as_text_and_read_again_answer_the_same) {
+    run_through(AICP_POLICY_FORMAT_CEDAR);
 }
 
 /* ---- hand-written cases ---- */

@@ -68,7 +68,7 @@ static golden read_golden(aicpi_arena *arena, aicpi_slice line) {
     aicpi_json json;
     aicp_error err;
     aicpi_arena_reset(arena);
-    aicpi_json_init(&json, arena, line.data, line.len, 0);
+    aicpi_json_init(&json, arena, line.data, line.len, CASE_JSON_DEPTH);
     aicpi_json_object(&json);
     for (aicpi_slice key; aicpi_json_member(&json, &key);) {
         if (aicpi_slice_is(key, "text")) {

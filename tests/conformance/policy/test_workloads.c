@@ -111,6 +111,9 @@ static void run(const char *root, const workload *w) {
     cr_expect_eq(aicp_policy_set_count(set), w->policies);
     cr_expect_eq(aicp_policy_entities_count(entities), w->entities);
     cr_expect_eq(compare(folder, set, entities), w->requests);
+    case_reread(&set, AICP_POLICY_FORMAT_JSON, 0);
+    cr_expect_eq(aicp_policy_set_count(set), w->policies);
+    cr_expect_eq(compare(folder, set, entities), w->requests);
     aicp_policy_set_free(set);
     aicp_policy_entities_free(entities);
     case_free(text);
