@@ -128,7 +128,7 @@ typedef struct aicpi_policy_condition {
     const aicpi_policy_expr *expr;
 } aicpi_policy_condition;
 
-#define AICPI_POLICY_ANNOTATIONS_MOST 256 /* of one policy */
+#define AICPI_POLICY_ANNOTATIONS_MOST 256 /* in one place */
 
 typedef struct aicpi_policy_annotation {
     const aicpi_policy_str *key;

@@ -40,16 +40,16 @@ void aicpi_policy_quote_chars(aicpi_strbuf *out, aicpi_slice text, bool pattern)
     aicpi_strbuf_append(out, text.data + start, text.len - start);
 }
 
-void aicpi_policy_quote(aicpi_strbuf *out, const aicpi_policy_str *text) {
+void aicpi_policy_quote(aicpi_strbuf *out, aicpi_slice text) {
     aicpi_strbuf_putc(out, '"');
-    aicpi_policy_quote_chars(out, aicpi_policy_text(text), false);
+    aicpi_policy_quote_chars(out, text, false);
     aicpi_strbuf_putc(out, '"');
 }
 
 void aicpi_policy_quote_key(aicpi_strbuf *out, const aicpi_policy_str *key) {
-    if (aicpi_policy_is_path(aicpi_policy_text(key)) && !memchr(key->data, ':', key->len)) {
+    if (aicpi_policy_is_name(aicpi_policy_text(key))) {
         aicpi_strbuf_append(out, key->data, key->len);
     } else {
-        aicpi_policy_quote(out, key);
+        aicpi_policy_quote(out, aicpi_policy_text(key));
     }
 }

@@ -1,4 +1,5 @@
 /* The schema as a handle, and what is asked of it. */
+#include "lib/policy/forms.h"
 #include "lib/policy/schema_decl.h"
 
 #include "lib/base/error.h"
@@ -102,16 +103,6 @@ static aicp_policy_schema *new_schema(const aicp_allocator *a) {
     return schema;
 }
 
-/* The JSON form is an object; Cedar's syntax never begins with a brace. */
-static bool is_json(const char *data, size_t len) {
-    for (size_t i = 0; i < len; i++) {
-        if (!memchr(" \t\r\n", data[i], 4)) {
-            return data[i] == '{';
-        }
-    }
-    return false;
-}
-
 static aicp_status
 read_decl(aicp_policy_schema *schema, const aicpi_policy_schema_source *source, aicp_error *err) {
     aicpi_policy_schema_decl *decl = aicpi_arena_calloc(&schema->arena, 1, sizeof *decl);
@@ -119,14 +110,14 @@ read_decl(aicp_policy_schema *schema, const aicpi_policy_schema_source *source, 
         return aicpi_nomem(err);
     }
     schema->decl = decl;
-    if (is_json(source->data, source->len)) {
-        decl->format = AICP_POLICY_FORMAT_JSON;
-        return aicpi_policy_schema_read_json(source, decl, err);
-    }
     size_t bad = 0;
     if (!aicpi_utf8_valid(source->data, source->len, &bad)) {
         return aicpi_fail_at(
             err, AICP_ERR_PARSE, source->data, source->len, bad, "the schema is not valid UTF-8");
+    }
+    if (aicpi_policy_is_est(source->data, source->len)) {
+        decl->format = AICP_POLICY_FORMAT_JSON;
+        return aicpi_policy_schema_read_json(source, decl, err);
     }
     decl->format = AICP_POLICY_FORMAT_CEDAR;
     return aicpi_policy_schema_read_cedar(source, decl, err);

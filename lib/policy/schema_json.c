@@ -64,10 +64,6 @@ static bool is_type_path(aicpi_slice text) {
 /* What a name of the JSON form may be. */
 typedef bool (*is_name_fn)(aicpi_slice text);
 
-static bool is_single_name(aicpi_slice text) {
-    return aicpi_policy_is_path(text) && !memchr(text.data, ':', text.len);
-}
-
 static bool is_space_name(aicpi_slice text) {
     return text.len == 0 || aicpi_policy_is_path(text);
 }
@@ -99,15 +95,7 @@ static bool is_null(builder *b) {
 /* ---- annotations ---- */
 
 static bool read_annotation(builder *b, size_t at, aicpi_slice key, aicpi_policy_annotation *out) {
-    for (size_t i = 0; i < key.len; i++) {
-        char c = key.data[i];
-        bool digit = c >= '0' && c <= '9';
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-        if (!letter && !(digit && i > 0)) {
-            key.len = 0;
-        }
-    }
-    if (key.len == 0) {
+    if (!aicpi_policy_is_word(key)) {
         return aicpi_json_fail(
             &b->json, AICP_ERR_PARSE, at, "the name of an annotation is not an identifier");
     }
@@ -125,6 +113,15 @@ static void read_annotations(builder *b, aicpi_policy_annotations *out) {
         return;
     }
     for (aicpi_slice key; aicpi_json_member(&b->json, &key);) {
+        if (count == AICPI_POLICY_ANNOTATIONS_MOST) {
+            aicpi_json_fail(
+                &b->json,
+                AICP_ERR_LIMIT,
+                b->json.pos,
+                "more than %d annotations in one place",
+                AICPI_POLICY_ANNOTATIONS_MOST);
+            return;
+        }
         if (!grow(b, (void **)&items, &capacity, count, sizeof *items) ||
             !read_annotation(b, b->json.pos, key, &items[count])) {
             return;
@@ -334,7 +331,7 @@ static void read_common(builder *b, aicpi_policy_decl_space *space, aicpi_slice 
         return;
     }
     common->pos = here(b);
-    if (!take_name(b, common->pos, key, is_single_name, &common->name)) {
+    if (!take_name(b, common->pos, key, aicpi_policy_is_name, &common->name)) {
         return;
     }
     aicpi_policy_decl_attr attr = {0};
@@ -387,7 +384,7 @@ static void read_entity(builder *b, aicpi_policy_decl_space *space, aicpi_slice 
         return;
     }
     entity->pos = here(b);
-    if (!take_name(b, entity->pos, name, is_single_name, &entity->name) ||
+    if (!take_name(b, entity->pos, name, aicpi_policy_is_name, &entity->name) ||
         !aicpi_json_object(&b->json)) {
         return;
     }

@@ -39,7 +39,7 @@ static void put_annotations(writer *w, const aicpi_policy_annotations *annotatio
         put_str(w, a->key);
         if (a->value->len > 0) {
             put(w, "(");
-            aicpi_policy_quote(w->out, a->value);
+            aicpi_policy_quote(w->out, aicpi_policy_text(a->value));
             put(w, ")");
         }
         new_line(w);
@@ -181,7 +181,7 @@ static void put_entity(writer *w, const aicpi_policy_decl_entity *entity) {
     put_str(w, entity->name);
     for (uint32_t i = 0; i < entity->id_count; i++) {
         put(w, i > 0 ? ", " : " enum [");
-        aicpi_policy_quote(w->out, entity->ids[i]);
+        aicpi_policy_quote(w->out, aicpi_policy_text(entity->ids[i]));
     }
     put(w, entity->id_count > 0 ? "]" : "");
     if (entity->parents.count > 0) {
@@ -234,7 +234,7 @@ static void put_action(writer *w, const aicpi_policy_decl_action *action) {
             put_str(w, ref->type);
             put(w, "::");
         }
-        aicpi_policy_quote(w->out, ref->id);
+        aicpi_policy_quote(w->out, aicpi_policy_text(ref->id));
     }
     put(w, action->parents.count > 0 ? "]" : "");
     if (action->principals.count > 0 && action->resources.count > 0) {

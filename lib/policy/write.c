@@ -1,5 +1,6 @@
 /* The AST as Cedar's text, on one line; the formatter lays it out. */
 #include "lib/policy/forms.h"
+#include "lib/policy/quote.h"
 
 #include "lib/base/text.h"
 #include "lib/policy/extension.h"
@@ -53,71 +54,14 @@ static int level_of(const aicpi_policy_expr *e) {
 
 /* ---- texts ---- */
 
-/* Characters that cannot be seen, or that turn the direction of what stands around them. */
-static bool is_hidden(uint32_t c) {
-    return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0xAD || c == 0x61C ||
-           (c >= 0x200B && c <= 0x200F) || (c >= 0x2028 && c <= 0x202E) ||
-           (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF;
-}
-
-static void write_escape(aicpi_strbuf *out, uint32_t c) {
-    static const char from[] = "\n\r\t\\\"";
-    static const char to[] = "nrt\\\"";
-    const char *simple = c && c < 0x80 ? strchr(from, (int)c) : NULL;
-    if (simple) {
-        aicpi_strbuf_putc(out, '\\');
-        aicpi_strbuf_putc(out, to[simple - from]);
-    } else if (c == 0) {
-        aicpi_strbuf_puts(out, "\\0");
-    } else {
-        aicpi_strbuf_printf(out, "\\u{%" PRIx32 "}", c);
-    }
-}
-
-/* The inside of a string literal, or of a pattern, where a star needs a backslash. */
-static void write_chars(aicpi_strbuf *out, aicpi_slice text, bool pattern) {
-    size_t start = 0; /* of the run that is copied as it is */
-    for (size_t at = 0; at < text.len;) {
-        uint32_t c = 0;
-        size_t n = aicpi_utf8_decode(text.data + at, text.len - at, &c);
-        bool star = pattern && c == '*';
-        if (star || c == '"' || c == '\\' || is_hidden(c)) {
-            aicpi_strbuf_append(out, text.data + start, at - start);
-            start = at + n;
-            if (star) {
-                aicpi_strbuf_puts(out, "\\*");
-            } else {
-                write_escape(out, c);
-            }
-        }
-        at += n;
-    }
-    aicpi_strbuf_append(out, text.data + start, text.len - start);
-}
-
-static void write_string(aicpi_strbuf *out, aicpi_slice text) {
-    aicpi_strbuf_putc(out, '"');
-    write_chars(out, text, false);
-    aicpi_strbuf_putc(out, '"');
-}
-
 static void write_str(aicpi_strbuf *out, const aicpi_policy_str *s) {
     aicpi_strbuf_append(out, s->data, s->len);
-}
-
-/* A name, in quotes when it is none. */
-static void write_key(aicpi_strbuf *out, const aicpi_policy_str *key) {
-    if (aicpi_policy_is_name(aicpi_policy_text(key))) {
-        write_str(out, key);
-    } else {
-        write_string(out, aicpi_policy_text(key));
-    }
 }
 
 static void write_uid(aicpi_strbuf *out, const aicpi_policy_uid *uid) {
     write_str(out, uid->type);
     aicpi_strbuf_puts(out, "::");
-    write_string(out, aicpi_policy_text(uid->id));
+    aicpi_policy_quote(out, aicpi_policy_text(uid->id));
 }
 
 static void write_pattern(aicpi_strbuf *out, const aicpi_policy_pattern *pattern) {
@@ -126,7 +70,7 @@ static void write_pattern(aicpi_strbuf *out, const aicpi_policy_pattern *pattern
         if (i > 0) {
             aicpi_strbuf_putc(out, '*');
         }
-        write_chars(out, pattern->pieces[i], true);
+        aicpi_policy_quote_chars(out, pattern->pieces[i], true);
     }
     aicpi_strbuf_putc(out, '"');
 }
@@ -153,7 +97,7 @@ static void write_const(aicpi_strbuf *out, const aicpi_policy_value *v) {
         aicpi_strbuf_printf(out, "%" PRId64, v->u.integer);
         break;
     case AICPI_POLICY_STRING:
-        write_string(out, aicpi_policy_text(v->u.string));
+        aicpi_policy_quote(out, aicpi_policy_text(v->u.string));
         break;
     default:
         write_uid(out, v->u.entity);
@@ -198,7 +142,7 @@ static void write_record(aicpi_strbuf *out, const aicpi_policy_expr *e) {
     aicpi_strbuf_putc(out, '{');
     for (uint32_t i = 0; i < e->count; i++) {
         aicpi_strbuf_puts(out, i > 0 ? ", " : "");
-        write_key(out, e->u.inits[i].key);
+        aicpi_policy_quote_key(out, e->u.inits[i].key);
         aicpi_strbuf_puts(out, ": ");
         aicpi_policy_write_expr(out, e->u.inits[i].expr);
     }
@@ -226,7 +170,7 @@ static void write_get(aicpi_strbuf *out, const aicpi_policy_expr *e) {
         aicpi_strbuf_append(out, name.data, name.len);
     } else {
         aicpi_strbuf_putc(out, '[');
-        write_string(out, name);
+        aicpi_policy_quote(out, name);
         aicpi_strbuf_putc(out, ']');
     }
 }
@@ -236,7 +180,7 @@ static void write_has(aicpi_strbuf *out, const aicpi_policy_expr *e) {
     aicpi_strbuf_puts(out, " has ");
     for (uint32_t i = 0; i < e->count; i++) {
         aicpi_strbuf_puts(out, i > 0 ? "." : "");
-        write_key(out, e->u.has.names[i]);
+        aicpi_policy_quote_key(out, e->u.has.names[i]);
     }
 }
 
@@ -369,7 +313,7 @@ void aicpi_policy_write_ast(
         aicpi_strbuf_putc(out, '@');
         write_str(out, ast->annotations[i].key);
         aicpi_strbuf_putc(out, '(');
-        write_string(out, aicpi_policy_text(ast->annotations[i].value));
+        aicpi_policy_quote(out, aicpi_policy_text(ast->annotations[i].value));
         aicpi_strbuf_puts(out, ") ");
     }
     aicpi_strbuf_puts(out, ast->effect == AICP_POLICY_PERMIT ? "permit (" : "forbid (");

@@ -572,6 +572,27 @@ Test(policy_schema, a_type_that_grows_with_each_name_is_refused) {
     aicpi_strbuf_deinit(&text);
 }
 
+Test(policy_schema, a_declaration_has_a_limited_number_of_annotations_in_both_syntaxes) {
+    for (int count = 256; count <= 257; count++) {
+        aicpi_strbuf cedar;
+        aicpi_strbuf form;
+        aicpi_strbuf_init(&cedar, NULL, AICPI_STRBUF_MAX);
+        aicpi_strbuf_init(&form, NULL, AICPI_STRBUF_MAX);
+        aicpi_strbuf_puts(&form, "{\"\":{\"entityTypes\":{},\"actions\":{},\"annotations\":{");
+        for (int i = 0; i < count; i++) {
+            aicpi_strbuf_printf(&cedar, "@a%d ", i);
+            aicpi_strbuf_printf(&form, "%s\"a%d\":\"\"", i > 0 ? "," : "", i);
+        }
+        aicpi_strbuf_puts(&cedar, "entity U;");
+        aicpi_strbuf_puts(&form, "}}}");
+        aicp_status expected = count > 256 ? AICP_ERR_LIMIT : AICP_OK;
+        cr_expect_eq(read_status(cedar.data, NULL), expected);
+        cr_expect_eq(read_status(form.data, NULL), expected);
+        aicpi_strbuf_deinit(&cedar);
+        aicpi_strbuf_deinit(&form);
+    }
+}
+
 Test(policy_schema, a_long_text_is_refused) {
     aicp_policy_schema_options options = AICP_POLICY_SCHEMA_OPTIONS_INIT;
     options.max_bytes = 9;
