@@ -445,6 +445,23 @@ func (r *PolicyRequest) JSON(object []byte) error {
 	})
 }
 
+// Part is a part of a request that may be unknown.
+type Part int32
+
+// Parts of a request.
+const (
+	PartPrincipal Part = capi.AICP_POLICY_PRINCIPAL
+	PartAction    Part = capi.AICP_POLICY_ACTION
+	PartResource  Part = capi.AICP_POLICY_RESOURCE
+)
+
+// Unknown makes a part unknown but for its type; "" leaves that open, too.
+func (r *PolicyRequest) Unknown(part Part, entityType string) error {
+	return r.with(func(p *capi.PolicyRequest, e *capi.Error) int {
+		return capi.Aicp_policy_request_set_unknown(p, int(part), entityType, e)
+	})
+}
+
 // ContextJSON sets the whole context from a JSON object.
 func (r *PolicyRequest) ContextJSON(object []byte) error {
 	return r.with(func(p *capi.PolicyRequest, e *capi.Error) int {
@@ -572,21 +589,34 @@ func (r *PolicyRequest) attribute(name string, value any, set setters) error {
 func (r *PolicyRequest) texts(name string, texts []string, set setters) error {
 	sorted := append([]string(nil), texts...)
 	sort.Strings(sorted)
+	list := listTexts(sorted)
+	defer list.Free()
+	return r.with(func(p *capi.PolicyRequest, e *capi.Error) int {
+		return set.texts(p, name, list.items, list.lens, list.count, e)
+	})
+}
+
+// textList is a list of texts in C memory.
+type textList struct {
+	*capi.Memory
+	items **byte
+	lens  *uint64
+	count int64
+}
+
+func listTexts(texts []string) textList {
 	size := 16
-	for _, text := range sorted {
+	for _, text := range texts {
 		size += len(text) + 32
 	}
 	m := capi.Room(size)
-	defer m.Free()
-	n := len(sorted)
+	n := len(texts)
 	items := unsafe.Slice((**int8)(m.Raw(8*(n+1))), n+1)
 	lens := unsafe.Slice((*uint64)(m.Raw(8*(n+1))), n+1)
-	for i, text := range sorted {
+	for i, text := range texts {
 		items[i], lens[i] = m.Put(text), uint64(len(text))
 	}
-	return r.with(func(p *capi.PolicyRequest, e *capi.Error) int {
-		return set.texts(p, name, (**byte)(unsafe.Pointer(&items[0])), &lens[0], int64(n), e)
-	})
+	return textList{m, (**byte)(unsafe.Pointer(&items[0])), &lens[0], int64(n)}
 }
 
 // Authorization is the answer to a request.
@@ -676,6 +706,61 @@ func (a *Authorizer) AuthorizeJSON(requests []byte, o BatchOptions) (answers []b
 		return err
 	})
 	return answers, err
+}
+
+// PartialAuthorization is what is sure of a request with unknown parts.
+type PartialAuthorization struct {
+	Authorization            // its decision, false when undecided; policies that make it so; failures in any case
+	Undecided     bool       // the decision hangs on the unknown parts
+	Rest          *PolicySet // what is left of the policies, to be closed
+}
+
+// Partial tells what holds whatever the parts are that are not set, and what is left of the policies.
+func (a *Authorizer) Partial(r *PolicyRequest) (answer PartialAuthorization, err error) {
+	err = a.with(func(set *capi.PolicySet, entities *capi.PolicyEntities) error {
+		room, err := newResponse()
+		if err != nil {
+			return err
+		}
+		defer room.close()
+		response, err := room.lock()
+		if err != nil {
+			return err
+		}
+		defer room.unlock()
+		var out *capi.PolicySet
+		err = r.with(func(p *capi.PolicyRequest, e *capi.Error) int {
+			return capi.Aicp_policy_partial(set, entities, p, response, &out, e)
+		})
+		if err != nil {
+			return err
+		}
+		decision := capi.Aicp_policy_response_decision(response)
+		answer.Allowed = decision == capi.AICP_POLICY_ALLOW
+		answer.Undecided = decision == capi.AICP_POLICY_UNDECIDED
+		answer.read(response)
+		answer.Rest = newPolicySet(out)
+		return nil
+	})
+	return answer, err
+}
+
+// Filter gives those of the ids that are allowed in the place of the one part that is unknown.
+func (a *Authorizer) Filter(r *PolicyRequest, ids []string) (allowed []string, err error) {
+	list := listTexts(ids)
+	defer list.Free()
+	buf := new(capi.Buf)
+	err = a.with(func(set *capi.PolicySet, entities *capi.PolicyEntities) error {
+		return r.with(func(p *capi.PolicyRequest, e *capi.Error) int {
+			return capi.Aicp_policy_filter(set, entities, p, list.items, list.lens, list.count, buf, e)
+		})
+	})
+	for i, mark := range buf.Take() {
+		if mark != 0 {
+			allowed = append(allowed, ids[i])
+		}
+	}
+	return allowed, err
 }
 
 // with keeps policies and entities while they are used.

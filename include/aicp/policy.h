@@ -47,8 +47,12 @@ typedef struct aicp_policy_report aicp_policy_report;
 /** The answer with its reasons, and the workspace of the evaluation. *confined*, reusable. */
 typedef struct aicp_policy_response aicp_policy_response;
 
-/** Decisions. Zero, the value of a response that was never filled, is the safe one. */
-enum { AICP_POLICY_DENY = 0, AICP_POLICY_ALLOW = 1 };
+/** Decisions. Zero, the value of a response that was never filled, is the safe one. Undecided is
+ * only what aicp_policy_partial() may say. */
+enum { AICP_POLICY_DENY = 0, AICP_POLICY_ALLOW = 1, AICP_POLICY_UNDECIDED = 2 };
+
+/** Parts of a request that may be unknown. */
+enum { AICP_POLICY_PRINCIPAL = 0, AICP_POLICY_ACTION = 1, AICP_POLICY_RESOURCE = 2 };
 
 /** What a policy does when its conditions hold. */
 enum { AICP_POLICY_PERMIT = 0, AICP_POLICY_FORBID = 1 };
@@ -736,6 +740,62 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_policy_authorize_json(
     const aicp_policy_batch_options *options,
     const char *data,
     size_t len,
+    aicp_buf *out,
+    aicp_error *err);
+
+/**
+ * Says that a part of the request, #AICP_POLICY_PRINCIPAL, #AICP_POLICY_ACTION or
+ * #AICP_POLICY_RESOURCE, is not known but for its type; `type_len` 0: nothing is known of it, as of
+ * every part that was never set. For aicp_policy_partial() and aicp_policy_filter(). Setting the
+ * part ends it. Errors: ERR_INVALID (no such part, not a type name), ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_set_unknown(
+    aicp_policy_request *request, int32_t part, const char *type, size_t type_len, aicp_error *err);
+
+/**
+ * Evaluates policies for a request with parts that are not set ("which models may this user use":
+ * without a resource). The response tells what holds whatever they are: its decision,
+ * #AICP_POLICY_UNDECIDED when that hangs on them; as reasons the forbids that are satisfied, or
+ * else the permits; as errors the policies that cannot be evaluated. Places and indexes are those
+ * of `set`.
+ *
+ * `*out` is what is left: a set of the policies that are satisfied, without conditions, and of
+ * those that hang on the unknown parts. Conditions are evaluated as far as they are known; what may
+ * fail stays, so that asking the new set with the parts filled in gives the decision and reasons of
+ * the whole set, and errors of the same policies but for those that the response has told. All else
+ * about the request and the entities must be the same then. Ids, annotations and places are those
+ * of `set`, which may be freed; templates are left out. Give back with aicp_policy_set_free().
+ *
+ * Where two operands of one operator fail, the error told is that of the one that is known. Errors,
+ * on which the decision reads as deny: ERR_INVALID (cycle among the request's entities), ERR_NOMEM,
+ * and what the request's lookup fails with.
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_partial(
+    const aicp_policy_set *set,
+    const aicp_policy_entities *entities,
+    const aicp_policy_request *request,
+    aicp_policy_response *response,
+    aicp_policy_set **out,
+    aicp_error *err);
+
+/**
+ * Which of many entities a request is allowed for. One part of the request must be unknown and its
+ * type known (aicp_policy_request_set_unknown()); the candidates are ids of that type, `lens` NULL:
+ * NUL-terminated. Costs one partial evaluation and, where that does not decide, a decision over
+ * what is left of the policies for each candidate. `*out` gets one byte for each candidate in their
+ * order, 1 when it is allowed and 0 when not; give back with aicp_buf_free().
+ *
+ * Errors, which leave `out` empty: ERR_STATE (not exactly one part unknown, or its type not known),
+ * ERR_INVALID (an id that is not UTF-8; cycle among the request's entities), ERR_LIMIT (more than
+ * 2^30 candidates), ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_filter(
+    const aicp_policy_set *set,
+    const aicp_policy_entities *entities,
+    const aicp_policy_request *request,
+    const char *const *items,
+    const size_t *lens,
+    size_t count,
     aicp_buf *out,
     aicp_error *err);
 

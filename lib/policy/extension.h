@@ -56,6 +56,14 @@ const char *aicpi_policy_ip_parse(aicpi_slice text, aicpi_policy_ip *out);
 const char *aicpi_policy_datetime_parse(aicpi_slice text, int64_t *epoch_ms);
 const char *aicpi_policy_duration_parse(aicpi_slice text, int64_t *ms);
 
+/* Writing: the text of a constructor's argument, in one form for each value; its length. */
+#define AICPI_POLICY_EXTENSION_TEXT 48
+size_t aicpi_policy_decimal_format(int64_t n, char out[AICPI_POLICY_EXTENSION_TEXT]);
+size_t aicpi_policy_ip_format(const aicpi_policy_ip *ip, char out[AICPI_POLICY_EXTENSION_TEXT]);
+size_t aicpi_policy_duration_format(int64_t ms, char out[AICPI_POLICY_EXTENSION_TEXT]);
+/* A datetime that was computed has no text of its own: it is so much after this one. */
+#define AICPI_POLICY_DATETIME_START "1970-01-01"
+
 bool aicpi_policy_ip_is_loopback(const aicpi_policy_ip *ip);
 bool aicpi_policy_ip_is_multicast(const aicpi_policy_ip *ip);
 bool aicpi_policy_ip_in_range(const aicpi_policy_ip *ip, const aicpi_policy_ip *range);

@@ -4,6 +4,9 @@
 #include "lib/base/clock.h"
 #include "lib/base/text.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #define SECOND_MS INT64_C(1000)
 #define MINUTE_MS (60 * SECOND_MS)
 #define HOUR_MS (60 * MINUTE_MS)
@@ -164,4 +167,8 @@ const char *aicpi_policy_duration_parse(aicpi_slice text, int64_t *ms) {
     }
     *ms = total;
     return NULL;
+}
+
+size_t aicpi_policy_duration_format(int64_t ms, char out[AICPI_POLICY_EXTENSION_TEXT]) {
+    return (size_t)snprintf(out, AICPI_POLICY_EXTENSION_TEXT, "%" PRId64 "ms", ms);
 }

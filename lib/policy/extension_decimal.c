@@ -3,6 +3,9 @@
 
 #include "lib/base/text.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #define DECIMALS 4
 
 const char *aicpi_policy_decimal_parse(aicpi_slice text, int64_t *out) {
@@ -42,4 +45,20 @@ const char *aicpi_policy_decimal_parse(aicpi_slice text, int64_t *out) {
     }
     *out = value;
     return NULL;
+}
+
+/* Without zeros at the end, except for the one behind the point. */
+size_t aicpi_policy_decimal_format(int64_t n, char out[AICPI_POLICY_EXTENSION_TEXT]) {
+    uint64_t magnitude = n < 0 ? -(uint64_t)n : (uint64_t)n;
+    int len = snprintf(
+        out,
+        AICPI_POLICY_EXTENSION_TEXT,
+        "%s%" PRIu64 ".%04" PRIu64,
+        n < 0 ? "-" : "",
+        magnitude / 10000,
+        magnitude % 10000);
+    while (out[len - 1] == '0' && out[len - 2] != '.') {
+        len--;
+    }
+    return (size_t)len;
 }

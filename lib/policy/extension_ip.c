@@ -3,6 +3,7 @@
 
 #include "lib/base/text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define IP_TEXT_MOST 43 /* the longest IPv6 text with a prefix */
@@ -154,4 +155,22 @@ bool aicpi_policy_ip_in_range(const aicpi_policy_ip *ip, const aicpi_policy_ip *
         return false;
     }
     return rest == 0 || ((ip->bytes[whole] ^ range->bytes[whole]) >> (8 - rest)) == 0;
+}
+
+/* All numbers of the address in full. */
+size_t aicpi_policy_ip_format(const aicpi_policy_ip *ip, char out[AICPI_POLICY_EXTENSION_TEXT]) {
+    const size_t room = AICPI_POLICY_EXTENSION_TEXT;
+    size_t len = 0;
+    for (size_t i = 0; ip->v6 && i < 16; i += 2) {
+        unsigned part = (unsigned)ip->bytes[i] << 8 | ip->bytes[i + 1];
+        len += (size_t)snprintf(out + len, room - len, "%s%x", i > 0 ? ":" : "", part);
+    }
+    for (size_t i = 0; !ip->v6 && i < 4; i++) {
+        unsigned part = ip->bytes[i];
+        len += (size_t)snprintf(out + len, room - len, "%s%u", i > 0 ? "." : "", part);
+    }
+    if (ip->prefix != (ip->v6 ? 128 : 32)) {
+        len += (size_t)snprintf(out + len, room - len, "/%u", (unsigned)ip->prefix);
+    }
+    return len;
 }

@@ -37,6 +37,7 @@ void aicp_policy_request_free(aicp_policy_request *request) {
 void aicp_policy_request_reset(aicp_policy_request *request) {
     aicpi_arena_reset(&request->arena);
     memset(request->vars, 0, sizeof request->vars);
+    memset(request->types, 0, sizeof request->types);
     request->context = (aicpi_policy_fields){0};
     request->guests = NULL;
     request->guest_count = 0;
@@ -76,12 +77,8 @@ static aicp_status make_str(
     return *out ? AICP_OK : aicpi_nomem(err);
 }
 
-static aicp_status make_uid(
-    aicp_policy_request *request,
-    aicpi_slice type,
-    aicpi_slice id,
-    const aicpi_policy_uid **out,
-    aicp_error *err) {
+static aicp_status make_type(
+    aicp_policy_request *request, aicpi_slice type, const aicpi_policy_str **out, aicp_error *err) {
     if (!type.data || !aicpi_policy_is_path(type)) {
         return aicpi_fail(
             err,
@@ -89,9 +86,22 @@ static aicp_status make_uid(
             "'%s' is not an entity type",
             aicpi_policy_brief_of(type.data ? type : AICPI_SLICE("")).text);
     }
-    const aicpi_policy_str *type_str = aicpi_policy_intern_str(&request->intern, type);
+    *out = aicpi_policy_intern_str(&request->intern, type);
+    return *out ? AICP_OK : aicpi_nomem(err);
+}
+
+static aicp_status make_uid(
+    aicp_policy_request *request,
+    aicpi_slice type,
+    aicpi_slice id,
+    const aicpi_policy_uid **out,
+    aicp_error *err) {
+    const aicpi_policy_str *type_str = NULL;
     const aicpi_policy_str *id_str = NULL;
-    aicp_status status = type_str ? make_str(request, id, &id_str, err) : aicpi_nomem(err);
+    aicp_status status = make_type(request, type, &type_str, err);
+    if (status == AICP_OK) {
+        status = make_str(request, id, &id_str, err);
+    }
     if (status != AICP_OK) {
         return status;
     }
@@ -146,6 +156,26 @@ aicp_status aicp_policy_request_set_resource(
         aicpi_slice_of(id, id_len),
         &request->vars[AICPI_POLICY_VAR_RESOURCE],
         err);
+}
+
+aicp_status aicp_policy_request_set_unknown(
+    aicp_policy_request *request,
+    int32_t part,
+    const char *type,
+    size_t type_len,
+    aicp_error *err) {
+    const aicpi_policy_str *name = NULL;
+    if (part < AICP_POLICY_PRINCIPAL || part > AICP_POLICY_RESOURCE) {
+        return aicpi_fail(err, AICP_ERR_INVALID, "a request has no part %d", (int)part);
+    }
+    aicp_status status =
+        type_len == 0 ? AICP_OK : make_type(request, aicpi_slice_of(type, type_len), &name, err);
+    if (status != AICP_OK) {
+        return status;
+    }
+    request->vars[part] = NULL;
+    request->types[part] = name;
+    return AICP_OK;
 }
 
 /* ---- attributes ---- */

@@ -29,7 +29,8 @@ struct aicp_policy_request {
     aicpi_arena scratch; /* of one JSON text */
     aicpi_policy_intern intern;
     aicpi_policy_reader reader;
-    const aicpi_policy_uid *vars[3]; /* NULL: not set */
+    const aicpi_policy_uid *vars[3];  /* NULL: not set */
+    const aicpi_policy_str *types[3]; /* of those not set; NULL: not known either */
     aicpi_policy_fields context;
     aicpi_policy_guest *guests;
     size_t guest_count;

@@ -81,6 +81,7 @@ aicp_status aicp_policy_request_set_json(
     aicpi_json *json = &request->reader.json;
     aicpi_slice context = {0};
     memset(request->vars, 0, sizeof request->vars);
+    memset(request->types, 0, sizeof request->types);
     request->context = (aicpi_policy_fields){0};
     aicpi_arena_reset(&request->scratch);
     aicpi_policy_reader_start(&request->reader, &request->intern, &request->scratch, data, len);

@@ -127,7 +127,8 @@ choose_id(aicpi_policy_intern *in, const aicpi_policy_ast *ast, size_t position,
     return aicpi_policy_intern_str(in, aicpi_slice_of(text, (size_t)n));
 }
 
-static bool compile_rule(aicpi_arena *arena, const aicpi_policy_ast *ast, aicpi_policy_rule *rule) {
+bool aicpi_policy_compile_rule(
+    aicpi_arena *arena, const aicpi_policy_ast *ast, aicpi_policy_rule *rule) {
     *rule = (aicpi_policy_rule){
         .id = ast->id, .effect = ast->effect, .test_count = ast->condition_count, .ast = ast};
     memcpy(rule->scope, ast->scope, sizeof rule->scope);
@@ -172,7 +173,7 @@ static aicp_status build(
         asts[i].id = choose_id(in, &asts[i], i, flags);
         aicpi_policy_rule *rule = template ? &templates[set->template_count] : &rules[set->count];
         uint64_t value = template ? set->template_count * 2 + 1 : set->count * 2;
-        if (!asts[i].id || !compile_rule(&set->arena, &asts[i], rule)) {
+        if (!asts[i].id || !aicpi_policy_compile_rule(&set->arena, &asts[i], rule)) {
             return aicpi_nomem(err);
         }
         aicp_status status = aicpi_policy_set_add_id(set, asts[i].id, value, err);

@@ -49,6 +49,9 @@ aicp_policy_set *aicpi_policy_set_new(const aicp_allocator *a);
 /* Notes an id. ERR_EXISTS when it is taken. */
 aicp_status aicpi_policy_set_add_id(
     aicp_policy_set *set, const aicpi_policy_str *id, uint64_t value, aicp_error *err);
+/* Makes the rule of a policy whose AST is complete. False: out of memory. */
+bool aicpi_policy_compile_rule(
+    aicpi_arena *arena, const aicpi_policy_ast *ast, aicpi_policy_rule *rule);
 /* Makes the index; to be called when the rules are complete. */
 aicp_status aicpi_policy_set_index(aicp_policy_set *set, aicp_error *err);
 /* aicp_policy_set_link() with the array of links at data[start..end); places of errors count from

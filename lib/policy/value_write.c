@@ -3,7 +3,6 @@
 #include "lib/policy/extension.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* Values nest at most as deep as the text they were read from plus the expression that built them,
@@ -108,54 +107,13 @@ static void write_call(aicpi_strbuf *b, int fn, const char *text, size_t len) {
     aicpi_strbuf_puts(b, "}}");
 }
 
-/* Without zeros at the end, except for the one behind the point. */
-static void write_decimal(aicpi_strbuf *b, int64_t n) {
-    uint64_t magnitude = n < 0 ? -(uint64_t)n : (uint64_t)n;
-    char text[32];
-    int len = snprintf(
-        text,
-        sizeof text,
-        "%s%" PRIu64 ".%04" PRIu64,
-        n < 0 ? "-" : "",
-        magnitude / 10000,
-        magnitude % 10000);
-    while (text[len - 1] == '0' && text[len - 2] != '.') {
-        len--;
-    }
-    write_call(b, AICPI_POLICY_FN_DECIMAL, text, (size_t)len);
-}
-
-/* All numbers of the address in full. */
-static void write_ip(aicpi_strbuf *b, const aicpi_policy_ip *ip) {
-    char text[48];
-    size_t len = 0;
-    for (size_t i = 0; ip->v6 && i < 16; i += 2) {
-        unsigned part = (unsigned)ip->bytes[i] << 8 | ip->bytes[i + 1];
-        len += (size_t)snprintf(text + len, sizeof text - len, "%s%x", i > 0 ? ":" : "", part);
-    }
-    for (size_t i = 0; !ip->v6 && i < 4; i++) {
-        unsigned part = ip->bytes[i];
-        len += (size_t)snprintf(text + len, sizeof text - len, "%s%u", i > 0 ? "." : "", part);
-    }
-    if (ip->prefix != (ip->v6 ? 128 : 32)) {
-        len += (size_t)snprintf(text + len, sizeof text - len, "/%u", (unsigned)ip->prefix);
-    }
-    write_call(b, AICPI_POLICY_FN_IP, text, len);
-}
-
-static void write_duration(aicpi_strbuf *b, int64_t ms) {
-    char text[32];
-    int len = snprintf(text, sizeof text, "%" PRId64 "ms", ms);
-    write_call(b, AICPI_POLICY_FN_DURATION, text, (size_t)len);
-}
-
-/* A datetime that was computed has no text of its own: it is so much after 1970. */
-static void write_datetime(aicpi_strbuf *b, int64_t epoch_ms) {
-    static const char start[] = "1970-01-01";
+/* A datetime without a text of its own. */
+static void write_datetime(aicpi_strbuf *b, const char *duration, size_t len) {
+    static const char start[] = AICPI_POLICY_DATETIME_START;
     aicpi_strbuf_puts(b, "{\"__extn\":{\"fn\":\"offset\",\"args\":[");
     write_call(b, AICPI_POLICY_FN_DATETIME, start, sizeof start - 1);
     aicpi_strbuf_putc(b, ',');
-    write_duration(b, epoch_ms);
+    write_call(b, AICPI_POLICY_FN_DURATION, duration, len);
     aicpi_strbuf_puts(b, "]}}");
 }
 
@@ -170,19 +128,23 @@ static void write_extension(aicpi_policy_writer *w, aicpi_policy_value v) {
         write_call(w->out, constructors[v.kind], text->data, text->len);
         return;
     }
+    char text[AICPI_POLICY_EXTENSION_TEXT];
+    size_t len = 0;
     switch (v.kind) {
     case AICPI_POLICY_DECIMAL:
-        write_decimal(w->out, v.u.integer);
+        len = aicpi_policy_decimal_format(v.u.integer, text);
         break;
     case AICPI_POLICY_IP:
-        write_ip(w->out, v.u.ip);
-        break;
-    case AICPI_POLICY_DATETIME:
-        write_datetime(w->out, v.u.integer);
+        len = aicpi_policy_ip_format(v.u.ip, text);
         break;
     default:
-        write_duration(w->out, v.u.integer);
+        len = aicpi_policy_duration_format(v.u.integer, text);
         break;
+    }
+    if (v.kind == AICPI_POLICY_DATETIME) {
+        write_datetime(w->out, text, len);
+    } else {
+        write_call(w->out, constructors[v.kind], text, len);
     }
 }
 

@@ -158,6 +158,17 @@ class Schema(Handle):
         ]
 
 
+@dataclass(frozen=True)
+class PartialAuthorization:
+    """What is sure of a request with unknown parts: ``allowed`` (None: that hangs on them), the
+    policies that make it so, those that fail in any case, and as ``rest`` what is left."""
+
+    allowed: Optional[bool]
+    reasons: List[str]
+    errors: List[PolicyFailure]
+    rest: "PolicySet"
+
+
 class Entities(Handle):
     """A store of entities, read from Cedar's JSON form. Immutable; any thread may use it."""
 
@@ -187,6 +198,11 @@ class Entities(Handle):
 
 
 _NO_ENTITIES = Entities()
+_PARTS = {
+    "principal": _c.AICP_POLICY_PRINCIPAL,
+    "action": _c.AICP_POLICY_ACTION,
+    "resource": _c.AICP_POLICY_RESOURCE,
+}
 
 _FORMS = {"cedar": _c.AICP_POLICY_FORMAT_CEDAR, "json": _c.AICP_POLICY_FORMAT_JSON}
 
@@ -425,6 +441,10 @@ class Request(Handle):
         text = request if isinstance(request, (str, bytes)) else json.dumps(dict(request))
         _c.aicp_policy_request_set_json(self._h, text)
 
+    def unknown(self, part: str, type: Optional[str] = None) -> None:
+        """Makes "principal", "action" or "resource" unknown but for its type."""
+        _c.aicp_policy_request_set_unknown(self._h, _PARTS[part], type or "")
+
     def context(self, context: Union[Text, Mapping[str, Any]]) -> None:
         """The whole context as JSON, or a mapping that becomes JSON."""
         text = context if isinstance(context, (str, bytes)) else json.dumps(dict(context))
@@ -511,14 +531,42 @@ class Request(Handle):
         flags = _c.AICP_POLICY_DECISION_ONLY if decision_only else 0
         store = (entities if entities is not None else _NO_ENTITIES)._h
         _c.aicp_policy_authorize(policies._h, store, self._h, flags, response)
-        reasons = range(_c.aicp_policy_response_reason_count(response))
-        errors = range(_c.aicp_policy_response_error_count(response))
-        return Authorization(
-            _c.aicp_policy_response_decision(response) == _c.AICP_POLICY_ALLOW,
-            [_c.aicp_policy_response_reason_id(response, n) for n in reasons],
-            [_c.aicp_policy_response_reason_index(response, n) for n in reasons],
-            [_failure(response, n) for n in errors],
+        return _read(response)
+
+    def partial(
+        self, policies: PolicySet, entities: Optional[Entities] = None
+    ) -> "PartialAuthorization":
+        """What holds whatever the parts are that are not set, and what is left of the policies."""
+        response = _c.aicp_policy_response_new()
+        store = (entities if entities is not None else _NO_ENTITIES)._h
+        rest = PolicySet.__new__(PolicySet)
+        rest._h = _c.aicp_policy_partial(policies._h, store, self._h, response)
+        decision = _c.aicp_policy_response_decision(response)
+        undecided = decision == _c.AICP_POLICY_UNDECIDED
+        answer = _read(response)
+        return PartialAuthorization(
+            None if undecided else answer.allowed, answer.reasons, answer.errors, rest
         )
+
+    def filter(
+        self, policies: PolicySet, ids: Iterable[str], entities: Optional[Entities] = None
+    ) -> List[str]:
+        """Those of the ids that are allowed in the place of the one part that is unknown."""
+        candidates = list(ids)
+        store = (entities if entities is not None else _NO_ENTITIES)._h
+        allowed = _c.aicp_policy_filter(policies._h, store, self._h, candidates)
+        return [id for id, one in zip(candidates, allowed) if one]
+
+
+def _read(response: Any) -> Authorization:
+    reasons = range(_c.aicp_policy_response_reason_count(response))
+    errors = range(_c.aicp_policy_response_error_count(response))
+    return Authorization(
+        _c.aicp_policy_response_decision(response) == _c.AICP_POLICY_ALLOW,
+        [_c.aicp_policy_response_reason_id(response, n) for n in reasons],
+        [_c.aicp_policy_response_reason_index(response, n) for n in reasons],
+        [_failure(response, n) for n in errors],
+    )
 
 
 def _failure(response: Any, n: int) -> PolicyFailure:

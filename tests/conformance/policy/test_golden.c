@@ -2,6 +2,7 @@
  * policies and entities. The store and the request for expressions are described in
  * tests/data/policy/PROVENANCE.md. */
 #include "conformance/policy/cases.h"
+#include "conformance/policy/partial.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -170,6 +171,7 @@ static void check_value(fixture *f, const golden *g) {
         (int)g->value.len,
         g->value.data,
         message ? message : "it has another value");
+    partial_expect(set, f->entities, f->request, g->text.data, NULL);
     aicp_policy_set_free(set);
 }
 
@@ -195,6 +197,7 @@ static void check_error(fixture *f, const golden *g) {
         kind,
         (int)g->error.len,
         g->error.data);
+    partial_expect(set, f->entities, f->request, g->text.data, NULL);
     aicp_policy_set_free(set);
 }
 

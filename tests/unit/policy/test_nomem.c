@@ -177,3 +177,53 @@ Test(nomem, batches_are_answered_whole_or_not_at_all) {
     aicp_policy_set_free(s.set);
     aicp_policy_entities_free(s.store);
 }
+
+static const char open_policies[] =
+    "permit (principal, action, resource is Model in Tier::\"a\") when { context.n == 1 };\n"
+    "permit (principal, action, resource) when { [resource.x, context.set] == [context] &&\n"
+    "{a: resource, b: context.e}.b like \"x*\" && context.ip.isInRange(resource.ip) };\n"
+    "permit (principal, action, resource) when { true && resource.flag || context.none };\n"
+    "forbid (principal, action, resource) when { context.none };\n"
+    "forbid (principal, action, resource)\n"
+    "when { if resource.flag then context.when < datetime(\"2024-01-01\") else principal.x };\n";
+
+static const char open_context[] =
+    "{\"n\":1,\"set\":[\"a\",{\"k\":[1]}],\"e\":{\"__entity\":{\"type\":\"A\",\"id\":\"b\"}},"
+    "\"ip\":{\"__extn\":{\"fn\":\"ip\",\"arg\":\"10.0.0.0/8\"}},"
+    "\"when\":{\"__extn\":{\"fn\":\"datetime\",\"arg\":\"2024-01-01\"}}}";
+
+static bool ask_partly(void *user, const aicp_allocator *a) {
+    static const char *const ids[] = {"x", "y"};
+    aicp_policy_set_options options = AICP_POLICY_SET_OPTIONS_INIT;
+    options.allocator = a;
+    aicp_policy_set *set = NULL;
+    aicp_policy_set *rest = NULL;
+    aicp_policy_request *request = NULL;
+    aicp_policy_response *response = NULL;
+    aicp_buf out = AICP_BUF_INIT;
+    aicp_error err;
+    (void)user;
+    aicp_status status =
+        aicp_policy_set_parse(open_policies, sizeof open_policies - 1, &options, &set, &err);
+    status = status ? status : aicp_policy_request_new(a, &request, &err);
+    status = status ? status : aicp_policy_response_new(a, &response, &err);
+    status = status ? status : fill(request, &err);
+    status = status ? status
+                    : aicp_policy_request_set_context_json(
+                          request, open_context, sizeof open_context - 1, &err);
+    status = status ? status : aicp_policy_request_set_unknown(request, 2, "Model", 5, &err);
+    status = status ? status : aicp_policy_partial(set, NULL, request, response, &rest, &err);
+    bool ok = (status == AICP_OK) == (rest != NULL);
+    status = status ? status : aicp_policy_filter(set, NULL, request, ids, NULL, 2, &out, &err);
+    ok = ok && (status == AICP_OK ? out.len == 2 && aicp_policy_set_count(rest) == 4 : !out.data);
+    aicp_buf_free(&out);
+    aicp_policy_set_free(rest);
+    aicp_policy_set_free(set);
+    aicp_policy_request_free(request);
+    aicp_policy_response_free(response);
+    return ok && (status == AICP_OK || status == AICP_ERR_NOMEM);
+}
+
+Test(nomem, partial_evaluation_leaves_a_whole_set_or_none) {
+    cr_assert_gt(test_every_allocation_failing(ask_partly, NULL), 20);
+}

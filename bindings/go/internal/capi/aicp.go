@@ -141,7 +141,7 @@ typedef long long swig_type_111;
 typedef long long swig_type_112;
 typedef long long swig_type_113;
 typedef _gostring_ swig_type_114;
-typedef long long swig_type_115;
+typedef _gostring_ swig_type_115;
 typedef long long swig_type_116;
 typedef long long swig_type_117;
 typedef long long swig_type_118;
@@ -152,60 +152,60 @@ typedef long long swig_type_122;
 typedef long long swig_type_123;
 typedef long long swig_type_124;
 typedef long long swig_type_125;
-typedef _gostring_ swig_type_126;
-typedef _gostring_ swig_type_127;
+typedef long long swig_type_126;
+typedef long long swig_type_127;
 typedef _gostring_ swig_type_128;
 typedef _gostring_ swig_type_129;
-typedef _goslice_ swig_type_130;
+typedef _gostring_ swig_type_130;
 typedef _gostring_ swig_type_131;
-typedef long long swig_type_132;
+typedef _goslice_ swig_type_132;
 typedef _gostring_ swig_type_133;
-typedef _gostring_ swig_type_134;
+typedef long long swig_type_134;
 typedef _gostring_ swig_type_135;
 typedef _gostring_ swig_type_136;
 typedef _gostring_ swig_type_137;
 typedef _gostring_ swig_type_138;
-typedef long long swig_type_139;
-typedef long long swig_type_140;
+typedef _gostring_ swig_type_139;
+typedef _gostring_ swig_type_140;
 typedef long long swig_type_141;
-typedef _gostring_ swig_type_142;
-typedef _gostring_ swig_type_143;
-typedef long long swig_type_144;
-typedef long long swig_type_145;
+typedef long long swig_type_142;
+typedef long long swig_type_143;
+typedef _gostring_ swig_type_144;
+typedef _gostring_ swig_type_145;
 typedef long long swig_type_146;
-typedef _gostring_ swig_type_147;
+typedef long long swig_type_147;
 typedef long long swig_type_148;
-typedef long long swig_type_149;
+typedef _gostring_ swig_type_149;
 typedef long long swig_type_150;
-typedef _gostring_ swig_type_151;
+typedef long long swig_type_151;
 typedef long long swig_type_152;
-typedef long long swig_type_153;
+typedef _gostring_ swig_type_153;
 typedef long long swig_type_154;
-typedef _gostring_ swig_type_155;
-typedef _gostring_ swig_type_156;
-typedef long long swig_type_157;
+typedef long long swig_type_155;
+typedef long long swig_type_156;
+typedef _gostring_ swig_type_157;
 typedef _gostring_ swig_type_158;
 typedef long long swig_type_159;
-typedef long long swig_type_160;
+typedef _gostring_ swig_type_160;
 typedef long long swig_type_161;
 typedef long long swig_type_162;
 typedef long long swig_type_163;
 typedef long long swig_type_164;
-typedef _gostring_ swig_type_165;
+typedef long long swig_type_165;
 typedef long long swig_type_166;
-typedef long long swig_type_167;
-typedef _gostring_ swig_type_168;
+typedef _gostring_ swig_type_167;
+typedef long long swig_type_168;
 typedef long long swig_type_169;
 typedef _gostring_ swig_type_170;
 typedef long long swig_type_171;
 typedef _gostring_ swig_type_172;
 typedef long long swig_type_173;
-typedef long long swig_type_174;
+typedef _gostring_ swig_type_174;
 typedef long long swig_type_175;
 typedef long long swig_type_176;
-typedef _gostring_ swig_type_177;
+typedef long long swig_type_177;
 typedef long long swig_type_178;
-typedef long long swig_type_179;
+typedef _gostring_ swig_type_179;
 typedef long long swig_type_180;
 typedef long long swig_type_181;
 typedef long long swig_type_182;
@@ -216,28 +216,28 @@ typedef long long swig_type_186;
 typedef long long swig_type_187;
 typedef long long swig_type_188;
 typedef long long swig_type_189;
-typedef _gostring_ swig_type_190;
+typedef long long swig_type_190;
 typedef long long swig_type_191;
-typedef long long swig_type_192;
+typedef _gostring_ swig_type_192;
 typedef long long swig_type_193;
-typedef _gostring_ swig_type_194;
+typedef long long swig_type_194;
 typedef long long swig_type_195;
 typedef _gostring_ swig_type_196;
 typedef long long swig_type_197;
-typedef long long swig_type_198;
+typedef _gostring_ swig_type_198;
 typedef long long swig_type_199;
 typedef long long swig_type_200;
-typedef _gostring_ swig_type_201;
+typedef long long swig_type_201;
 typedef long long swig_type_202;
-typedef long long swig_type_203;
+typedef _gostring_ swig_type_203;
 typedef long long swig_type_204;
-typedef _gostring_ swig_type_205;
+typedef long long swig_type_205;
 typedef long long swig_type_206;
-typedef long long swig_type_207;
-typedef _gostring_ swig_type_208;
+typedef _gostring_ swig_type_207;
+typedef long long swig_type_208;
 typedef long long swig_type_209;
-typedef long long swig_type_210;
-typedef _gostring_ swig_type_211;
+typedef _gostring_ swig_type_210;
+typedef long long swig_type_211;
 typedef long long swig_type_212;
 typedef _gostring_ swig_type_213;
 typedef long long swig_type_214;
@@ -248,18 +248,18 @@ typedef long long swig_type_218;
 typedef _gostring_ swig_type_219;
 typedef long long swig_type_220;
 typedef _gostring_ swig_type_221;
-typedef _gostring_ swig_type_222;
+typedef long long swig_type_222;
 typedef _gostring_ swig_type_223;
-typedef long long swig_type_224;
-typedef long long swig_type_225;
+typedef _gostring_ swig_type_224;
+typedef _gostring_ swig_type_225;
 typedef long long swig_type_226;
-typedef _gostring_ swig_type_227;
+typedef long long swig_type_227;
 typedef long long swig_type_228;
 typedef _gostring_ swig_type_229;
 typedef long long swig_type_230;
-typedef long long swig_type_231;
-typedef _gostring_ swig_type_232;
-typedef _gostring_ swig_type_233;
+typedef _gostring_ swig_type_231;
+typedef long long swig_type_232;
+typedef long long swig_type_233;
 typedef _gostring_ swig_type_234;
 typedef _gostring_ swig_type_235;
 typedef _gostring_ swig_type_236;
@@ -341,18 +341,18 @@ typedef _gostring_ swig_type_311;
 typedef _gostring_ swig_type_312;
 typedef _gostring_ swig_type_313;
 typedef _gostring_ swig_type_314;
-typedef long long swig_type_315;
+typedef _gostring_ swig_type_315;
 typedef _gostring_ swig_type_316;
-typedef _gostring_ swig_type_317;
+typedef long long swig_type_317;
 typedef _gostring_ swig_type_318;
 typedef _gostring_ swig_type_319;
 typedef _gostring_ swig_type_320;
 typedef _gostring_ swig_type_321;
 typedef _gostring_ swig_type_322;
-typedef long long swig_type_323;
+typedef _gostring_ swig_type_323;
 typedef _gostring_ swig_type_324;
 typedef long long swig_type_325;
-typedef long long swig_type_326;
+typedef _gostring_ swig_type_326;
 typedef long long swig_type_327;
 typedef long long swig_type_328;
 typedef long long swig_type_329;
@@ -361,13 +361,15 @@ typedef long long swig_type_331;
 typedef long long swig_type_332;
 typedef long long swig_type_333;
 typedef long long swig_type_334;
-typedef _gostring_ swig_type_335;
-typedef _gostring_ swig_type_336;
+typedef long long swig_type_335;
+typedef long long swig_type_336;
 typedef _gostring_ swig_type_337;
 typedef _gostring_ swig_type_338;
-typedef long long swig_type_339;
+typedef _gostring_ swig_type_339;
 typedef _gostring_ swig_type_340;
-typedef _gostring_ swig_type_341;
+typedef long long swig_type_341;
+typedef _gostring_ swig_type_342;
+typedef _gostring_ swig_type_343;
 extern void _wrap_Swig_free_capi_0f5e46f0135bb939(uintptr_t arg1);
 extern uintptr_t _wrap_Swig_malloc_capi_0f5e46f0135bb939(swig_intgo arg1);
 extern swig_intgo _wrap_aicp_litellm_stream_go_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_1 arg2, swig_type_2 arg3, swig_type_3 arg4, swig_voidp arg5, swig_voidp arg6);
@@ -472,193 +474,196 @@ extern swig_intgo _wrap_aicp_policy_response_error_line_capi_0f5e46f0135bb939(sw
 extern swig_intgo _wrap_aicp_policy_response_error_column_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_113 arg2);
 extern swig_voidp _wrap_aicp_policy_error_name_capi_0f5e46f0135bb939(swig_intgo arg1);
 extern swig_intgo _wrap_aicp_policy_authorize_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_114 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_request_set_unknown_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2, swig_type_115 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_policy_partial_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_policy_filter_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_type_116 arg6, swig_voidp arg7, swig_voidp arg8);
 extern swig_intgo _wrap_aicp_policy_validate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
 extern void _wrap_aicp_policy_report_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_policy_report_passed_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_policy_report_truncated_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_115 _wrap_aicp_policy_report_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_policy_report_severity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_116 arg2);
-extern swig_intgo _wrap_aicp_policy_report_kind_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_117 arg2);
-extern swig_voidp _wrap_aicp_policy_report_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_118 arg2);
-extern swig_type_119 _wrap_aicp_policy_report_index_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_120 arg2);
-extern swig_intgo _wrap_aicp_policy_report_is_template_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_121 arg2);
-extern swig_intgo _wrap_aicp_policy_report_line_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_122 arg2);
-extern swig_intgo _wrap_aicp_policy_report_column_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_123 arg2);
-extern swig_intgo _wrap_aicp_policy_report_offset_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_124 arg2);
-extern swig_voidp _wrap_aicp_policy_report_message_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_125 arg2);
+extern swig_type_117 _wrap_aicp_policy_report_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_policy_report_severity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_118 arg2);
+extern swig_intgo _wrap_aicp_policy_report_kind_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_119 arg2);
+extern swig_voidp _wrap_aicp_policy_report_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_120 arg2);
+extern swig_type_121 _wrap_aicp_policy_report_index_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_122 arg2);
+extern swig_intgo _wrap_aicp_policy_report_is_template_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_123 arg2);
+extern swig_intgo _wrap_aicp_policy_report_line_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_124 arg2);
+extern swig_intgo _wrap_aicp_policy_report_column_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_125 arg2);
+extern swig_intgo _wrap_aicp_policy_report_offset_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_126 arg2);
+extern swig_voidp _wrap_aicp_policy_report_message_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_127 arg2);
 extern swig_voidp _wrap_aicp_policy_finding_name_capi_0f5e46f0135bb939(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_tokenizer_open_capi_0f5e46f0135bb939(swig_type_126 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_tokenizer_open_capi_0f5e46f0135bb939(swig_type_128 arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_tokenizer_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_tokenizer_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_tokenizer_name_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_tokenizer_vocab_size_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_tokenizer_count_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_127 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_encode_into_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_128 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_encode_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_129 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_tokenizer_decode_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_130 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_tokenizer_truncate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_131 arg2, swig_type_132 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_tokenizer_count_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_129 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_encode_into_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_130 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_encode_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_131 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_tokenizer_decode_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_132 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_tokenizer_truncate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_133 arg2, swig_type_134 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_voidp _wrap_aicp_count_quality_name_capi_0f5e46f0135bb939(swig_intgo arg1);
-extern swig_voidp _wrap_aicp_token_profile_find_capi_0f5e46f0135bb939(swig_type_133 arg1);
+extern swig_voidp _wrap_aicp_token_profile_find_capi_0f5e46f0135bb939(swig_type_135 arg1);
 extern swig_voidp _wrap_aicp_token_profile_family_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_token_profile_encoding_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_token_profile_quality_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_cost_request_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
 extern void _wrap_aicp_cost_request_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_cost_request_reset_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_cost_request_parse_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_134 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_parse_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_136 arg2, swig_voidp arg3);
 extern void _wrap_aicp_cost_request_set_kind_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2);
-extern void _wrap_aicp_cost_request_set_model_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_135 arg2);
+extern void _wrap_aicp_cost_request_set_model_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_137 arg2);
 extern void _wrap_aicp_cost_request_model_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_message_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_136 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_name_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_137 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_text_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_138 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_tokens_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_139 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_cost_request_add_image_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_140 arg2, swig_type_141 arg3, swig_intgo arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_cost_request_add_image_url_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_142 arg2, swig_intgo arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_cost_request_add_tools_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_143 arg2, swig_voidp arg3);
-extern void _wrap_aicp_cost_request_set_max_tokens_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_144 arg2);
-extern void _wrap_aicp_cost_request_set_n_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_145 arg2);
+extern swig_intgo _wrap_aicp_cost_request_add_message_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_138 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_name_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_139 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_text_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_140 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_tokens_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_141 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_request_add_image_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_142 arg2, swig_type_143 arg3, swig_intgo arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_cost_request_add_image_url_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_144 arg2, swig_intgo arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_cost_request_add_tools_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_145 arg2, swig_voidp arg3);
+extern void _wrap_aicp_cost_request_set_max_tokens_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_146 arg2);
+extern void _wrap_aicp_cost_request_set_n_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_147 arg2);
 extern void _wrap_aicp_cost_request_set_long_cache_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2);
 extern swig_intgo _wrap_aicp_cost_request_count_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_price_table_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_146 arg2);
-extern swig_intgo _wrap_aicp_price_table_parse_capi_0f5e46f0135bb939(swig_type_147 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_price_table_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_148 arg2);
+extern swig_intgo _wrap_aicp_price_table_parse_capi_0f5e46f0135bb939(swig_type_149 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_price_table_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_price_table_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_148 _wrap_aicp_price_table_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_149 _wrap_aicp_price_table_rounded_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_150 _wrap_aicp_price_table_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_151 _wrap_aicp_price_table_rounded_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_table_version_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_price_table_at_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_150 arg2);
-extern swig_intgo _wrap_aicp_price_table_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_151 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_price_table_at_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_152 arg2);
+extern swig_intgo _wrap_aicp_price_table_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_153 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_price_key_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_provider_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_mode_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_version_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_152 _wrap_aicp_price_valid_from_ns_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_153 _wrap_aicp_price_max_input_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_154 _wrap_aicp_price_max_output_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_154 _wrap_aicp_price_valid_from_ns_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_155 _wrap_aicp_price_max_input_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_156 _wrap_aicp_price_max_output_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_price_deprecation_date_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_price_known_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_price_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_155 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_model_list_parse_capi_0f5e46f0135bb939(swig_type_156 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_price_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_157 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_model_list_parse_capi_0f5e46f0135bb939(swig_type_158 arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_model_list_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_model_list_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_157 _wrap_aicp_model_list_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_model_list_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_158 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_voidp _wrap_aicp_model_list_name_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_159 arg2);
-extern swig_voidp _wrap_aicp_model_list_provider_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_160 arg2);
-extern swig_voidp _wrap_aicp_model_list_litellm_model_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_161 arg2);
-extern swig_voidp _wrap_aicp_model_list_price_key_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_162 arg2);
-extern swig_voidp _wrap_aicp_model_list_fallback_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_163 arg2, swig_type_164 arg3);
-extern swig_voidp _wrap_aicp_model_list_alias_member_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_165 arg2, swig_type_166 arg3);
+extern swig_type_159 _wrap_aicp_model_list_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_model_list_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_160 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_voidp _wrap_aicp_model_list_name_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_161 arg2);
+extern swig_voidp _wrap_aicp_model_list_provider_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_162 arg2);
+extern swig_voidp _wrap_aicp_model_list_litellm_model_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_163 arg2);
+extern swig_voidp _wrap_aicp_model_list_price_key_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_164 arg2);
+extern swig_voidp _wrap_aicp_model_list_fallback_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_165 arg2, swig_type_166 arg3);
+extern swig_voidp _wrap_aicp_model_list_alias_member_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_167 arg2, swig_type_168 arg3);
 extern swig_voidp _wrap_aicp_cost_part_name_capi_0f5e46f0135bb939(swig_intgo arg1);
-extern void _wrap_aicp_cost_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_167 arg2);
+extern void _wrap_aicp_cost_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_169 arg2);
 extern swig_intgo _wrap_aicp_cost_estimate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_cost_estimate_body_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_168 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_usage_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_169 arg2);
-extern swig_intgo _wrap_aicp_usage_parse_capi_0f5e46f0135bb939(swig_type_170 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_cost_estimate_body_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_170 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_usage_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_171 arg2);
+extern swig_intgo _wrap_aicp_usage_parse_capi_0f5e46f0135bb939(swig_type_172 arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_cost_of_usage_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_limit_rules_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_171 arg2);
-extern swig_intgo _wrap_aicp_limit_rules_parse_capi_0f5e46f0135bb939(swig_type_172 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_limit_rules_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_173 arg2);
+extern swig_intgo _wrap_aicp_limit_rules_parse_capi_0f5e46f0135bb939(swig_type_174 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_limit_rules_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_limit_rules_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_173 _wrap_aicp_limit_rules_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_limit_rules_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_174 arg2);
-extern swig_intgo _wrap_aicp_limit_rules_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_175 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_redis_leases_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_176 arg2);
-extern swig_intgo _wrap_aicp_redis_leases_open_capi_0f5e46f0135bb939(swig_type_177 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_type_175 _wrap_aicp_limit_rules_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_limit_rules_id_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_176 arg2);
+extern swig_intgo _wrap_aicp_limit_rules_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_177 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_redis_leases_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_178 arg2);
+extern swig_intgo _wrap_aicp_redis_leases_open_capi_0f5e46f0135bb939(swig_type_179 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern void _wrap_aicp_redis_leases_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_redis_leases_source_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_limiter_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_178 arg2);
+extern void _wrap_aicp_limiter_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_180 arg2);
 extern swig_intgo _wrap_aicp_limiter_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_limiter_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern void _wrap_aicp_limit_request_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_179 arg2);
-extern void _wrap_aicp_limit_result_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_180 arg2);
+extern void _wrap_aicp_limit_request_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_181 arg2);
+extern void _wrap_aicp_limit_result_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_182 arg2);
 extern swig_intgo _wrap_aicp_limiter_take_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern void _wrap_aicp_limiter_settle_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_181 arg3, swig_type_182 arg4);
-extern void _wrap_aicp_limiter_cancel_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_183 arg3);
-extern void _wrap_aicp_limiter_refund_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_184 arg3);
-extern swig_intgo _wrap_aicp_limiter_renew_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_185 arg3, swig_type_186 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_limiter_peek_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_type_187 arg5, swig_voidp arg6, swig_voidp arg7);
-extern swig_intgo _wrap_aicp_limiter_flush_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2, swig_type_188 arg3, swig_voidp arg4);
+extern void _wrap_aicp_limiter_settle_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_183 arg3, swig_type_184 arg4);
+extern void _wrap_aicp_limiter_cancel_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_185 arg3);
+extern void _wrap_aicp_limiter_refund_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_186 arg3);
+extern swig_intgo _wrap_aicp_limiter_renew_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_187 arg3, swig_type_188 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_limiter_peek_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_type_189 arg5, swig_voidp arg6, swig_voidp arg7);
+extern swig_intgo _wrap_aicp_limiter_flush_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2, swig_type_190 arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_limiter_stats_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_limit_headers_format_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_guard_action_name_capi_0f5e46f0135bb939(swig_intgo arg1);
 extern swig_voidp _wrap_aicp_guard_category_name_capi_0f5e46f0135bb939(swig_intgo arg1);
-extern void _wrap_aicp_guard_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_189 arg2);
-extern swig_intgo _wrap_aicp_guard_profile_parse_capi_0f5e46f0135bb939(swig_type_190 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_guard_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_191 arg2);
+extern swig_intgo _wrap_aicp_guard_profile_parse_capi_0f5e46f0135bb939(swig_type_192 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_guard_profile_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_guard_profile_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_guard_profile_name_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_191 _wrap_aicp_guard_profile_version_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_193 _wrap_aicp_guard_profile_version_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_session_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_guard_session_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_guard_session_reset_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_192 _wrap_aicp_guard_session_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_194 _wrap_aicp_guard_session_count_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_session_action_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern double _wrap_aicp_guard_session_risk_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_193 _wrap_aicp_guard_session_match_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_restore_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_194 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_guard_scan_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_195 arg2);
+extern swig_type_195 _wrap_aicp_guard_session_match_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_intgo _wrap_aicp_guard_restore_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_196 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_guard_scan_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_197 arg2);
 extern swig_intgo _wrap_aicp_guard_result_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_guard_result_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_scan_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_196 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_guard_scan_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_198 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
 extern swig_intgo _wrap_aicp_guard_result_action_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern double _wrap_aicp_guard_result_risk_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern double _wrap_aicp_guard_result_score_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2);
-extern swig_type_197 _wrap_aicp_guard_result_finding_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_guard_result_finding_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_198 arg2);
-extern swig_type_199 _wrap_aicp_guard_result_match_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_199 _wrap_aicp_guard_result_finding_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_guard_result_finding_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_200 arg2);
+extern swig_type_201 _wrap_aicp_guard_result_match_count_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_result_rewritten_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_guard_result_text_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
 extern swig_intgo _wrap_aicp_guard_result_error_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_result_truncated_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_200 _wrap_aicp_guard_result_bytes_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_202 _wrap_aicp_guard_result_bytes_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_guard_result_reason_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_guard_stream_open_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern void _wrap_aicp_guard_stream_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_guard_stream_feed_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_201 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_guard_stream_feed_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_203 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_guard_stream_finish_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
 extern swig_voidp _wrap_aicp_guard_stream_released_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
 extern swig_voidp _wrap_aicp_guard_stream_result_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_202 _wrap_aicp_guard_rule_count_capi_0f5e46f0135bb939(void);
-extern swig_voidp _wrap_aicp_guard_rule_at_capi_0f5e46f0135bb939(swig_type_203 arg1);
-extern void _wrap_aicp_budget_window_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_204 arg2);
-extern swig_intgo _wrap_aicp_budget_window_parse_capi_0f5e46f0135bb939(swig_type_205 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_type_204 _wrap_aicp_guard_rule_count_capi_0f5e46f0135bb939(void);
+extern swig_voidp _wrap_aicp_guard_rule_at_capi_0f5e46f0135bb939(swig_type_205 arg1);
+extern void _wrap_aicp_budget_window_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_206 arg2);
+extern swig_intgo _wrap_aicp_budget_window_parse_capi_0f5e46f0135bb939(swig_type_207 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_voidp _wrap_aicp_budget_window_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_budget_window_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_budget_window_at_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_206 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern void _wrap_aicp_ledger_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_207 arg2);
-extern swig_intgo _wrap_aicp_ledger_open_capi_0f5e46f0135bb939(swig_type_208 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_budget_window_at_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_208 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_ledger_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_209 arg2);
+extern swig_intgo _wrap_aicp_ledger_open_capi_0f5e46f0135bb939(swig_type_210 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
 extern void _wrap_aicp_ledger_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_ledger_close_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_209 arg2, swig_voidp arg3);
-extern void _wrap_aicp_ledger_account_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_210 arg2);
-extern swig_intgo _wrap_aicp_ledger_account_put_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_211 arg2, swig_voidp arg3, swig_type_212 arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_account_status_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_213 arg2, swig_type_214 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_close_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_211 arg2, swig_voidp arg3);
+extern void _wrap_aicp_ledger_account_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_212 arg2);
+extern swig_intgo _wrap_aicp_ledger_account_put_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_213 arg2, swig_voidp arg3, swig_type_214 arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_account_status_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_215 arg2, swig_type_216 arg3, swig_voidp arg4, swig_voidp arg5);
 extern swig_intgo _wrap_aicp_ledger_reserve_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_mark_dispatched_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_215 arg2, swig_type_216 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_renew_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_217 arg2, swig_type_218 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_settle_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_219 arg2, swig_type_220 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_release_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_221 arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_ledger_adjust_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_222 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_mark_dispatched_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_217 arg2, swig_type_218 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_renew_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_219 arg2, swig_type_220 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_settle_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_221 arg2, swig_type_222 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_release_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_223 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_ledger_adjust_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_224 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_ledger_account_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_reservation_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_223 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_reservation_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_225 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
 extern void _wrap_aicp_ledger_page_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_224 _wrap_aicp_ledger_page_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_ledger_page_account_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_225 arg2);
-extern swig_voidp _wrap_aicp_ledger_page_reservation_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_226 arg2);
-extern swig_intgo _wrap_aicp_ledger_account_spend_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_227 arg2, swig_type_228 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_ledger_serve_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_229 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_ledger_flush_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_230 arg2, swig_voidp arg3);
+extern swig_type_226 _wrap_aicp_ledger_page_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_ledger_page_account_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_227 arg2);
+extern swig_voidp _wrap_aicp_ledger_page_reservation_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_228 arg2);
+extern swig_intgo _wrap_aicp_ledger_account_spend_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_229 arg2, swig_type_230 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_ledger_serve_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_231 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_ledger_flush_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_232 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_ledger_event_next_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_ledger_metrics_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
-extern void _wrap_aicp_litellm_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_231 arg2);
-extern swig_intgo _wrap_aicp_litellm_open_capi_0f5e46f0135bb939(swig_type_232 arg1, swig_type_233 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern void _wrap_aicp_litellm_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_233 arg2);
+extern swig_intgo _wrap_aicp_litellm_open_capi_0f5e46f0135bb939(swig_type_234 arg1, swig_type_235 arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
 extern void _wrap_aicp_litellm_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_litellm_reply_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
 extern void _wrap_aicp_litellm_reply_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_litellm_reply_status_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_litellm_reply_body_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
-extern swig_voidp _wrap_aicp_litellm_reply_header_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_234 arg2);
+extern swig_voidp _wrap_aicp_litellm_reply_header_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_236 arg2);
 extern swig_voidp _wrap_aicp_litellm_reply_message_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_litellm_reply_type_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_litellm_reply_code_capi_0f5e46f0135bb939(swig_voidp arg1);
@@ -666,7 +671,7 @@ extern swig_voidp _wrap_aicp_litellm_reply_param_capi_0f5e46f0135bb939(swig_void
 extern swig_intgo _wrap_aicp_litellm_reply_cost_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_reply_usage_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_reply_relay_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2);
-extern swig_intgo _wrap_aicp_litellm_call_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_235 arg2, swig_type_236 arg3, swig_type_237 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_litellm_call_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_237 arg2, swig_type_238 arg3, swig_type_239 arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_litellm_health_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_health_details_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_liveness_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
@@ -675,96 +680,96 @@ extern swig_intgo _wrap_aicp_litellm_model_health_capi_0f5e46f0135bb939(swig_voi
 extern swig_intgo _wrap_aicp_litellm_model_health_latest_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_models_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_model_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_238 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_239 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_240 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_241 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_model_groups_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_model_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_240 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_241 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_patch_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_242 arg2, swig_type_243 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_litellm_model_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_244 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_block_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_245 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_model_unblock_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_246 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_generate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_247 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_248 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_242 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_243 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_patch_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_244 arg2, swig_type_245 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_litellm_model_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_246 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_block_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_247 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_model_unblock_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_248 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_generate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_249 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_250 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_key_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_key_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_249 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_250 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_251 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_delete_many_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_252 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_block_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_253 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_unblock_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_254 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_key_reset_spend_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_255 arg2, swig_type_256 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_litellm_team_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_257 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_258 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_251 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_252 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_253 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_delete_many_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_254 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_block_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_255 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_unblock_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_256 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_key_reset_spend_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_257 arg2, swig_type_258 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_litellm_team_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_259 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_260 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_team_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_team_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_259 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_260 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_261 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_delete_many_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_262 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_block_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_263 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_unblock_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_264 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_add_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_265 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_266 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_member_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_267 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_model_add_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_268 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_model_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_269 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_270 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_271 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_272 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_273 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_274 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_user_delete_many_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_275 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_276 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_261 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_262 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_263 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_delete_many_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_264 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_block_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_265 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_unblock_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_266 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_add_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_267 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_268 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_member_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_269 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_model_add_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_270 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_model_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_271 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_272 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_find_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_273 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_274 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_275 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_276 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_user_delete_many_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_277 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_278 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_customer_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_customer_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_277 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_278 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_279 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_280 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_279 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_280 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_281 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_282 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_budget_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_budget_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_281 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_settings_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_282 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_283 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_budget_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_284 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_logs_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_285 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_286 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_keys_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_287 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_users_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_288 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_tags_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_289 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_spend_calculate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_290 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_token_count_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_291 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_info_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_283 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_settings_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_284 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_285 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_budget_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_286 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_logs_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_287 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_288 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_keys_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_289 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_users_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_290 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_tags_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_291 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_spend_calculate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_292 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_token_count_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_293 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_global_spend_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_global_spend_logs_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_292 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_keys_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_293 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_models_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_294 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_logs_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_294 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_keys_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_295 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_models_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_296 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_global_spend_teams_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_global_spend_providers_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_295 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_spend_tags_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_296 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_activity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_297 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_global_activity_models_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_298 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_activity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_299 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_activity_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_300 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_team_activity_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_301 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_customer_activity_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_302 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_providers_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_297 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_spend_tags_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_298 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_activity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_299 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_global_activity_models_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_300 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_activity_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_301 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_activity_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_302 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_team_activity_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_303 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_customer_activity_days_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_304 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_router_settings_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_config_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_303 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_config_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_305 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_config_callbacks_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_config_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_304 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_set_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_305 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_306 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_fallback_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_307 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_config_list_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_306 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_set_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_307 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_get_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_308 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_fallback_delete_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_309 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_cache_settings_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_cache_settings_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_308 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_cache_settings_update_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_310 arg2, swig_voidp arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_litellm_cache_ping_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_litellm_guardrails_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_litellm_guardrail_apply_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_309 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_chat_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_310 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_completion_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_311 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_response_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_312 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_message_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_313 arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_litellm_embedding_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_314 arg2, swig_voidp arg3, swig_voidp arg4);
-extern void _wrap_aicp_gate_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_315 arg2);
-extern swig_intgo _wrap_aicp_bundle_open_capi_0f5e46f0135bb939(swig_type_316 arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_bundle_seal_capi_0f5e46f0135bb939(swig_type_317 arg1, swig_type_318 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_litellm_guardrail_apply_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_311 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_chat_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_312 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_completion_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_313 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_response_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_314 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_message_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_315 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_litellm_embedding_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_316 arg2, swig_voidp arg3, swig_voidp arg4);
+extern void _wrap_aicp_gate_options_init_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_317 arg2);
+extern swig_intgo _wrap_aicp_bundle_open_capi_0f5e46f0135bb939(swig_type_318 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_bundle_seal_capi_0f5e46f0135bb939(swig_type_319 arg1, swig_type_320 arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_bundle_ref_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_bundle_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_bundle_version_capi_0f5e46f0135bb939(swig_voidp arg1);
@@ -780,15 +785,15 @@ extern swig_intgo _wrap_aicp_gate_flush_capi_0f5e46f0135bb939(swig_voidp arg1, s
 extern swig_intgo _wrap_aicp_gate_request_new_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_gate_request_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern void _wrap_aicp_gate_request_reset_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_request_set_body_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_319 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_request_set_body_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_321 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_gate_request_set_action_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_request_set_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2, swig_type_320 arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_gate_request_add_tag_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_321 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_request_set_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2, swig_type_322 arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_gate_request_add_tag_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_323 arg2, swig_voidp arg3);
 extern swig_voidp _wrap_aicp_gate_field_name_capi_0f5e46f0135bb939(swig_intgo arg1);
 extern swig_voidp _wrap_aicp_gate_action_name_capi_0f5e46f0135bb939(swig_intgo arg1);
-extern swig_intgo _wrap_aicp_gate_question_parse_capi_0f5e46f0135bb939(swig_type_322 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_gate_check_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_323 arg3, swig_voidp arg4, swig_voidp arg5);
-extern swig_intgo _wrap_aicp_gate_candidate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_324 arg3, swig_type_325 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_question_parse_capi_0f5e46f0135bb939(swig_type_324 arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_gate_check_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_325 arg3, swig_voidp arg4, swig_voidp arg5);
+extern swig_intgo _wrap_aicp_gate_candidate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_326 arg3, swig_type_327 arg4, swig_voidp arg5, swig_voidp arg6);
 extern void _wrap_aicp_gate_decision_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_gate_decision_verdict_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_gate_decision_http_status_capi_0f5e46f0135bb939(swig_voidp arg1);
@@ -798,33 +803,33 @@ extern swig_voidp _wrap_aicp_gate_decision_rule_capi_0f5e46f0135bb939(swig_voidp
 extern swig_voidp _wrap_aicp_gate_decision_type_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_gate_decision_message_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_gate_decision_advice_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_326 _wrap_aicp_gate_decision_header_count_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_voidp _wrap_aicp_gate_decision_header_name_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_327 arg2);
-extern swig_voidp _wrap_aicp_gate_decision_header_value_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_328 arg2);
+extern swig_type_328 _wrap_aicp_gate_decision_header_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_voidp _wrap_aicp_gate_decision_header_name_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_329 arg2);
+extern swig_voidp _wrap_aicp_gate_decision_header_value_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_330 arg2);
 extern swig_intgo _wrap_aicp_gate_decision_body_changed_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_voidp _wrap_aicp_gate_decision_body_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
 extern swig_voidp _wrap_aicp_gate_decision_model_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_329 _wrap_aicp_gate_decision_max_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_330 _wrap_aicp_gate_decision_input_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_331 _wrap_aicp_gate_decision_cost_expected_nano_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_332 _wrap_aicp_gate_decision_reserved_nano_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_333 _wrap_aicp_gate_decision_finding_count_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_331 _wrap_aicp_gate_decision_max_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_332 _wrap_aicp_gate_decision_input_tokens_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_333 _wrap_aicp_gate_decision_cost_expected_nano_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_334 _wrap_aicp_gate_decision_reserved_nano_capi_0f5e46f0135bb939(swig_voidp arg1);
+extern swig_type_335 _wrap_aicp_gate_decision_finding_count_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern double _wrap_aicp_gate_decision_risk_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_type_334 _wrap_aicp_gate_decision_step_ns_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2);
+extern swig_type_336 _wrap_aicp_gate_decision_step_ns_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2);
 extern swig_voidp _wrap_aicp_gate_step_name_capi_0f5e46f0135bb939(swig_intgo arg1);
 extern swig_intgo _wrap_aicp_gate_decision_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_output_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_335 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_intgo _wrap_aicp_gate_output_text_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_336 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_output_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_337 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_output_text_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_type_338 arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_gate_stream_open_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4);
-extern swig_intgo _wrap_aicp_gate_stream_feed_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_337 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_stream_feed_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_339 arg2, swig_intgo arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
 extern void _wrap_aicp_gate_stream_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_gate_decision_served_by_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_338 arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_gate_decision_served_by_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_340 arg2, swig_voidp arg3);
 extern swig_intgo _wrap_aicp_gate_renew_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_gate_settle_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_339 arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_intgo _wrap_aicp_gate_settle_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_341 arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_gate_release_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_intgo _wrap_aicp_rate_store_open_capi_0f5e46f0135bb939(swig_type_340 arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_intgo _wrap_aicp_rate_store_open_capi_0f5e46f0135bb939(swig_type_342 arg1, swig_voidp arg2, swig_voidp arg3);
 extern void _wrap_aicp_rate_store_free_capi_0f5e46f0135bb939(swig_voidp arg1);
-extern swig_intgo _wrap_aicp_rate_store_serve_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_341 arg2, swig_voidp arg3, swig_voidp arg4);
+extern swig_intgo _wrap_aicp_rate_store_serve_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_343 arg2, swig_voidp arg3, swig_voidp arg4);
 #undef intgo
 */
 import "C"
@@ -1894,6 +1899,45 @@ func Aicp_policy_authorize_json(arg1 *PolicySet, arg2 *PolicyEntities, arg3 *Pol
 	return swig_r
 }
 
+func Aicp_policy_request_set_unknown(arg1 *PolicyRequest, arg2 int, arg3 string, arg4 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r = (int)(C._wrap_aicp_policy_request_set_unknown_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), *(*C.swig_type_115)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg3
+	}
+	return swig_r
+}
+
+func Aicp_policy_partial(arg1 *PolicySet, arg2 *PolicyEntities, arg3 *PolicyRequest, arg4 *PolicyResponse, arg5 **PolicySet, arg6 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	_swig_i_4 := arg5
+	_swig_i_5 := arg6
+	swig_r = (int)(C._wrap_aicp_policy_partial_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	return swig_r
+}
+
+func Aicp_policy_filter(arg1 *PolicySet, arg2 *PolicyEntities, arg3 *PolicyRequest, arg4 **byte, arg5 *uint64, arg6 int64, arg7 *Buf, arg8 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	_swig_i_4 := arg5
+	_swig_i_5 := arg6
+	_swig_i_6 := arg7
+	_swig_i_7 := arg8
+	swig_r = (int)(C._wrap_aicp_policy_filter_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_type_116(_swig_i_5), C.swig_voidp(_swig_i_6), C.swig_voidp(_swig_i_7)))
+	return swig_r
+}
+
 func Aicp_policy_validate(arg1 *PolicySet, arg2 *PolicySchema, arg3 *PolicyValidateOptions, arg4 **PolicyReport, arg5 *Error) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
@@ -1935,7 +1979,7 @@ func Aicp_policy_report_severity(arg1 *PolicyReport, arg2 int64) (_swig_ret int)
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_report_severity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_116(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_report_severity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_118(_swig_i_1)))
 	return swig_r
 }
 
@@ -1943,7 +1987,7 @@ func Aicp_policy_report_kind(arg1 *PolicyReport, arg2 int64) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_report_kind_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_117(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_report_kind_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_119(_swig_i_1)))
 	return swig_r
 }
 
@@ -1951,7 +1995,7 @@ func Aicp_policy_report_id(arg1 *PolicyReport, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_report_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_118(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_report_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_120(_swig_i_1)))
 	return swig_r
 }
 
@@ -1959,7 +2003,7 @@ func Aicp_policy_report_index(arg1 *PolicyReport, arg2 int64) (_swig_ret int64) 
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_aicp_policy_report_index_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_120(_swig_i_1)))
+	swig_r = (int64)(C._wrap_aicp_policy_report_index_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_122(_swig_i_1)))
 	return swig_r
 }
 
@@ -1967,7 +2011,7 @@ func Aicp_policy_report_is_template(arg1 *PolicyReport, arg2 int64) (_swig_ret i
 	var swig_r int
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int)(C._wrap_aicp_policy_report_is_template_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_121(_swig_i_1)))
+	swig_r = (int)(C._wrap_aicp_policy_report_is_template_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_123(_swig_i_1)))
 	return swig_r
 }
 
@@ -1975,7 +2019,7 @@ func Aicp_policy_report_line(arg1 *PolicyReport, arg2 int64) (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_report_line_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_122(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_report_line_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_124(_swig_i_1)))
 	return swig_r
 }
 
@@ -1983,7 +2027,7 @@ func Aicp_policy_report_column(arg1 *PolicyReport, arg2 int64) (_swig_ret uint) 
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_report_column_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_123(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_report_column_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_125(_swig_i_1)))
 	return swig_r
 }
 
@@ -1991,7 +2035,7 @@ func Aicp_policy_report_offset(arg1 *PolicyReport, arg2 int64) (_swig_ret uint) 
 	var swig_r uint
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (uint)(C._wrap_aicp_policy_report_offset_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_124(_swig_i_1)))
+	swig_r = (uint)(C._wrap_aicp_policy_report_offset_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_126(_swig_i_1)))
 	return swig_r
 }
 
@@ -1999,7 +2043,7 @@ func Aicp_policy_report_message(arg1 *PolicyReport, arg2 int64) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_policy_report_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_125(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_policy_report_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_127(_swig_i_1)))
 	return swig_r
 }
 
@@ -2015,7 +2059,7 @@ func Aicp_tokenizer_open(arg1 string, arg2 **Tokenizer, arg3 *Error) (_swig_ret 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_tokenizer_open_capi_0f5e46f0135bb939(*(*C.swig_type_126)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_open_capi_0f5e46f0135bb939(*(*C.swig_type_128)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2055,7 +2099,7 @@ func Aicp_tokenizer_count(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *int64, a
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_127)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_129)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2069,7 +2113,7 @@ func Aicp_tokenizer_encode_into(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *To
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_encode_into_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_128)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_encode_into_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_130)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2083,7 +2127,7 @@ func Aicp_tokenizer_encode(arg1 *Tokenizer, arg2 string, arg3 int, arg4 *Buf, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_tokenizer_encode_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_129)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_encode_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_131)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2096,7 +2140,7 @@ func Aicp_tokenizer_decode(arg1 *Tokenizer, arg2 []uint32, arg3 *Buf, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_tokenizer_decode_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_130)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_decode_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_132)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2111,7 +2155,7 @@ func Aicp_tokenizer_truncate(arg1 *Tokenizer, arg2 string, arg3 int64, arg4 *uin
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_tokenizer_truncate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_131)(unsafe.Pointer(&_swig_i_1)), C.swig_type_132(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_tokenizer_truncate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_133)(unsafe.Pointer(&_swig_i_1)), C.swig_type_134(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2128,7 +2172,7 @@ func Aicp_count_quality_name(arg1 int) (_swig_ret *byte) {
 func Aicp_token_profile_find(arg1 string) (_swig_ret *TokenProfile) {
 	var swig_r *TokenProfile
 	_swig_i_0 := arg1
-	swig_r = (*TokenProfile)(C._wrap_aicp_token_profile_find_capi_0f5e46f0135bb939(*(*C.swig_type_133)(unsafe.Pointer(&_swig_i_0))))
+	swig_r = (*TokenProfile)(C._wrap_aicp_token_profile_find_capi_0f5e46f0135bb939(*(*C.swig_type_135)(unsafe.Pointer(&_swig_i_0))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2179,7 +2223,7 @@ func Aicp_cost_request_parse(arg1 *CostRequest, arg2 string, arg3 *Error) (_swig
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_parse_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_134)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_parse_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_136)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2195,7 +2239,7 @@ func Aicp_cost_request_set_kind(arg1 *CostRequest, arg2 int) {
 func Aicp_cost_request_set_model(arg1 *CostRequest, arg2 string) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_model_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_135)(unsafe.Pointer(&_swig_i_1)))
+	C._wrap_aicp_cost_request_set_model_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_137)(unsafe.Pointer(&_swig_i_1)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2213,7 +2257,7 @@ func Aicp_cost_request_add_message(arg1 *CostRequest, arg2 string, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_136)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_138)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2225,7 +2269,7 @@ func Aicp_cost_request_add_name(arg1 *CostRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_name_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_137)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_name_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_139)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2237,7 +2281,7 @@ func Aicp_cost_request_add_text(arg1 *CostRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_text_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_138)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_text_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_140)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2249,7 +2293,7 @@ func Aicp_cost_request_add_tokens(arg1 *CostRequest, arg2 int64, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_tokens_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_139(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_tokens_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_141(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -2260,7 +2304,7 @@ func Aicp_cost_request_add_image(arg1 *CostRequest, arg2 int64, arg3 int64, arg4
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_request_add_image_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_140(_swig_i_1), C.swig_type_141(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_image_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_142(_swig_i_1), C.swig_type_143(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -2270,7 +2314,7 @@ func Aicp_cost_request_add_image_url(arg1 *CostRequest, arg2 string, arg3 int, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_cost_request_add_image_url_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_142)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_image_url_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_144)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2282,7 +2326,7 @@ func Aicp_cost_request_add_tools(arg1 *CostRequest, arg2 string, arg3 *Error) (_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_cost_request_add_tools_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_143)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_cost_request_add_tools_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_145)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2292,13 +2336,13 @@ func Aicp_cost_request_add_tools(arg1 *CostRequest, arg2 string, arg3 *Error) (_
 func Aicp_cost_request_set_max_tokens(arg1 *CostRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_max_tokens_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_144(_swig_i_1))
+	C._wrap_aicp_cost_request_set_max_tokens_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_146(_swig_i_1))
 }
 
 func Aicp_cost_request_set_n(arg1 *CostRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_request_set_n_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_145(_swig_i_1))
+	C._wrap_aicp_cost_request_set_n_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_147(_swig_i_1))
 }
 
 func Aicp_cost_request_set_long_cache(arg1 *CostRequest, arg2 int) {
@@ -2320,7 +2364,7 @@ func Aicp_cost_request_count(arg1 *CostRequest, arg2 *TokenProfile, arg3 *TokenC
 func Aicp_price_table_options_init(arg1 *PriceTableOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_price_table_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_146(_swig_i_1))
+	C._wrap_aicp_price_table_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_148(_swig_i_1))
 }
 
 func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTable, arg4 *Error) (_swig_ret int) {
@@ -2329,7 +2373,7 @@ func Aicp_price_table_parse(arg1 string, arg2 *PriceTableOptions, arg3 **PriceTa
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_table_parse_capi_0f5e46f0135bb939(*(*C.swig_type_147)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_table_parse_capi_0f5e46f0135bb939(*(*C.swig_type_149)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2373,7 +2417,7 @@ func Aicp_price_table_at(arg1 *PriceTable, arg2 int64) (_swig_ret *Price) {
 	var swig_r *Price
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*Price)(C._wrap_aicp_price_table_at_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_150(_swig_i_1)))
+	swig_r = (*Price)(C._wrap_aicp_price_table_at_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_152(_swig_i_1)))
 	return swig_r
 }
 
@@ -2383,7 +2427,7 @@ func Aicp_price_table_find(arg1 *PriceTable, arg2 string, arg3 **Price, arg4 *Er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_table_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_151)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_table_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_153)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2459,7 +2503,7 @@ func Aicp_price_get(arg1 *Price, arg2 string, arg3 *int64, arg4 *Error) (_swig_r
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_price_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_155)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_price_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_157)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2471,7 +2515,7 @@ func Aicp_model_list_parse(arg1 string, arg2 **ModelList, arg3 *Error) (_swig_re
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_model_list_parse_capi_0f5e46f0135bb939(*(*C.swig_type_156)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_model_list_parse_capi_0f5e46f0135bb939(*(*C.swig_type_158)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2503,7 +2547,7 @@ func Aicp_model_list_find(arg1 *ModelList, arg2 string, arg3 *uint64, arg4 *Erro
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_model_list_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_158)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_model_list_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_160)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2514,7 +2558,7 @@ func Aicp_model_list_name(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_name_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_159(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_name_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_161(_swig_i_1)))
 	return swig_r
 }
 
@@ -2522,7 +2566,7 @@ func Aicp_model_list_provider(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_provider_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_160(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_provider_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_162(_swig_i_1)))
 	return swig_r
 }
 
@@ -2530,7 +2574,7 @@ func Aicp_model_list_litellm_model(arg1 *ModelList, arg2 int64) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_litellm_model_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_161(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_litellm_model_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_163(_swig_i_1)))
 	return swig_r
 }
 
@@ -2538,7 +2582,7 @@ func Aicp_model_list_price_key(arg1 *ModelList, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_model_list_price_key_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_162(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_price_key_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_164(_swig_i_1)))
 	return swig_r
 }
 
@@ -2547,7 +2591,7 @@ func Aicp_model_list_fallback(arg1 *ModelList, arg2 int64, arg3 int64) (_swig_re
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_model_list_fallback_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_163(_swig_i_1), C.swig_type_164(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_fallback_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_165(_swig_i_1), C.swig_type_166(_swig_i_2)))
 	return swig_r
 }
 
@@ -2556,7 +2600,7 @@ func Aicp_model_list_alias_member(arg1 *ModelList, arg2 string, arg3 int64) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (*byte)(C._wrap_aicp_model_list_alias_member_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_165)(unsafe.Pointer(&_swig_i_1)), C.swig_type_166(_swig_i_2)))
+	swig_r = (*byte)(C._wrap_aicp_model_list_alias_member_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_167)(unsafe.Pointer(&_swig_i_1)), C.swig_type_168(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2573,7 +2617,7 @@ func Aicp_cost_part_name(arg1 int) (_swig_ret *byte) {
 func Aicp_cost_options_init(arg1 *CostOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_cost_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_167(_swig_i_1))
+	C._wrap_aicp_cost_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_169(_swig_i_1))
 }
 
 func Aicp_cost_estimate(arg1 *CostRequest, arg2 *Price, arg3 *CostOptions, arg4 *CostQuote, arg5 *Error) (_swig_ret int) {
@@ -2594,7 +2638,7 @@ func Aicp_cost_estimate_body(arg1 *PriceTable, arg2 string, arg3 *CostOptions, a
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_cost_estimate_body_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_168)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_cost_estimate_body_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_170)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2604,7 +2648,7 @@ func Aicp_cost_estimate_body(arg1 *PriceTable, arg2 string, arg3 *CostOptions, a
 func Aicp_usage_init(arg1 *Usage, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_usage_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_169(_swig_i_1))
+	C._wrap_aicp_usage_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_171(_swig_i_1))
 }
 
 func Aicp_usage_parse(arg1 string, arg2 *Usage, arg3 *Error) (_swig_ret int) {
@@ -2612,7 +2656,7 @@ func Aicp_usage_parse(arg1 string, arg2 *Usage, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_usage_parse_capi_0f5e46f0135bb939(*(*C.swig_type_170)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_usage_parse_capi_0f5e46f0135bb939(*(*C.swig_type_172)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2633,7 +2677,7 @@ func Aicp_cost_of_usage(arg1 *Price, arg2 *Usage, arg3 *CostOptions, arg4 *Cost,
 func Aicp_limit_rules_options_init(arg1 *LimitRulesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_rules_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_171(_swig_i_1))
+	C._wrap_aicp_limit_rules_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_173(_swig_i_1))
 }
 
 func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRules, arg4 *Error) (_swig_ret int) {
@@ -2642,7 +2686,7 @@ func Aicp_limit_rules_parse(arg1 string, arg2 *LimitRulesOptions, arg3 **LimitRu
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limit_rules_parse_capi_0f5e46f0135bb939(*(*C.swig_type_172)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limit_rules_parse_capi_0f5e46f0135bb939(*(*C.swig_type_174)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2672,7 +2716,7 @@ func Aicp_limit_rules_id(arg1 *LimitRules, arg2 int64) (_swig_ret *byte) {
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_limit_rules_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_174(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_limit_rules_id_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_176(_swig_i_1)))
 	return swig_r
 }
 
@@ -2682,14 +2726,14 @@ func Aicp_limit_rules_get(arg1 *LimitRules, arg2 int64, arg3 *LimitRuleInfo, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limit_rules_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_175(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limit_rules_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_177(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
 func Aicp_redis_leases_options_init(arg1 *RedisLeasesOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_redis_leases_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_176(_swig_i_1))
+	C._wrap_aicp_redis_leases_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_178(_swig_i_1))
 }
 
 func Aicp_redis_leases_open(arg1 string, arg2 *RedisLeasesOptions, arg3 **RedisLeases, arg4 *Error) (_swig_ret int) {
@@ -2698,7 +2742,7 @@ func Aicp_redis_leases_open(arg1 string, arg2 *RedisLeasesOptions, arg3 **RedisL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_redis_leases_open_capi_0f5e46f0135bb939(*(*C.swig_type_177)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_redis_leases_open_capi_0f5e46f0135bb939(*(*C.swig_type_179)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2719,7 +2763,7 @@ func Aicp_redis_leases_source(arg1 *RedisLeases, arg2 *LeaseSource) {
 func Aicp_limiter_options_init(arg1 *LimiterOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limiter_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_178(_swig_i_1))
+	C._wrap_aicp_limiter_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_180(_swig_i_1))
 }
 
 func Aicp_limiter_new(arg1 *LimiterOptions, arg2 **Limiter, arg3 *Error) (_swig_ret int) {
@@ -2739,13 +2783,13 @@ func Aicp_limiter_free(arg1 *Limiter) {
 func Aicp_limit_request_init(arg1 *LimitRequest, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_request_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_179(_swig_i_1))
+	C._wrap_aicp_limit_request_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_181(_swig_i_1))
 }
 
 func Aicp_limit_result_init(arg1 *LimitResult, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_limit_result_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_180(_swig_i_1))
+	C._wrap_aicp_limit_result_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_182(_swig_i_1))
 }
 
 func Aicp_limiter_take(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4 *LimitTicket, arg5 *LimitResult, arg6 *Error) (_swig_ret int) {
@@ -2765,21 +2809,21 @@ func Aicp_limiter_settle(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uin
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	C._wrap_aicp_limiter_settle_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_181(_swig_i_2), C.swig_type_182(_swig_i_3))
+	C._wrap_aicp_limiter_settle_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_183(_swig_i_2), C.swig_type_184(_swig_i_3))
 }
 
 func Aicp_limiter_cancel(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limiter_cancel_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_183(_swig_i_2))
+	C._wrap_aicp_limiter_cancel_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_185(_swig_i_2))
 }
 
 func Aicp_limiter_refund(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	C._wrap_aicp_limiter_refund_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_184(_swig_i_2))
+	C._wrap_aicp_limiter_refund_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_186(_swig_i_2))
 }
 
 func Aicp_limiter_renew(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uint64, arg5 *Error) (_swig_ret int) {
@@ -2789,7 +2833,7 @@ func Aicp_limiter_renew(arg1 *Limiter, arg2 *LimitTicket, arg3 uint64, arg4 uint
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_limiter_renew_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_185(_swig_i_2), C.swig_type_186(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_limiter_renew_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_187(_swig_i_2), C.swig_type_188(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -2802,7 +2846,7 @@ func Aicp_limiter_peek(arg1 *Limiter, arg2 *LimitRules, arg3 *LimitRequest, arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
-	swig_r = (int)(C._wrap_aicp_limiter_peek_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_187(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6)))
+	swig_r = (int)(C._wrap_aicp_limiter_peek_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_type_189(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6)))
 	return swig_r
 }
 
@@ -2812,7 +2856,7 @@ func Aicp_limiter_flush(arg1 *Limiter, arg2 int, arg3 uint64, arg4 *Error) (_swi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_limiter_flush_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_type_188(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_limiter_flush_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), C.swig_type_190(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	return swig_r
 }
 
@@ -2849,7 +2893,7 @@ func Aicp_guard_category_name(arg1 int) (_swig_ret *byte) {
 func Aicp_guard_options_init(arg1 *GuardOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_guard_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_189(_swig_i_1))
+	C._wrap_aicp_guard_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_191(_swig_i_1))
 }
 
 func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfile, arg4 *Error) (_swig_ret int) {
@@ -2858,7 +2902,7 @@ func Aicp_guard_profile_parse(arg1 string, arg2 *GuardOptions, arg3 **GuardProfi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_profile_parse_capi_0f5e46f0135bb939(*(*C.swig_type_190)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_profile_parse_capi_0f5e46f0135bb939(*(*C.swig_type_192)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -2944,7 +2988,7 @@ func Aicp_guard_restore(arg1 *GuardSession, arg2 string, arg3 *Buf, arg4 *Error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_guard_restore_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_194)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_guard_restore_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_196)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2954,7 +2998,7 @@ func Aicp_guard_restore(arg1 *GuardSession, arg2 string, arg3 *Buf, arg4 *Error)
 func Aicp_guard_scan_options_init(arg1 *GuardScanOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_guard_scan_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_195(_swig_i_1))
+	C._wrap_aicp_guard_scan_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_197(_swig_i_1))
 }
 
 func Aicp_guard_result_new(arg1 *GuardOptions, arg2 **GuardResult, arg3 *Error) (_swig_ret int) {
@@ -2978,7 +3022,7 @@ func Aicp_guard_scan(arg1 *GuardProfile, arg2 string, arg3 *GuardScanOptions, ar
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_guard_scan_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_196)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_guard_scan_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_198)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3018,7 +3062,7 @@ func Aicp_guard_result_finding(arg1 *GuardResult, arg2 int64) (_swig_ret *GuardF
 	var swig_r *GuardFinding
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*GuardFinding)(C._wrap_aicp_guard_result_finding_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_198(_swig_i_1)))
+	swig_r = (*GuardFinding)(C._wrap_aicp_guard_result_finding_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_200(_swig_i_1)))
 	return swig_r
 }
 
@@ -3092,7 +3136,7 @@ func Aicp_guard_stream_feed(arg1 *GuardStream, arg2 string, arg3 *Error) (_swig_
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_guard_stream_feed_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_201)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_guard_stream_feed_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_203)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3131,14 +3175,14 @@ func Aicp_guard_rule_count() (_swig_ret int64) {
 func Aicp_guard_rule_at(arg1 int64) (_swig_ret *GuardRule) {
 	var swig_r *GuardRule
 	_swig_i_0 := arg1
-	swig_r = (*GuardRule)(C._wrap_aicp_guard_rule_at_capi_0f5e46f0135bb939(C.swig_type_203(_swig_i_0)))
+	swig_r = (*GuardRule)(C._wrap_aicp_guard_rule_at_capi_0f5e46f0135bb939(C.swig_type_205(_swig_i_0)))
 	return swig_r
 }
 
 func Aicp_budget_window_options_init(arg1 *BudgetWindowOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_budget_window_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_204(_swig_i_1))
+	C._wrap_aicp_budget_window_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_206(_swig_i_1))
 }
 
 func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **BudgetWindow, arg4 *Error) (_swig_ret int) {
@@ -3147,7 +3191,7 @@ func Aicp_budget_window_parse(arg1 string, arg2 *BudgetWindowOptions, arg3 **Bud
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_budget_window_parse_capi_0f5e46f0135bb939(*(*C.swig_type_205)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_budget_window_parse_capi_0f5e46f0135bb939(*(*C.swig_type_207)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -3173,14 +3217,14 @@ func Aicp_budget_window_at(arg1 *BudgetWindow, arg2 int64, arg3 *int64, arg4 *in
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_budget_window_at_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_206(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_budget_window_at_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_208(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
 func Aicp_ledger_options_init(arg1 *LedgerOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_207(_swig_i_1))
+	C._wrap_aicp_ledger_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_209(_swig_i_1))
 }
 
 func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Error) (_swig_ret int) {
@@ -3189,7 +3233,7 @@ func Aicp_ledger_open(arg1 string, arg2 *LedgerOptions, arg3 **Ledger, arg4 *Err
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_open_capi_0f5e46f0135bb939(*(*C.swig_type_208)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_open_capi_0f5e46f0135bb939(*(*C.swig_type_210)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -3206,14 +3250,14 @@ func Aicp_ledger_close(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_close_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_209(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_close_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_211(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
 func Aicp_ledger_account_init(arg1 *LedgerAccount, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_ledger_account_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_210(_swig_i_1))
+	C._wrap_aicp_ledger_account_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_212(_swig_i_1))
 }
 
 func Aicp_ledger_account_put(arg1 *Ledger, arg2 string, arg3 *LedgerAccount, arg4 uint64, arg5 *Error) (_swig_ret int) {
@@ -3223,7 +3267,7 @@ func Aicp_ledger_account_put(arg1 *Ledger, arg2 string, arg3 *LedgerAccount, arg
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_put_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_212(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_put_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_214(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3237,7 +3281,7 @@ func Aicp_ledger_account_status(arg1 *Ledger, arg2 string, arg3 uint64, arg4 *Le
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_status_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_1)), C.swig_type_214(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_status_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_1)), C.swig_type_216(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3260,7 +3304,7 @@ func Aicp_ledger_mark_dispatched(arg1 *Ledger, arg2 string, arg3 int64, arg4 *Er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_mark_dispatched_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_1)), C.swig_type_216(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_mark_dispatched_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_1)), C.swig_type_218(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3273,7 +3317,7 @@ func Aicp_ledger_renew(arg1 *Ledger, arg2 string, arg3 uint64, arg4 *Error) (_sw
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_renew_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_1)), C.swig_type_218(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_renew_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_219)(unsafe.Pointer(&_swig_i_1)), C.swig_type_220(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3287,7 +3331,7 @@ func Aicp_ledger_settle(arg1 *Ledger, arg2 string, arg3 int64, arg4 *LedgerSettl
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_settle_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_219)(unsafe.Pointer(&_swig_i_1)), C.swig_type_220(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_settle_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_221)(unsafe.Pointer(&_swig_i_1)), C.swig_type_222(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3299,7 +3343,7 @@ func Aicp_ledger_release(arg1 *Ledger, arg2 string, arg3 *Error) (_swig_ret int)
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_release_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_221)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_release_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3312,7 +3356,7 @@ func Aicp_ledger_adjust(arg1 *Ledger, arg2 string, arg3 *LedgerAdjustment, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_adjust_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_222)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_adjust_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3336,7 +3380,7 @@ func Aicp_ledger_reservation_list(arg1 *Ledger, arg2 string, arg3 *LedgerQuery, 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_reservation_list_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_reservation_list_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3359,7 +3403,7 @@ func Aicp_ledger_page_account(arg1 *LedgerPage, arg2 int64) (_swig_ret *LedgerAc
 	var swig_r *LedgerAccountRow
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*LedgerAccountRow)(C._wrap_aicp_ledger_page_account_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_225(_swig_i_1)))
+	swig_r = (*LedgerAccountRow)(C._wrap_aicp_ledger_page_account_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_227(_swig_i_1)))
 	return swig_r
 }
 
@@ -3367,7 +3411,7 @@ func Aicp_ledger_page_reservation(arg1 *LedgerPage, arg2 int64) (_swig_ret *Ledg
 	var swig_r *LedgerReservationRow
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*LedgerReservationRow)(C._wrap_aicp_ledger_page_reservation_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_226(_swig_i_1)))
+	swig_r = (*LedgerReservationRow)(C._wrap_aicp_ledger_page_reservation_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_228(_swig_i_1)))
 	return swig_r
 }
 
@@ -3378,7 +3422,7 @@ func Aicp_ledger_account_spend(arg1 *Ledger, arg2 string, arg3 int64, arg4 *int6
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_ledger_account_spend_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_227)(unsafe.Pointer(&_swig_i_1)), C.swig_type_228(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_ledger_account_spend_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_1)), C.swig_type_230(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3391,7 +3435,7 @@ func Aicp_ledger_serve(arg1 *Ledger, arg2 string, arg3 *Buf, arg4 *Error) (_swig
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_ledger_serve_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_ledger_serve_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3403,7 +3447,7 @@ func Aicp_ledger_flush(arg1 *Ledger, arg2 uint64, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_ledger_flush_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_230(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_ledger_flush_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_232(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	return swig_r
 }
 
@@ -3425,7 +3469,7 @@ func Aicp_ledger_metrics_get(arg1 *Ledger, arg2 *LedgerMetrics) {
 func Aicp_litellm_options_init(arg1 *LiteLLMOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_litellm_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_231(_swig_i_1))
+	C._wrap_aicp_litellm_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_233(_swig_i_1))
 }
 
 func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **LiteLLM, arg5 *Error) (_swig_ret int) {
@@ -3435,7 +3479,7 @@ func Aicp_litellm_open(arg1 string, arg2 string, arg3 *LiteLLMOptions, arg4 **Li
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_open_capi_0f5e46f0135bb939(*(*C.swig_type_232)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_open_capi_0f5e46f0135bb939(*(*C.swig_type_234)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -3482,7 +3526,7 @@ func Aicp_litellm_reply_header(arg1 *LiteLLMReply, arg2 string) (_swig_ret *byte
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_litellm_reply_header_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_234)(unsafe.Pointer(&_swig_i_1))))
+	swig_r = (*byte)(C._wrap_aicp_litellm_reply_header_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_1))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3551,7 +3595,7 @@ func Aicp_litellm_call(arg1 *LiteLLM, arg2 string, arg3 string, arg4 string, arg
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_litellm_call_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_litellm_call_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_3)), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3642,7 +3686,7 @@ func Aicp_litellm_model_get(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3655,7 +3699,7 @@ func Aicp_litellm_model_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3677,7 +3721,7 @@ func Aicp_litellm_model_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_242)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3690,7 +3734,7 @@ func Aicp_litellm_model_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3704,7 +3748,7 @@ func Aicp_litellm_model_patch(arg1 *LiteLLM, arg2 string, arg3 string, arg4 *Lit
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_model_patch_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_242)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_patch_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3720,7 +3764,7 @@ func Aicp_litellm_model_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3733,7 +3777,7 @@ func Aicp_litellm_model_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_block_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_block_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3746,7 +3790,7 @@ func Aicp_litellm_model_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_model_unblock_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_model_unblock_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3759,7 +3803,7 @@ func Aicp_litellm_key_generate(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_generate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_generate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3772,7 +3816,7 @@ func Aicp_litellm_key_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3794,7 +3838,7 @@ func Aicp_litellm_key_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_251)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3807,7 +3851,7 @@ func Aicp_litellm_key_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3820,7 +3864,7 @@ func Aicp_litellm_key_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_251)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3833,7 +3877,7 @@ func Aicp_litellm_key_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_delete_many_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_delete_many_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3846,7 +3890,7 @@ func Aicp_litellm_key_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_block_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_block_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3859,7 +3903,7 @@ func Aicp_litellm_key_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_key_unblock_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_unblock_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3873,7 +3917,7 @@ func Aicp_litellm_key_reset_spend(arg1 *LiteLLM, arg2 string, arg3 string, arg4 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_litellm_key_reset_spend_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_litellm_key_reset_spend_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_257)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3889,7 +3933,7 @@ func Aicp_litellm_team_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_257)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3902,7 +3946,7 @@ func Aicp_litellm_team_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3924,7 +3968,7 @@ func Aicp_litellm_team_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_261)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3937,7 +3981,7 @@ func Aicp_litellm_team_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3950,7 +3994,7 @@ func Aicp_litellm_team_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_261)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_263)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3963,7 +4007,7 @@ func Aicp_litellm_team_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRepl
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_delete_many_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_delete_many_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3976,7 +4020,7 @@ func Aicp_litellm_team_block(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_block_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_263)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_block_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -3989,7 +4033,7 @@ func Aicp_litellm_team_unblock(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_unblock_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_unblock_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4002,7 +4046,7 @@ func Aicp_litellm_team_member_add(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_add_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_add_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_267)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4015,7 +4059,7 @@ func Aicp_litellm_team_member_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4028,7 +4072,7 @@ func Aicp_litellm_team_member_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_member_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_267)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_member_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_269)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4041,7 +4085,7 @@ func Aicp_litellm_team_model_add(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply,
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_model_add_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_model_add_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_270)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4054,7 +4098,7 @@ func Aicp_litellm_team_model_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_model_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_269)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_model_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_271)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4067,7 +4111,7 @@ func Aicp_litellm_user_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_270)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_272)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4080,7 +4124,7 @@ func Aicp_litellm_user_find(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_271)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_find_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4093,7 +4137,7 @@ func Aicp_litellm_user_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_272)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_274)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4106,7 +4150,7 @@ func Aicp_litellm_user_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_275)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4119,7 +4163,7 @@ func Aicp_litellm_user_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_274)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_276)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4132,7 +4176,7 @@ func Aicp_litellm_user_delete_many(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRepl
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_user_delete_many_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_275)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_user_delete_many_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_277)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4145,7 +4189,7 @@ func Aicp_litellm_customer_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_276)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_278)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4167,7 +4211,7 @@ func Aicp_litellm_customer_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_277)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_279)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4180,7 +4224,7 @@ func Aicp_litellm_customer_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_278)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_280)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4193,7 +4237,7 @@ func Aicp_litellm_customer_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_279)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_281)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4206,7 +4250,7 @@ func Aicp_litellm_budget_new(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_280)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_new_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_282)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4228,7 +4272,7 @@ func Aicp_litellm_budget_info(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_281)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_info_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_283)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4241,7 +4285,7 @@ func Aicp_litellm_budget_settings(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_settings_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_282)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_settings_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_284)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4254,7 +4298,7 @@ func Aicp_litellm_budget_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_283)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_285)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4267,7 +4311,7 @@ func Aicp_litellm_budget_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_budget_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_284)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_budget_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_286)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4280,7 +4324,7 @@ func Aicp_litellm_spend_logs(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_logs_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_285)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_logs_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_287)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4293,7 +4337,7 @@ func Aicp_litellm_spend_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_286)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_288)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4306,7 +4350,7 @@ func Aicp_litellm_spend_keys(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_keys_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_287)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_keys_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_289)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4319,7 +4363,7 @@ func Aicp_litellm_spend_users(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_users_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_288)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_users_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_290)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4332,7 +4376,7 @@ func Aicp_litellm_spend_tags(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_tags_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_289)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_tags_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_291)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4345,7 +4389,7 @@ func Aicp_litellm_spend_calculate(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_spend_calculate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_290)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_spend_calculate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_292)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4358,7 +4402,7 @@ func Aicp_litellm_token_count(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_token_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_291)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_token_count_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_293)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4380,7 +4424,7 @@ func Aicp_litellm_global_spend_logs(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_logs_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_292)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_logs_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_294)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4393,7 +4437,7 @@ func Aicp_litellm_global_spend_keys(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_keys_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_293)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_keys_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_295)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4406,7 +4450,7 @@ func Aicp_litellm_global_spend_models(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMR
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_models_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_294)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_models_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_296)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4428,7 +4472,7 @@ func Aicp_litellm_global_spend_providers(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_providers_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_295)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_providers_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_297)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4441,7 +4485,7 @@ func Aicp_litellm_global_spend_tags(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRep
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_spend_tags_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_296)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_spend_tags_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_298)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4454,7 +4498,7 @@ func Aicp_litellm_global_activity(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_activity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_297)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_activity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_299)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4467,7 +4511,7 @@ func Aicp_litellm_global_activity_models(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_global_activity_models_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_298)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_global_activity_models_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_300)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4480,7 +4524,7 @@ func Aicp_litellm_activity(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_activity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_299)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_activity_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_301)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4493,7 +4537,7 @@ func Aicp_litellm_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_activity_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_300)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_activity_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_302)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4506,7 +4550,7 @@ func Aicp_litellm_team_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMRe
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_team_activity_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_301)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_team_activity_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_303)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4519,7 +4563,7 @@ func Aicp_litellm_customer_activity_days(arg1 *LiteLLM, arg2 string, arg3 *LiteL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_customer_activity_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_302)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_customer_activity_days_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_304)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4541,7 +4585,7 @@ func Aicp_litellm_config_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_config_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_303)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_config_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_305)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4563,7 +4607,7 @@ func Aicp_litellm_config_list(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, ar
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_config_list_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_304)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_config_list_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_306)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4576,7 +4620,7 @@ func Aicp_litellm_fallback_set(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_set_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_305)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_set_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_307)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4589,7 +4633,7 @@ func Aicp_litellm_fallback_get(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, a
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_306)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_get_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_308)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4602,7 +4646,7 @@ func Aicp_litellm_fallback_delete(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_fallback_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_307)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_fallback_delete_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_309)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4624,7 +4668,7 @@ func Aicp_litellm_cache_settings_update(arg1 *LiteLLM, arg2 string, arg3 *LiteLL
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_308)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_cache_settings_update_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_310)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4655,7 +4699,7 @@ func Aicp_litellm_guardrail_apply(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_guardrail_apply_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_309)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_guardrail_apply_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_311)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4668,7 +4712,7 @@ func Aicp_litellm_chat(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *Err
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_chat_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_310)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_chat_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_312)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4681,7 +4725,7 @@ func Aicp_litellm_completion(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_completion_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_311)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_completion_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_313)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4694,7 +4738,7 @@ func Aicp_litellm_response(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_response_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_312)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_response_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_314)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4707,7 +4751,7 @@ func Aicp_litellm_message(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4 *
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_313)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_message_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_315)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4720,7 +4764,7 @@ func Aicp_litellm_embedding(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_litellm_embedding_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_314)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_litellm_embedding_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_316)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4730,7 +4774,7 @@ func Aicp_litellm_embedding(arg1 *LiteLLM, arg2 string, arg3 *LiteLLMReply, arg4
 func Aicp_gate_options_init(arg1 *GateOptions, arg2 int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_aicp_gate_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_315(_swig_i_1))
+	C._wrap_aicp_gate_options_init_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_317(_swig_i_1))
 }
 
 func Aicp_bundle_open(arg1 string, arg2 **Bundle, arg3 *Error) (_swig_ret int) {
@@ -4738,7 +4782,7 @@ func Aicp_bundle_open(arg1 string, arg2 **Bundle, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_open_capi_0f5e46f0135bb939(*(*C.swig_type_316)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_open_capi_0f5e46f0135bb939(*(*C.swig_type_318)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4750,7 +4794,7 @@ func Aicp_bundle_seal(arg1 string, arg2 string, arg3 *Error) (_swig_ret int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_bundle_seal_capi_0f5e46f0135bb939(*(*C.swig_type_317)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_318)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_bundle_seal_capi_0f5e46f0135bb939(*(*C.swig_type_319)(unsafe.Pointer(&_swig_i_0)), *(*C.swig_type_320)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4879,7 +4923,7 @@ func Aicp_gate_request_set_body(arg1 *GateRequest, arg2 string, arg3 *Error) (_s
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_set_body_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_319)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_body_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_321)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4901,7 +4945,7 @@ func Aicp_gate_request_set(arg1 *GateRequest, arg2 int, arg3 string, arg4 *Error
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_gate_request_set_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), *(*C.swig_type_320)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_gate_request_set_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_intgo(_swig_i_1), *(*C.swig_type_322)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -4913,7 +4957,7 @@ func Aicp_gate_request_add_tag(arg1 *GateRequest, arg2 string, arg3 *Error) (_sw
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_request_add_tag_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_321)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_request_add_tag_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_323)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -4941,7 +4985,7 @@ func Aicp_gate_question_parse(arg1 string, arg2 *PolicyEntities, arg3 *PriceTabl
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_gate_question_parse_capi_0f5e46f0135bb939(*(*C.swig_type_322)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_gate_question_parse_capi_0f5e46f0135bb939(*(*C.swig_type_324)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -4955,7 +4999,7 @@ func Aicp_gate_check(arg1 *Gate, arg2 *GateRequest, arg3 uint64, arg4 **GateDeci
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int)(C._wrap_aicp_gate_check_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_323(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
+	swig_r = (int)(C._wrap_aicp_gate_check_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_325(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4)))
 	return swig_r
 }
 
@@ -4967,7 +5011,7 @@ func Aicp_gate_candidate(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 uint6
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_candidate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_324)(unsafe.Pointer(&_swig_i_2)), C.swig_type_325(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_candidate_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_326)(unsafe.Pointer(&_swig_i_2)), C.swig_type_327(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -5046,7 +5090,7 @@ func Aicp_gate_decision_header_name(arg1 *GateDecision, arg2 int64) (_swig_ret *
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_name_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_327(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_name_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_329(_swig_i_1)))
 	return swig_r
 }
 
@@ -5054,7 +5098,7 @@ func Aicp_gate_decision_header_value(arg1 *GateDecision, arg2 int64) (_swig_ret 
 	var swig_r *byte
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_value_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_328(_swig_i_1)))
+	swig_r = (*byte)(C._wrap_aicp_gate_decision_header_value_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_type_330(_swig_i_1)))
 	return swig_r
 }
 
@@ -5154,7 +5198,7 @@ func Aicp_gate_output(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 *Buf, ar
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_output_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_335)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_output_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_337)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -5169,7 +5213,7 @@ func Aicp_gate_output_text(arg1 *Gate, arg2 *GateDecision, arg3 string, arg4 *Bu
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_output_text_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_336)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_output_text_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_338)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -5194,7 +5238,7 @@ func Aicp_gate_stream_feed(arg1 *GateStream, arg2 string, arg3 int, arg4 *Buf, a
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_stream_feed_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_337)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_stream_feed_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_339)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -5211,7 +5255,7 @@ func Aicp_gate_decision_served_by(arg1 *GateDecision, arg2 string, arg3 *Error) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_gate_decision_served_by_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_338)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_gate_decision_served_by_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_340)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -5235,7 +5279,7 @@ func Aicp_gate_settle(arg1 *Gate, arg2 *GateDecision, arg3 *Usage, arg4 int64, a
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r = (int)(C._wrap_aicp_gate_settle_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_339(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
+	swig_r = (int)(C._wrap_aicp_gate_settle_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_341(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	return swig_r
 }
 
@@ -5253,7 +5297,7 @@ func Aicp_rate_store_open(arg1 string, arg2 **RateStore, arg3 *Error) (_swig_ret
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int)(C._wrap_aicp_rate_store_open_capi_0f5e46f0135bb939(*(*C.swig_type_340)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
+	swig_r = (int)(C._wrap_aicp_rate_store_open_capi_0f5e46f0135bb939(*(*C.swig_type_342)(unsafe.Pointer(&_swig_i_0)), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg1
 	}
@@ -5271,7 +5315,7 @@ func Aicp_rate_store_serve(arg1 *RateStore, arg2 string, arg3 *Buf, arg4 *Error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int)(C._wrap_aicp_rate_store_serve_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_341)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
+	swig_r = (int)(C._wrap_aicp_rate_store_serve_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), *(*C.swig_type_343)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}

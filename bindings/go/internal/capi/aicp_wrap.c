@@ -2325,6 +2325,79 @@ intgo _wrap_aicp_policy_authorize_json_capi_0f5e46f0135bb939(aicp_policy_set *_s
 }
 
 
+intgo _wrap_aicp_policy_request_set_unknown_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, intgo _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
+  aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
+  int32_t arg2 ;
+  char *arg3 = (char *) 0 ;
+  size_t arg4 ;
+  aicp_error *arg5 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_request **)&_swig_go_0;
+  arg2 = (int32_t)_swig_go_1;
+
+  arg3 = (char *)_swig_go_2.p;
+  arg4 = (size_t)_swig_go_2.n;
+
+  arg5 = *(aicp_error **)&_swig_go_3;
+
+  result = (aicp_status)aicp_policy_request_set_unknown(arg1,arg2,(char const *)arg3,arg4,arg5);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_partial_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, aicp_policy_entities *_swig_go_1, aicp_policy_request *_swig_go_2, aicp_policy_response *_swig_go_3, aicp_policy_set **_swig_go_4, aicp_error *_swig_go_5) {
+  aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
+  aicp_policy_entities *arg2 = (aicp_policy_entities *) 0 ;
+  aicp_policy_request *arg3 = (aicp_policy_request *) 0 ;
+  aicp_policy_response *arg4 = (aicp_policy_response *) 0 ;
+  aicp_policy_set **arg5 = (aicp_policy_set **) 0 ;
+  aicp_error *arg6 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_set **)&_swig_go_0;
+  arg2 = *(aicp_policy_entities **)&_swig_go_1;
+  arg3 = *(aicp_policy_request **)&_swig_go_2;
+  arg4 = *(aicp_policy_response **)&_swig_go_3;
+  arg5 = *(aicp_policy_set ***)&_swig_go_4;
+  arg6 = *(aicp_error **)&_swig_go_5;
+
+  result = (aicp_status)aicp_policy_partial((struct aicp_policy_set const *)arg1,(struct aicp_policy_entities const *)arg2,(struct aicp_policy_request const *)arg3,arg4,arg5,arg6);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
+intgo _wrap_aicp_policy_filter_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, aicp_policy_entities *_swig_go_1, aicp_policy_request *_swig_go_2, char **_swig_go_3, long long *_swig_go_4, long long _swig_go_5, aicp_buf *_swig_go_6, aicp_error *_swig_go_7) {
+  aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
+  aicp_policy_entities *arg2 = (aicp_policy_entities *) 0 ;
+  aicp_policy_request *arg3 = (aicp_policy_request *) 0 ;
+  char **arg4 = (char **) 0 ;
+  size_t *arg5 = (size_t *) 0 ;
+  size_t arg6 ;
+  aicp_buf *arg7 = (aicp_buf *) 0 ;
+  aicp_error *arg8 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_set **)&_swig_go_0;
+  arg2 = *(aicp_policy_entities **)&_swig_go_1;
+  arg3 = *(aicp_policy_request **)&_swig_go_2;
+  arg4 = *(char ***)&_swig_go_3;
+  arg5 = *(size_t **)&_swig_go_4;
+  arg6 = (size_t)_swig_go_5;
+  arg7 = *(aicp_buf **)&_swig_go_6;
+  arg8 = *(aicp_error **)&_swig_go_7;
+
+  result = (aicp_status)aicp_policy_filter((struct aicp_policy_set const *)arg1,(struct aicp_policy_entities const *)arg2,(struct aicp_policy_request const *)arg3,(char const *const *)arg4,(size_t const *)arg5,arg6,arg7,arg8);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
 intgo _wrap_aicp_policy_validate_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, aicp_policy_schema *_swig_go_1, aicp_policy_validate_options *_swig_go_2, aicp_policy_report **_swig_go_3, aicp_error *_swig_go_4) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   aicp_policy_schema *arg2 = (aicp_policy_schema *) 0 ;
