@@ -449,6 +449,17 @@ static bool starts_a_set(reader *e) {
     return aicpi_json_object(e->json) && aicpi_json_member(e->json, &key) && is_set_key(key);
 }
 
+static void read_all(reader *e, policies *l, bool set, aicpi_policy_est *out) {
+    if (set) {
+        read_set(e, l, out);
+        return;
+    }
+    aicpi_policy_ast *ast = new_policy(e, l);
+    if (ast) {
+        read_policy(e, ast);
+    }
+}
+
 static void start(reader *e, aicpi_policy_intern *in, const char *data, size_t len) {
     aicpi_policy_reader_start(&e->values, in, &e->scratch, data, len);
     e->json->max_depth = NESTING_MOST;
@@ -474,14 +485,9 @@ aicp_status aicpi_policy_est_read(
     aicpi_arena_init(&e.scratch, &in->arena->allocator, 0, 0);
     start(&e, in, data, len);
     bool set = starts_a_set(&e);
-    start(&e, in, data, len);
-    if (set) {
-        read_set(&e, &l, out);
-    } else {
-        aicpi_policy_ast *ast = new_policy(&e, &l);
-        if (ast) {
-            read_policy(&e, ast);
-        }
+    if (aicpi_json_ok(e.json)) {
+        start(&e, in, data, len);
+        read_all(&e, &l, set, out);
     }
     out->asts = l.items;
     out->count = l.count;

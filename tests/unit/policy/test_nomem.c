@@ -81,6 +81,68 @@ Test(nomem, entities_are_read_and_written_whole_or_not_at_all) {
     cr_assert_gt(test_every_allocation_failing(parse_entities, NULL), 2);
 }
 
+/* A set is written, read again from JSON with its links, and its text laid out. */
+static bool rewrite(void *user, const aicp_allocator *a) {
+    const aicp_policy_set *original = user;
+    aicp_policy_set_options options = AICP_POLICY_SET_OPTIONS_INIT;
+    options.allocator = a;
+    aicp_policy_set *set = NULL;
+    aicp_buf json = AICP_BUF_INIT;
+    aicp_buf out = AICP_BUF_INIT;
+    aicp_error err;
+    if (aicp_policy_set_write(original, AICP_POLICY_FORMAT_JSON, &json, &err) != AICP_OK) {
+        return false;
+    }
+    aicp_status status = aicp_policy_set_parse(json.data, json.len, &options, &set, &err);
+    aicp_buf_free(&json);
+    if (status != AICP_OK) {
+        return failed_cleanly(status, set);
+    }
+    bool ok = true;
+    static const int32_t formats[] = {AICP_POLICY_FORMAT_JSON, AICP_POLICY_FORMAT_CEDAR};
+    for (size_t i = 0; ok && i < aicp_policy_set_count(set) * 2; i++) {
+        status = aicp_policy_set_write_policy(set, i / 2, formats[i % 2], &out, &err);
+        ok = status == AICP_OK || failed_cleanly(status, out.data);
+        aicp_buf_free(&out);
+    }
+    status = ok ? aicp_policy_set_write(set, AICP_POLICY_FORMAT_JSON, &out, &err) : AICP_OK;
+    ok = ok && (status == AICP_OK || failed_cleanly(status, out.data));
+    aicp_buf_free(&out);
+    aicp_policy_set_free(set);
+    return ok;
+}
+
+Test(nomem, forms_are_written_and_read_whole_or_not_at_all) {
+    aicp_policy_set *set = NULL;
+    aicp_policy_set *linked = NULL;
+    cr_assert_eq(aicp_policy_set_parse(policies, sizeof policies - 1, NULL, &set, NULL), AICP_OK);
+    cr_assert_eq(aicp_policy_set_link(set, links, sizeof links - 1, &linked, NULL), AICP_OK);
+    cr_assert_gt(test_every_allocation_failing(rewrite, linked), 5);
+    aicp_policy_set_free(linked);
+    aicp_policy_set_free(set);
+}
+
+static bool lay_out(void *user, const aicp_allocator *a) {
+    (void)user;
+    static const char text[] =
+        "// a\npermit(principal, // b\naction,resource)when{[1,2].contains(3)"
+        "&&{a:{b:if true then 1 else 2}}==-1||context.a like \"*\"}; // c";
+    aicp_policy_format_options options = AICP_POLICY_FORMAT_OPTIONS_INIT;
+    options.allocator = a;
+    options.line_width = 20;
+    aicp_buf out = AICP_BUF_INIT;
+    aicp_error err;
+    aicp_status status = aicp_policy_format(text, sizeof text - 1, &options, &out, &err);
+    bool ok =
+        status == AICP_OK ? strstr(out.data, "// c") != NULL : failed_cleanly(status, out.data);
+    aicp_buf_free(&out);
+    return ok;
+}
+
+Test(nomem, texts_are_laid_out_whole_or_not_at_all) {
+    cr_assert_gt(test_every_allocation_failing(lay_out, NULL), 5);
+}
+
 typedef struct shared {
     aicp_policy_set *set;
     aicp_policy_entities *store;
