@@ -4,9 +4,9 @@
 
 #include <stdio.h>
 
-/* Types of a schema may share their parts, so that what is written in a few lines can stand for
- * something huge. */
-#define STEPS_MOST 4000000u
+/* Types of a schema share their parts, so that what is written in a few lines can stand for
+ * something huge; a second or so of one environment is enough. */
+#define STEPS_MOST 20000000u
 /* A record in an expression holds one of the schema's types. */
 #define DEPTH_MOST (3u * AICP_POLICY_DEPTH_MAX)
 

@@ -82,13 +82,16 @@ typedef struct policy_check {
 /* One environment whose head is not false, but of type `head`. */
 static void check_environment(validator *v, policy_check *p, aicpi_policy_typed head) {
     aicpi_policy_checker *c = &v->c;
-    const uint32_t action = 1u << AICPI_POLICY_VAR_ACTION | 1u << AICPI_POLICY_VAR_CONTEXT;
+    bool action = p->vars & 1u << AICPI_POLICY_VAR_ACTION;
+    bool context = p->vars & 1u << AICPI_POLICY_VAR_CONTEXT;
     case_key key = {
-        .of = p->vars & action ? c->env.action : NULL,
+        .of = action    ? (const void *)c->env.action
+              : context ? c->env.action->context
+                        : NULL,
         .principal = p->vars & 1u << AICPI_POLICY_VAR_PRINCIPAL ? c->env.principal : NULL,
         .resource = p->vars & 1u << AICPI_POLICY_VAR_RESOURCE ? c->env.resource : NULL};
     aicpi_map_slot *slot = NULL;
-    bool whole = key.of && key.principal && key.resource;
+    bool whole = action && key.principal && key.resource;
     if (!whole && !put_case(v, &v->seen, &v->policy, key, &slot)) {
         return;
     }
