@@ -380,8 +380,8 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_policy_format(
  * context or shape that is no record, a reserved name); ERR_UNSUPPORTED (additionalAttributes,
  * attributes of actions); ERR_POLICY_DEPTH (JSON: ERR_PARSE beyond 128 levels of the text);
  * ERR_LIMIT (too long, more than 256 annotations in one place, a type with more than 100,000 parts
- * when its common types are written out, more than 10,000,000 ancestors); without a place:
- * ERR_INVALID (options), ERR_NOMEM.
+ * when its common types are written out, more than 10,000,000 ancestors or 100,000,000 steps to
+ * find them); without a place: ERR_INVALID (options), ERR_NOMEM.
  */
 AICP_API AICP_MUST_CHECK aicp_status aicp_policy_schema_parse(
     const char *data,

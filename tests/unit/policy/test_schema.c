@@ -572,6 +572,18 @@ Test(policy_schema, a_type_that_grows_with_each_name_is_refused) {
     aicpi_strbuf_deinit(&text);
 }
 
+Test(policy_schema, a_hierarchy_that_is_too_large_is_refused) {
+    enum { TYPES = 5000 };
+    aicpi_strbuf text;
+    aicpi_strbuf_init(&text, NULL, AICPI_STRBUF_MAX);
+    for (int i = 0; i < TYPES; i++) {
+        aicpi_strbuf_printf(&text, "entity E%d in E%d;", i, i + 1);
+    }
+    aicpi_strbuf_printf(&text, "entity E%d;", TYPES);
+    cr_expect_eq(read_status(text.data, NULL), AICP_ERR_LIMIT);
+    aicpi_strbuf_deinit(&text);
+}
+
 Test(policy_schema, a_declaration_has_a_limited_number_of_annotations_in_both_syntaxes) {
     for (int count = 256; count <= 257; count++) {
         aicpi_strbuf cedar;
