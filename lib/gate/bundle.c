@@ -8,8 +8,8 @@
 #define MANIFEST_FORMAT "aicp-bundle/1"
 
 const char *const aicpi_section_files[AICPI_SECTION_COUNT] = {
-    "policies.cedar",
     "schema.cedarschema",
+    "policies.cedar",
     "entities.json",
     "limits.json",
     "guardrails.json",
@@ -22,11 +22,53 @@ const char *const aicpi_section_files[AICPI_SECTION_COUNT] = {
 
 /* ---- one reader a section ---- */
 
+static aicp_status read_schema(aicp_bundle *b, const char *data, size_t len, aicp_error *err) {
+    aicp_policy_schema_options options = AICP_POLICY_SCHEMA_OPTIONS_INIT;
+    options.allocator = &b->allocator;
+    return aicp_policy_schema_parse(data, len, &options, &b->schema, err);
+}
+
+/* The first error of a report, with its place. */
+static aicp_status report_error(const aicp_policy_report *report, aicp_error *err) {
+    size_t i = 0;
+    while (aicp_policy_report_severity(report, i) == AICP_POLICY_SEVERITY_WARNING) {
+        i++;
+    }
+    aicpi_fail(
+        err,
+        AICP_ERR_INVALID,
+        "policy %s: %s",
+        aicp_policy_report_id(report, i),
+        aicp_policy_report_message(report, i));
+    if (err) {
+        err->line = aicp_policy_report_line(report, i);
+        err->column = aicp_policy_report_column(report, i);
+        err->offset = aicp_policy_report_offset(report, i);
+    }
+    return AICP_ERR_INVALID;
+}
+
+/* A rule about something that never asks does no harm; everything else of Cedar's strict validation
+ * is an error. */
+static aicp_status validate_policies(const aicp_bundle *b, aicp_error *err) {
+    aicp_policy_validate_options options = AICP_POLICY_VALIDATE_OPTIONS_INIT;
+    aicp_policy_report *report = NULL;
+    options.flags = AICP_POLICY_VALIDATE_INAPPLICABLE_WARNS;
+    options.allocator = &b->allocator;
+    aicp_status status = aicp_policy_validate(b->policies, b->schema, &options, &report, err);
+    if (status == AICP_OK && !aicp_policy_report_passed(report)) {
+        status = report_error(report, err);
+    }
+    aicp_policy_report_free(report);
+    return status;
+}
+
 static aicp_status read_policies(aicp_bundle *b, const char *data, size_t len, aicp_error *err) {
     aicp_policy_set_options options = AICP_POLICY_SET_OPTIONS_INIT;
     options.flags = AICP_POLICY_ID_FROM_ANNOTATION;
     options.allocator = &b->allocator;
-    return aicp_policy_set_parse(data, len, &options, &b->policies, err);
+    aicp_status status = aicp_policy_set_parse(data, len, &options, &b->policies, err);
+    return status == AICP_OK && b->schema ? validate_policies(b, err) : status;
 }
 
 static aicp_status read_entities(aicp_bundle *b, const char *data, size_t len, aicp_error *err) {
@@ -55,18 +97,9 @@ static aicp_status read_overrides(aicp_bundle *b, const char *data, size_t len, 
     return aicp_price_table_parse(data, len, &options, &b->prices, err);
 }
 
-/* Tools and the admin API read the schema; the gate only carries it. */
-static aicp_status read_schema(aicp_bundle *b, const char *data, size_t len, aicp_error *err) {
-    (void)b;
-    (void)data;
-    (void)len;
-    (void)err;
-    return AICP_OK;
-}
-
 static const aicpi_section_read_fn readers[AICPI_SECTION_COUNT] = {
-    read_policies,
     read_schema,
+    read_policies,
     read_entities,
     read_limits,
     aicpi_read_guardrails,
@@ -104,6 +137,7 @@ void aicp_bundle_free(aicp_bundle *b) {
     if (!b || !aicpi_ref_put(&b->ref)) {
         return;
     }
+    aicp_policy_schema_free(b->schema);
     aicp_policy_set_free(b->policies);
     aicp_policy_entities_free(b->entities);
     aicp_limit_rules_free(b->limits);
@@ -143,13 +177,22 @@ static aicp_status read_in_folder(
     return aicpi_file_read(a, path, max, out, err);
 }
 
+static bool is_same(const aicp_bundle *b, const aicp_bundle *previous, int section) {
+    return b->sections[section].present == previous->sections[section].present &&
+           strcmp(previous->sections[section].sha256, b->sections[section].sha256) == 0;
+}
+
 /* Big parts that did not change are taken from the bundle in force instead of being read again. */
 static bool share_section(aicp_bundle *b, const aicp_bundle *previous, int section) {
-    if (!previous || !previous->sections[section].present ||
-        strcmp(previous->sections[section].sha256, b->sections[section].sha256) != 0) {
+    bool judged = section == AICPI_SECTION_POLICIES || section == AICPI_SECTION_ENTITIES;
+    if (!previous || !is_same(b, previous, section) ||
+        (judged && !is_same(b, previous, AICPI_SECTION_SCHEMA))) {
         return false;
     }
     switch (section) {
+    case AICPI_SECTION_SCHEMA:
+        b->schema = aicp_policy_schema_ref(previous->schema);
+        return true;
     case AICPI_SECTION_POLICIES:
         b->policies = aicp_policy_set_ref(previous->policies);
         return true;

@@ -28,8 +28,8 @@
 /* ---- bundle: the rules in force ---- */
 
 enum {
-    AICPI_SECTION_POLICIES,
     AICPI_SECTION_SCHEMA,
+    AICPI_SECTION_POLICIES,
     AICPI_SECTION_ENTITIES,
     AICPI_SECTION_LIMITS,
     AICPI_SECTION_GUARDRAILS,
@@ -101,6 +101,7 @@ struct aicp_bundle {
     aicpi_arena arena; /* texts and arrays below */
     char *version;
     aicpi_section sections[AICPI_SECTION_COUNT];
+    aicp_policy_schema *schema; /* NULL: policies are only read */
     aicp_policy_set *policies;
     aicp_policy_entities *entities;
     aicp_limit_rules *limits;

@@ -18,6 +18,7 @@
 #include "aicp/cost.h"
 #include "aicp/gate.h"
 #include "aicp/litellm.h"
+#include "aicp/policy.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -69,6 +70,7 @@ typedef struct aicpa_admin {
     aicpi_sql *ready_db;            /* of the readiness check */
     _Atomic int64_t maintenance;    /* see resources/settings.c */
     aicpa_known *known;
+    aicp_policy_schema *schema; /* that policies are written against */
     aicpa_sessions *sessions;
     aicpa_access *access;
     aicpa_throttle *throttle;

@@ -10,6 +10,7 @@
     X(aicpa_events_register)                                                                       \
     X(aicpa_leases_register)                                                                       \
     X(aicpa_policies_register)                                                                     \
+    X(aicpa_policy_check_register)                                                                 \
     X(aicpa_policy_simulate_register)                                                              \
     X(aicpa_model_tiers_register)                                                                  \
     X(aicpa_rate_limits_register)                                                                  \

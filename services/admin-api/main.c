@@ -250,6 +250,7 @@ static void close_admin(void *user) {
     aicp_buf_free(&a->price_map);
     aicp_litellm_free(a->litellm);
     aicpa_access_free(a->access);
+    aicp_policy_schema_free(a->schema);
     aicpa_throttle_free(a->throttle);
     aicpa_sessions_free(a->sessions);
     aicpa_known_free(a->known);
@@ -338,6 +339,7 @@ static aicp_status open_parts(aicpa_admin *a, aicp_error *err) {
     status = status ? status : aicpa_known_new(&a->known, err);
     status = status ? status : aicpa_throttle_new(s->requests_per_minute, &a->throttle, err);
     status = status ? status : aicpa_access_new(s->policies, &a->access, err);
+    status = status ? status : aicpa_schema_load(a, err);
     status = status ? status : open_litellm(a, err);
     status = status ? status : migrate(a, err);
     status = status ? status : aicpa_prices_load(a, err);

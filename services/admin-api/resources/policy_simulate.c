@@ -271,7 +271,7 @@ static bool check_draft(aicps_call *call, const aicpa_draft *draft, aicp_error *
         aicps_field_error(call, "text", "a draft, or the policy_id of what is to be taken away");
     }
     if (draft->text) {
-        aicpa_policy_text_check(call, draft->text, strlen(draft->text));
+        aicpa_policy_text_check(call, draft->text);
     }
     return !aicps_has_field_errors(call);
 }

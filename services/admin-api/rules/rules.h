@@ -71,9 +71,11 @@ aicp_status aicpa_maintenance_follow(aicpa_admin *admin, aicpi_sql *db, aicp_err
 aicp_status aicpa_policies_read(aicpa_build *build, aicp_policy_set **out, aicp_error *err);
 aicp_status aicpa_entities_read(aicpa_build *build, aicp_policy_entities **out, aicp_error *err);
 
-/* Reads a text as a policy alone; adds what is wrong to the errors of field "text", with line and
- * column. resources/policies.c */
-bool aicpa_policy_text_check(aicps_call *call, const char *text, size_t len);
+/* Whether a text alone can be in force: it reads, and fits the platform's schema. Adds what is
+ * wrong to the errors of field "text", with line and column. resources/policy_check.c */
+bool aicpa_policy_text_check(aicps_call *call, const char *text);
+/* Reads the platform's schema, at start. */
+aicp_status aicpa_schema_load(aicpa_admin *admin, aicp_error *err);
 
 /* One function a section. */
 aicp_status aicpa_write_policies(aicpa_build *build, aicpi_strbuf *out, aicp_error *err);

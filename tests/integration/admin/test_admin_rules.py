@@ -32,6 +32,41 @@ def test_a_text_is_checked_without_being_saved(admin):
     assert len(admin.get("policies")) == before
 
 
+def test_a_policy_must_fit_the_platforms_schema(admin):
+    schema = admin.get("policies/schema")
+    assert "namespace AICP" in schema["cedar"] and "Key" in schema["json"]["AICP"]["entityTypes"]
+    text = FORBID.format("x").replace("resource)", "resource)\nwhen { context.input_token > 5 }")
+    answer = admin.call("POST", "policies", {"name": aicp_dev.unique("p"), "text": text})
+    assert fields_at_fault(answer) == {"text"}
+    assert answer.body["errors"][0]["message"].startswith("line 2, column 16: ")
+    checked = admin.post("policies/check", {"text": text})
+    assert not checked["valid"]
+    error = checked["errors"][0]
+    assert (error["line"], error["code"], error["policy"]) == (2, "UnsafeAttributeAccess", "x")
+    optional = FORBID.format("x").replace("resource)", 'resource) when { context.source == "batch" }')
+    assert admin.post("policies/check", {"text": optional})["errors"][0]["code"] == "UnsafeOptionalAttributeAccess"
+
+
+def test_what_only_looks_wrong_is_told_and_can_be_saved(admin, made):
+    never = FORBID.format("x").replace("resource)", "resource) when { context.stream && false }")
+    checked = admin.post("policies/check", {"text": never})
+    assert checked["valid"] and [w["code"] for w in checked["warnings"]] == ["ImpossiblePolicy"]
+    made("policies", name=aicp_dev.unique("p"), text=never)
+
+
+def test_the_policies_to_start_from_can_be_saved(admin, made):
+    text = admin.get("policies/default")["text"]
+    checked = admin.post("policies/check", {"text": text})
+    assert checked["valid"] and checked["warnings"] == []
+    assert "everyone-with-a-key" in [p["id"] for p in checked["policies"]]
+    made("policies", name=aicp_dev.unique("p"), text=text, is_active=False)
+
+
+def test_a_policy_in_json_form_is_refused(admin):
+    answer = admin.call("POST", "policies", {"name": aicp_dev.unique("p"), "text": '{"staticPolicies": {}}'})
+    assert fields_at_fault(answer) == {"text"}
+
+
 def test_every_text_of_a_policy_stays_and_can_be_brought_back(admin, made):
     first = cedar()
     policy = made("policies", **first)

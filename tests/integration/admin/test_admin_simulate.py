@@ -96,9 +96,9 @@ def test_recorded_decisions_are_asked_again(admin, recorded, everyone):
 
 
 def test_a_policy_that_errs_is_told(admin, everyone):
-    draft = forbid("erring", "context.nothing == 1")
+    draft = forbid("erring", "context.input_tokens * 9223372036854775807 > 1")
     answer = admin.post(
-        "policies/simulate", {"text": draft["text"], "requests": [{"model": "gpt-4o", "team": "erring"}]}
+        "policies/simulate", {"text": draft["text"], "requests": [{"model": "gpt-4o", "team": "erring", "input_tokens": 2}]}
     )
     assert answer["new_errors"] == 1
     assert answer["answers"][0]["draft"]["errors"][0]["policy"] == draft["name"]
@@ -110,6 +110,7 @@ def test_what_cannot_be_simulated_is_refused_with_its_place(admin, made, everyon
         ({}, "text"),
         ({"text": "permit (\n  principal,,\n);"}, "text"),
         ({"policy_id": "nobody"}, "policy_id"),
+        ({"text": forbid("x", "context.nothing == 1")["text"]}, "text"),
         ({"text": good["text"], "requests": [{"team": "x"}]}, "requests"),
         ({"text": good["text"], "requests": {}}, "requests"),
         ({"text": good["text"], "recorded": 10**9}, "recorded"),

@@ -1,6 +1,9 @@
 #include "unit/gate/gate_support.h"
 
+#include "lib/base/crypto.h"
+
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 static void expect_refused(
@@ -126,4 +129,73 @@ Test(bundle, survives_every_failing_allocation) {
     gate_folder folder = gate_folder_standard();
     cr_assert_gt(test_every_allocation_failing(open_bundle, &folder), 20);
     gate_folder_remove(&folder);
+}
+
+/* ---- schema ---- */
+
+static const char small_schema[] =
+    "namespace AICP { entity Team; entity Key in [Team]; entity Model; action chat appliesTo {"
+    " principal: Key, resource: Model, context: { input_tokens: Long } }; }";
+
+Test(bundle, policies_that_do_not_fit_the_schema_are_refused_with_their_place) {
+    gate_folder folder = gate_folder_standard();
+    aicp_error err = {0};
+    gate_write(&folder, "schema.cedarschema", small_schema);
+    gate_write(
+        &folder,
+        "policies.cedar",
+        "@id(\"a\") permit (principal, action, resource);\n"
+        "@id(\"b\") forbid (principal, action, resource)\nwhen { context.input_token > 5 };");
+    cr_assert_eq(aicp_bundle_seal(folder.path, "v2", &err), AICP_ERR_INVALID);
+    cr_assert_not_null(strstr(err.message, "policies.cedar: policy b: "), "%s", err.message);
+    cr_assert_not_null(strstr(err.message, "input_token"), "%s", err.message);
+    cr_assert_eq(err.line, 3);
+    gate_write(
+        &folder,
+        "policies.cedar",
+        "permit (principal, action, resource) when { context.input_tokens < 5 };");
+    gate_seal(&folder, "v2");
+    gate_write(&folder, "schema.cedarschema", "namespace AICP { entity Team in [Nobody]; }");
+    cr_assert_neq(aicp_bundle_seal(folder.path, "v3", &err), AICP_OK);
+    cr_assert_not_null(strstr(err.message, "schema.cedarschema: "), "%s", err.message);
+    gate_folder_remove(&folder);
+}
+
+/* Puts another schema of the same length into a sealed bundle, as a careless tool would. */
+static void change_schema(const gate_folder *folder, const char *from, const char *to) {
+    char path[512];
+    char old_hash[65];
+    char new_hash[65];
+    char manifest[4096];
+    aicpi_sha256_hex(from, strlen(from), old_hash);
+    aicpi_sha256_hex(to, strlen(to), new_hash);
+    snprintf(path, sizeof path, "%s/manifest.json", folder->path);
+    FILE *file = fopen(path, "rb");
+    cr_assert_not_null(file);
+    manifest[fread(manifest, 1, sizeof manifest - 1, file)] = '\0';
+    fclose(file);
+    char *hash = strstr(manifest, old_hash);
+    cr_assert_not_null(hash);
+    memcpy(hash, new_hash, 64);
+    gate_write(folder, "schema.cedarschema", to);
+    gate_write(folder, "manifest.json", manifest);
+}
+
+Test(bundle, a_new_schema_judges_policies_that_did_not_change) {
+    char other[sizeof small_schema];
+    gate_fixture f = gate_fixture_new();
+    aicp_error err = {0};
+    gate_write(&f.folder, "schema.cedarschema", small_schema);
+    gate_write(
+        &f.folder,
+        "policies.cedar",
+        "permit (principal, action, resource) when { context.input_tokens < 5 };");
+    gate_seal(&f.folder, "v2");
+    cr_assert_eq(aicp_gate_reload(f.gate, NULL, &err), AICP_OK, "%s", err.message);
+    memcpy(other, small_schema, sizeof other);
+    memcpy(strstr(other, "Long"), "Bool", 4);
+    change_schema(&f.folder, small_schema, other);
+    cr_assert_eq(aicp_gate_reload(f.gate, NULL, &err), AICP_ERR_INVALID);
+    cr_assert_not_null(strstr(err.message, "policies.cedar: policy policy0: "), "%s", err.message);
+    gate_fixture_free(&f);
 }
