@@ -421,12 +421,17 @@ static bool make_room(aicpi_policy_resolver *r) {
     return true;
 }
 
+static bool resolve_all(aicpi_policy_resolver *r) {
+    return make_room(r) && aicpi_policy_resolve_names(r) && resolve_commons(r) &&
+           resolve_entities(r) && resolve_actions(r);
+}
+
 aicp_status aicpi_policy_schema_resolve(
     aicp_policy_schema *schema, const aicpi_policy_schema_source *source, aicp_error *err) {
     aicpi_policy_resolver r = {.schema = schema, .source = source, .err = err};
     aicpi_arena_init(&r.temp, &schema->allocator, 0, 0);
     aicpi_strbuf_init(&r.scratch, &schema->allocator, AICPI_STRBUF_MAX);
-    (void)(make_room(&r) && aicpi_policy_resolve_names(&r) && resolve_commons(&r) && resolve_entities(&r) && resolve_actions(&r));
+    (void)resolve_all(&r); /* r.status says how it went */
     aicpi_strbuf_deinit(&r.scratch);
     aicpi_arena_deinit(&r.temp);
     return r.status;
