@@ -101,9 +101,11 @@ struct aicpi_budget_account {
     uint64_t looked_ns;
     int64_t slice; /* size of the last slice */
     uint64_t slice_ns;
-    int64_t nodes;      /* with money of the window, as of the last look */
-    int64_t recall_ns;  /* the last recall seen; free money goes back while it is young */
-    int64_t waited_ns;  /* the recall that a want has waited for in vain */
+    int64_t nodes;     /* with money of the window, as of the last look */
+    int64_t recall_ns; /* the last recall seen; free money goes back while it is young */
+    int64_t waited_ns; /* the recall that a want has waited for in vain */
+    int64_t refused;   /* what the store refused last, after all that others could give back */
+    uint64_t refused_ns;
     int64_t raised_seq; /* the leader's: thresholds of this window known to be stored */
     uint32_t raised;
     aicpi_budget_hold *current; /* newest window, NULL before the first look */
@@ -391,6 +393,8 @@ void aicpi_budget_unjournal(aicpi_budget_core *c, aicpi_budget_record *r);
 size_t aicpi_budget_expire(aicpi_budget_core *c, uint64_t now);
 void aicpi_budget_rebirth(aicpi_budget_core *c);
 
+/* The store's last word on an amount, as of the last look. */
+void aicpi_budget_note_refusal(aicpi_budget_account *a, int64_t amount);
 /* False when the parts of a hold do not add up. */
 bool aicpi_budget_balanced(const aicpi_budget_hold *h);
 

@@ -408,12 +408,15 @@ static void return_earmarks(aicpi_budget_pass_want *pw, bool used) {
 
 static void refuse(aicpi_budget_core *c, aicpi_budget_pass_want *pw) {
     aicpi_budget_want *w = pw->want;
-    const aicpi_budget_account *a = c->pass.accounts[pw->accounts[pw->denied]].account;
+    aicpi_budget_account *a = c->pass.accounts[pw->accounts[pw->denied]].account;
     w->status = pw->status;
     w->saw_dead = c->pass.dead;
     w->wait = pw->wait;
     fill_result(&w->result, a, w->indexes[pw->denied], pw->remaining);
-    c->metrics.denied += pw->status == AICP_ERR_BUDGET_EXCEEDED && !pw->wait;
+    if (pw->status == AICP_ERR_BUDGET_EXCEEDED && !pw->wait) {
+        c->metrics.denied++;
+        aicpi_budget_note_refusal(a, pw->amount);
+    }
     (void)aicpi_fail(
         &w->err,
         pw->status,

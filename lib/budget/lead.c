@@ -273,6 +273,9 @@ static aicp_status ask_patiently(aicpi_budget_core *c, aicpi_budget_want *w) {
             if (a) {
                 a->waited_ns = a->recall_ns; /* somebody does not answer: do not wait again */
             }
+            if (a && w->indexes[i] == w->result.account) {
+                aicpi_budget_note_refusal(a, w->amount);
+            }
         }
     }
     return s;

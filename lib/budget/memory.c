@@ -58,6 +58,11 @@ int64_t aicpi_budget_remaining(const aicpi_budget_account *a) {
     return left > 0 ? left : 0;
 }
 
+void aicpi_budget_note_refusal(aicpi_budget_account *a, int64_t amount) {
+    a->refused = amount;
+    a->refused_ns = a->looked_ns;
+}
+
 bool aicpi_budget_balanced(const aicpi_budget_hold *h) {
     return h->free >= 0 && h->pending >= 0 && h->earmarked >= 0 && h->give_back >= 0 &&
            h->durable == h->free + h->pending + h->earmarked + h->give_back + h->unsent_release;

@@ -165,14 +165,22 @@ static aicp_status take(
     return AICP_OK;
 }
 
-/* A caller that cannot wait is told no from a view that is young enough. */
+/* A caller that cannot wait is told no from a view that is young enough. What other nodes hold may
+ * not be in use: whether they give it back is for the store to say, and its no is kept as long. */
 static bool known_empty(
     const aicpi_budget_core *c,
     const aicpi_budget_want *w,
     const aicpi_budget_account *a,
     uint64_t now) {
-    return w->deadline == 0 && a->limit != AICP_LEDGER_UNLIMITED &&
-           now - a->looked_ns <= c->options.refresh_ns && aicpi_budget_remaining(a) < w->amount;
+    if (w->deadline != 0 || a->limit == AICP_LEDGER_UNLIMITED ||
+        now - a->looked_ns > c->options.refresh_ns) {
+        return false;
+    }
+    int64_t left = aicpi_budget_remaining(a);
+    int64_t elsewhere = a->seen_held - a->current->durable;
+    bool refused =
+        a->refused > 0 && w->amount >= a->refused && now - a->refused_ns <= c->options.refresh_ns;
+    return left < w->amount && (refused || left + elsewhere < w->amount);
 }
 
 static aicp_status

@@ -546,3 +546,41 @@ TEST_BOTH_STORES(ledger, without_a_deadline_nothing_asks_the_store) {
     aicp_ledger_free(l);
     check_books(store);
 }
+
+/* Who cannot wait is not refused for money that another node holds and may give back. */
+TEST_ALL_STORES(ledger, no_waiting_is_no_reason_to_refuse_what_others_do_not_use) {
+    test_clock clock = {SECOND_NS, NOON};
+    aicp_clock hook = test_clock_hook(&clock);
+    aicp_ledger_options o = AICP_LEDGER_OPTIONS_INIT;
+    o.clock = &hook;
+    o.idle_ns = DAY_NS;
+    o.hold_ttl_ns = DAY_NS;
+    o.slice_divisor = 10;
+    aicp_ledger *here = open_ledger(store, &o);
+    aicp_ledger *there = open_ledger(store, &o);
+    const char *accounts[] = {"a", NULL};
+    put_account(here, "a", 100 * USD, NULL);
+    cr_assert_eq(reserve(there, "t1", "a", USD), AICP_OK);
+    int64_t unused = status_of(here, "a").held_nano - USD;
+    cr_assert_gt(unused, 5 * USD, "a slice came with it");
+    cr_assert_eq(reserve(here, "h1", "a", 90 * USD - unused), AICP_OK);
+    flush(here);
+    int64_t left = status_of(here, "a").remaining_nano;
+    cr_assert_leq(left, 9 * USD);
+    cr_assert_eq(reserve_on(here, "h2", left + USD, 0, NULL, accounts), AICP_ERR_WOULD_BLOCK);
+    cr_assert_eq(
+        reserve_on(here, "h2", left + unused + 2 * USD, 0, NULL, accounts),
+        AICP_ERR_BUDGET_EXCEEDED,
+        "others have not so much");
+
+    /* Once the store has said no, it is known for a while. */
+    cr_assert_eq(reserve(there, "t2", "a", unused), AICP_OK);
+    flush(there);
+    cr_assert_eq(reserve(here, "h3", "a", left + USD), AICP_ERR_BUDGET_EXCEEDED);
+    cr_assert_eq(reserve_on(here, "h4", left + USD, 0, NULL, accounts), AICP_ERR_BUDGET_EXCEEDED);
+    test_clock_advance(&clock, SECOND_NS);
+    cr_assert_eq(reserve_on(here, "h4", left + USD, 0, NULL, accounts), AICP_ERR_WOULD_BLOCK);
+    aicp_ledger_free(here);
+    aicp_ledger_free(there);
+    check_books(store);
+}
