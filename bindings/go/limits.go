@@ -53,6 +53,7 @@ type LimitRule struct {
 	Window    time.Duration
 	Shared    bool
 	Exact     bool
+	Name      string // for people; the ID where there is none
 }
 
 // LimitRules is a list of rules. It never changes.
@@ -106,6 +107,7 @@ func (r *LimitRules) At(index int) (LimitRule, error) {
 		Window:    duration(c.Window_ns),
 		Shared:    c.Shared != 0,
 		Exact:     c.Exact != 0,
+		Name:      capi.Text(capi.Aicp_limit_rules_name(p, int64(index))),
 	}, nil
 }
 

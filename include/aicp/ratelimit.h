@@ -96,6 +96,7 @@ AICP_API void aicp_limit_rules_options_init(aicp_limit_rules_options *options, s
  *       "exact": false,              shared: every decision asks the store
  *       "on_store_failure": "local", or "deny", "allow"
  *       "on_overflow": "deny",       or "allow": a new key while all keys in store are busy
+ *       "name": "…",                 what people call it; cut to 128 bytes
  *       "description": "…"}]         any text, ignored
  *
  * A rule applies to a request that has a value for each dimension in `per` and matches all of
@@ -120,6 +121,11 @@ AICP_API size_t aicp_limit_rules_count(const aicp_limit_rules *rules) AICP_NONNU
 
 /** Id of rule `index` (in the order of the text), borrowed, NUL-terminated; NULL out of range. */
 AICP_API const char *aicp_limit_rules_id(const aicp_limit_rules *rules, size_t index)
+    AICP_NONNULL(1);
+
+/** Name of rule `index` for people, borrowed, NUL-terminated; its id when it has none; NULL out of
+ * range. */
+AICP_API const char *aicp_limit_rules_name(const aicp_limit_rules *rules, size_t index)
     AICP_NONNULL(1);
 
 /** Numbers of one rule. */

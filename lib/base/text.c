@@ -113,6 +113,16 @@ bool aicpi_utf8_valid(const char *data, size_t len, size_t *offset) {
     return true;
 }
 
+size_t aicpi_utf8_cut(const char *data, size_t len, size_t most) {
+    if (len <= most) {
+        return len;
+    }
+    while (most > 0 && ((unsigned char)data[most] & 0xC0) == 0x80) {
+        most--;
+    }
+    return most;
+}
+
 size_t aicpi_utf8_count(const char *data, size_t len) {
     size_t count = 0;
     for (size_t i = 0; i < len; i++) {

@@ -16,6 +16,11 @@ size_t aicpi_utf8_invalid(const char *data, size_t len);
 size_t aicpi_utf8_encode(uint32_t scalar, char out[4]);
 /* True when all of it is valid; else *offset is the first bad byte (may be NULL). */
 bool aicpi_utf8_valid(const char *data, size_t len, size_t *offset);
+/* Most rules' names for people keep of it. */
+#define AICPI_RULE_NAME_MAX 128
+/* Length of the longest part of at most `most` bytes that ends between code points of valid text.
+ */
+size_t aicpi_utf8_cut(const char *data, size_t len, size_t most);
 /* Code points of a valid text. */
 size_t aicpi_utf8_count(const char *data, size_t len);
 

@@ -2,6 +2,8 @@
  */
 #include "lib/gate/gate_internal.h"
 
+#include "lib/base/text.h"
+
 #include <stdlib.h>
 
 static bool unknown_key(aicpi_json *r, aicpi_slice key) {
@@ -213,7 +215,7 @@ aicp_status aicpi_read_guardrails(aicp_bundle *b, const char *data, size_t len, 
     return g.profile_status != AICP_OK ? g.profile_status : aicpi_json_finish(&r, err);
 }
 
-/* ---- accounts: [{"id", "match", "per", "hard", "soft", "duration", "timezone",
+/* ---- accounts: [{"id", "name", "match", "per", "hard", "soft", "duration", "timezone",
  * "on_unknown_price"}] ---- */
 
 static bool read_money(aicpi_json *r, int64_t *out) {
@@ -258,6 +260,16 @@ static bool read_soft(aicpi_json *r, aicp_bundle *b, aicpi_account_rule *rule) {
     return aicpi_json_ok(r);
 }
 
+static bool read_name(aicpi_json *r, aicp_bundle *b, const char **out) {
+    aicpi_slice text;
+    if (!aicpi_json_string(r, &text)) {
+        return false;
+    }
+    size_t len = aicpi_utf8_cut(text.data, text.len, AICPI_RULE_NAME_MAX);
+    *out = aicpi_arena_strndup(&b->arena, text.data, len);
+    return *out || no_memory(r);
+}
+
 static bool read_unknown_price(aicpi_json *r, aicpi_account_rule *rule) {
     size_t offset = aicpi_json_offset(r);
     aicpi_slice text;
@@ -293,6 +305,8 @@ static bool read_account(aicpi_json *r, aicp_bundle *b, aicpi_account_rule *rule
     while (aicpi_json_member(r, &key)) {
         if (aicpi_slice_is(key, "id")) {
             kept_string(r, b, &rule->id);
+        } else if (aicpi_slice_is(key, "name")) {
+            read_name(r, b, &rule->name);
         } else if (aicpi_slice_is(key, "match")) {
             aicpi_select_read_match(r, &b->arena, &rule->select);
         } else if (aicpi_slice_is(key, "per")) {

@@ -63,6 +63,7 @@ typedef struct aicpi_guard_assignment {
  * dimension of `per`. */
 typedef struct aicpi_account_rule {
     aicpi_slice id;
+    const char *name; /* for people; NULL: none */
     aicpi_select select;
     int64_t hard_nano; /* -1: none */
     int64_t *soft_nano;
@@ -281,6 +282,7 @@ struct aicp_gate_decision {
     bool limit_estimated;
     /* Reservations: one for the check, more for dearer candidates. */
     const char *accounts[AICPI_ACCOUNTS_MAX];
+    const aicpi_account_rule *account_rules[AICPI_ACCOUNTS_MAX]; /* of the bundle at the check */
     size_t account_count;
     char reservation[160];
     bool reserved;

@@ -155,6 +155,19 @@ make_known(aicpi_check *c, const aicpi_account_rule *rule, aicpi_slice id, aicp_
     return status;
 }
 
+/* The account in a sentence: "monthly" of blue. The rule's id without a name. */
+static const char *account_text(aicp_gate_decision *d, size_t which) {
+    const aicpi_account_rule *rule = d->account_rules[which];
+    const char *id = d->accounts[which];
+    const char *of = id + rule->id.len; /* ":blue", or nothing */
+    if (!rule->name) {
+        return id;
+    }
+    const char *text = *of ? aicpi_decision_printf(d, "\"%s\" of %s", rule->name, of + 1)
+                           : aicpi_decision_printf(d, "\"%s\"", rule->name);
+    return text ? text : id;
+}
+
 static aicp_status find_accounts(aicpi_check *c, aicp_error *err) {
     aicp_gate_decision *d = c->decision;
     aicpi_select_subject values;
@@ -179,6 +192,7 @@ static aicp_status find_accounts(aicpi_check *c, aicp_error *err) {
         if (status != AICP_OK) {
             return status;
         }
+        d->account_rules[d->account_count] = rule;
         d->accounts[d->account_count++] = id;
     }
     return AICP_OK;
@@ -232,18 +246,18 @@ refuse_exceeded(aicpi_check *c, const aicp_ledger_result *result, int64_t amount
     }
     const char *advice =
         aicpi_decision_printf(d, "raise the budget, lower max_tokens, use a cheaper model%s", when);
-    const char *account = d->accounts[result->account < d->account_count ? result->account : 0];
+    size_t which = result->account < d->account_count ? result->account : 0;
     aicpi_refusal refusal = {
         (int32_t)c->bundle->settings.budget_status,
         "budget_exceeded",
-        aicpi_slice_cstr(account),
+        aicpi_slice_cstr(d->accounts[which]),
         advice};
     aicp_status status = aicpi_refuse(
         c,
         &refusal,
         err,
         "budget %s has %s USD left of %s; this request can cost up to %s USD",
-        account,
+        account_text(d, which),
         left,
         limit,
         need);
@@ -275,7 +289,7 @@ static aicp_status refuse_other(aicpi_check *c, aicp_status why, aicp_error *err
         refusal.http_status = (int32_t)c->bundle->settings.budget_status;
         refusal.type = "budget_frozen";
         refusal.advice = "ask an administrator";
-        return aicpi_refuse(c, &refusal, err, "budget %s is frozen", d->accounts[0]);
+        return aicpi_refuse(c, &refusal, err, "budget %s is frozen", account_text(d, 0));
     }
     refusal.http_status = 503;
     refusal.type = "budget_store_unavailable";

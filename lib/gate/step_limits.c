@@ -90,6 +90,8 @@ refuse(aicpi_check *c, aicp_status why, const aicp_limit_result *result, aicp_er
     size_t index = result->rule < 0 ? 0 : (size_t)result->rule;
     const char *id = aicp_limit_rules_id(c->bundle->limits, index);
     id = id ? id : "";
+    const char *name = aicp_limit_rules_name(c->bundle->limits, index);
+    const char *quote = name && strcmp(name, id) != 0 ? "\"" : "";
     if (aicp_limit_rules_get(c->bundle->limits, index, &info, NULL) == AICP_OK) {
         window_text(info.window_ns, window, sizeof window);
     }
@@ -117,9 +119,11 @@ refuse(aicpi_check *c, aicp_status why, const aicp_limit_result *result, aicp_er
         c,
         &refusal,
         err,
-        "%s %s of %llu %s%s%s",
+        "%s %s%s%s of %llu %s%s%s",
         before,
-        id,
+        quote,
+        name ? name : id,
+        quote,
         (unsigned long long)result->limit,
         kind,
         window,

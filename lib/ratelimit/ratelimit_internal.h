@@ -78,7 +78,8 @@ typedef struct aicpi_limit_pattern {
 typedef struct aicpi_limit_rule {
     char *id;
     size_t id_len;
-    uint32_t index; /* place in the text */
+    const char *name; /* for people; NULL: none */
+    uint32_t index;   /* place in the text */
     int32_t kind;
     const aicpi_limit_algorithm *algorithm; /* NULL for slots */
     aicpi_limit_params params;

@@ -33,6 +33,7 @@ static int32_t name_in(const char *const *names, size_t count, aicpi_slice name)
 typedef struct draft {
     size_t offset;
     aicpi_slice id;
+    const char *name;
     int32_t kind;
     aicpi_slice algorithm;
     size_t algorithm_offset;
@@ -302,6 +303,17 @@ static bool read_overflow(parser *p, draft *d) {
     return true;
 }
 
+static bool read_name(parser *p, draft *d) {
+    aicpi_slice text;
+    size_t at = 0;
+    if (!read_text(p, &text, &at)) {
+        return false;
+    }
+    size_t len = aicpi_utf8_cut(text.data, text.len, AICPI_RULE_NAME_MAX);
+    d->name = aicpi_arena_strndup(p->rules->arena, text.data, len);
+    return d->name || aicpi_json_fail(&p->json, AICP_ERR_NOMEM, at, "out of memory");
+}
+
 static bool read_description(parser *p, draft *d) {
     (void)d;
     aicpi_slice ignored;
@@ -313,6 +325,7 @@ static const struct field {
     bool (*read)(parser *p, draft *d);
 } FIELDS[] = {
     {"id", read_id},
+    {"name", read_name},
     {"kind", read_kind},
     {"limit", read_limit},
     {"window", read_window},
@@ -434,6 +447,7 @@ static bool set_texts(parser *p, const draft *d, aicpi_limit_rule *rule) {
     aicpi_arena *arena = p->rules->arena;
     rule->id = aicpi_arena_strndup(arena, d->id.data, d->id.len);
     rule->id_len = d->id.len;
+    rule->name = d->name;
     rule->prefix_len = d->id.len + 3;
     rule->prefix = aicpi_arena_alloc(arena, rule->prefix_len);
     if (!rule->id || !rule->prefix) {
@@ -650,6 +664,11 @@ size_t aicp_limit_rules_count(const aicp_limit_rules *rules) {
 
 const char *aicp_limit_rules_id(const aicp_limit_rules *rules, size_t index) {
     return index < rules->count ? rules->rules[index].id : NULL;
+}
+
+const char *aicp_limit_rules_name(const aicp_limit_rules *rules, size_t index) {
+    const char *name = index < rules->count ? rules->rules[index].name : NULL;
+    return name ? name : aicp_limit_rules_id(rules, index);
 }
 
 aicp_status aicp_limit_rules_get(

@@ -52,6 +52,7 @@ class LimitRule(NamedTuple):
     window: float
     shared: bool
     exact: bool
+    name: str  # for people; the id where there is none
 
 
 class LimitRules(Handle):
@@ -84,6 +85,7 @@ class LimitRules(Handle):
             info["window_ns"] / 1e9,
             bool(info["shared"]),
             bool(info["exact"]),
+            _c.aicp_limit_rules_name(self._h, index),
         )
 
 

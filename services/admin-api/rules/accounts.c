@@ -17,7 +17,7 @@ add_account(struct json_object *list, const char *prefix, aicpi_slice id) {
     return o;
 }
 
-/* Columns: id, hard limit, then one row for each team, in the order of ids. */
+/* Columns: id, hard limit, team, name; one row for each team, in the order of ids. */
 typedef struct group {
     struct json_object *list;
     const char *prefix;
@@ -33,6 +33,9 @@ static aicp_status on_group(void *user, aicpi_sql_stmt *row, aicp_error *err) {
         g->account ? json_object_get_string(json_object_object_get(g->account, "id")) : NULL;
     if (!last || !aicpi_slice_is(id, last + skip)) {
         g->account = add_account(g->list, g->prefix, id);
+        if (!aicpi_sql_is_null(row, 3)) {
+            json_object_object_add(g->account, "name", aicpa_column_text(row, 3));
+        }
         json_object_object_add(g->account, "hard", aicpa_decimal_text(aicpi_sql_i64(row, 1)));
         json_object_object_add(g->account, "duration", json_object_new_string("1mo"));
         aicpi_slice team = aicpi_sql_text(row, 2);
@@ -44,7 +47,7 @@ static aicp_status on_group(void *user, aicpi_sql_stmt *row, aicp_error *err) {
     return AICP_OK;
 }
 
-/* Columns: id, scope, scope_value, hard, soft, duration, timezone, on_unknown_price. */
+/* Columns: id, scope, scope_value, hard, soft, duration, timezone, on_unknown_price, name. */
 static aicp_status on_account(void *user, aicpi_sql_stmt *row, aicp_error *err) {
     const aicpa_scope *scope = aicpa_scope_find(aicpi_sql_text(row, 1));
     aicpi_slice values[2];
@@ -53,6 +56,7 @@ static aicp_status on_account(void *user, aicpi_sql_stmt *row, aicp_error *err) 
         return aicpi_fail(err, AICP_ERR_STATE, "an account has an unknown scope");
     }
     struct json_object *o = add_account(user, "", aicpi_sql_text(row, 0));
+    json_object_object_add(o, "name", aicpa_column_text(row, 8));
     struct json_object *match = json_object_new_object();
     struct json_object *per = json_object_new_array();
     for (size_t i = 0; i < 2 && scope->dimensions[i]; i++) {
@@ -83,7 +87,7 @@ static aicp_status on_account(void *user, aicpi_sql_stmt *row, aicp_error *err) 
 }
 
 #define TEAMS_OF(column, table)                                                                    \
-    "SELECT p.id, p.max_budget, t.id FROM " table " p JOIN admin_team t ON t." column              \
+    "SELECT p.id, p.max_budget, t.id, p.name FROM " table " p JOIN admin_team t ON t." column      \
     " = p.id WHERE p.is_active = 1 AND p.max_budget IS NOT NULL ORDER BY p.id, t.id"
 
 aicp_status aicpa_write_accounts(aicpa_build *build, aicpi_strbuf *out, aicp_error *err) {
@@ -94,7 +98,7 @@ aicp_status aicpa_write_accounts(aicpa_build *build, aicpi_strbuf *out, aicp_err
         {"org-", TEAMS_OF("org_id", "admin_organization")},
         {"bu-", TEAMS_OF("bu_id", "admin_business_unit")},
         {"team-",
-         "SELECT t.id, t.max_budget_override, t.id FROM admin_team t"
+         "SELECT t.id, t.max_budget_override, t.id, NULL FROM admin_team t"
          " WHERE t.max_budget_override IS NOT NULL ORDER BY t.id"},
     };
     struct json_object *list = json_object_new_array();
@@ -103,7 +107,7 @@ aicp_status aicpa_write_accounts(aicpa_build *build, aicpi_strbuf *out, aicp_err
         status = aicpa_each_row(
             build->db,
             "SELECT id, scope, scope_value, hard_limit, soft_limits, duration, timezone,"
-            " on_unknown_price FROM admin_account WHERE is_active = 1 ORDER BY id",
+            " on_unknown_price, name FROM admin_account WHERE is_active = 1 ORDER BY id",
             on_account,
             list,
             err);

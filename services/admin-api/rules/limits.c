@@ -57,6 +57,13 @@ bool aicpa_scope_split(const aicpa_scope *scope, aicpi_slice value, aicpi_slice 
 
 /* ---- rules ---- */
 
+typedef struct policy {
+    aicpi_slice id;
+    aicpi_slice name;
+    const aicpa_scope *scope;
+    aicpi_slice values[2];
+} policy;
+
 typedef struct cell {
     const char *suffix;
     const char *kind;
@@ -88,16 +95,12 @@ add_subject(struct json_object *rule, const aicpa_scope *scope, const aicpi_slic
     json_object_object_add(rule, "match", match);
 }
 
-static void add_rule(
-    struct json_object *rules,
-    aicpi_slice id,
-    const aicpa_scope *scope,
-    const aicpi_slice values[2],
-    const cell *c) {
-    char name[128];
-    snprintf(name, sizeof name, "rl-%.*s-%s", (int)id.len, id.data, c->suffix);
+static void add_rule(struct json_object *rules, const policy *p, const cell *c) {
+    char id[128];
+    snprintf(id, sizeof id, "rl-%.*s-%s", (int)p->id.len, p->id.data, c->suffix);
     struct json_object *rule = json_object_new_object();
-    json_object_object_add(rule, "id", json_object_new_string(name));
+    json_object_object_add(rule, "id", json_object_new_string(id));
+    json_object_object_add(rule, "name", aicps_json_slice(p->name));
     json_object_object_add(rule, "kind", json_object_new_string(c->kind));
     json_object_object_add(rule, "limit", json_object_new_int64(c->limit));
     if (c->window) {
@@ -111,7 +114,7 @@ static void add_rule(
         json_object_object_add(
             rule, "burst_multiplier", json_object_new_double_s((double)c->burst / 1e9, text));
     }
-    add_subject(rule, scope, values);
+    add_subject(rule, p->scope, p->values);
     json_object_object_add(rule, "shared", json_object_new_boolean(true));
     bool exact = c->limit <= EXACT_UP_TO && strcmp(c->kind, "tokens") != 0;
     json_object_object_add(rule, "exact", json_object_new_boolean(exact));
@@ -125,12 +128,15 @@ static int64_t burst_limit(int64_t limit, int64_t multiplier, int64_t seconds) {
     return !aicpi_int64_from(product, &out) ? limit : out < 1 ? 1 : out;
 }
 
-/* Columns: id, scope, scope_value, rpm, tpm, rpd, tpd, parallel, multiplier, burst window. */
+/* Columns: id, scope, scope_value, rpm, tpm, rpd, tpd, parallel, multiplier, burst window, name. */
 static aicp_status on_policy(void *user, aicpi_sql_stmt *row, aicp_error *err) {
     struct json_object *rules = user;
-    const aicpa_scope *scope = aicpa_scope_find(aicpi_sql_text(row, 1));
-    aicpi_slice values[2];
-    if (!scope || !aicpa_scope_split(scope, aicpi_sql_text(row, 2), values)) {
+    policy p = {
+        .id = aicpi_sql_text(row, 0),
+        .name = aicpi_sql_text(row, 10),
+        .scope = aicpa_scope_find(aicpi_sql_text(row, 1)),
+    };
+    if (!p.scope || !aicpa_scope_split(p.scope, aicpi_sql_text(row, 2), p.values)) {
         return aicpi_fail(err, AICP_ERR_STATE, "a rate limit has an unknown scope");
     }
     int64_t multiplier = aicpi_sql_i64(row, 8);
@@ -148,11 +154,11 @@ static aicp_status on_policy(void *user, aicpi_sql_stmt *row, aicp_error *err) {
         if (aicpi_sql_is_null(row, 3 + i)) {
             continue;
         }
-        add_rule(rules, aicpi_sql_text(row, 0), scope, values, &cells[i]);
+        add_rule(rules, &p, &cells[i]);
         if (i < 2 && seconds > 0 && cells[i].limit > 0) {
             int64_t limit = burst_limit(cells[i].limit, multiplier, seconds);
             cell burst = {i == 0 ? "rpb" : "tpb", cells[i].kind, limit, window, 0, false};
-            add_rule(rules, aicpi_sql_text(row, 0), scope, values, &burst);
+            add_rule(rules, &p, &burst);
         }
     }
     return AICP_OK;
@@ -163,9 +169,13 @@ static void add_global(aicpa_build *build, struct json_object *rules, aicp_error
     struct json_object *all = aicpa_settings_read(build->db, err);
     int64_t n = aicps_int(all, "global_rate_limit");
     if (n > 0) {
-        aicpi_slice none[2] = {{NULL, 0}, {NULL, 0}};
+        policy p = {
+            AICPI_SLICE("global-setting"),
+            AICPI_SLICE("global_rate_limit"),
+            &aicpa_scopes[0],
+            {{NULL, 0}, {NULL, 0}}};
         cell c = {"rpm", "requests", n, "1m", 0, false};
-        add_rule(rules, AICPI_SLICE("global-setting"), &aicpa_scopes[0], none, &c);
+        add_rule(rules, &p, &c);
     }
     json_object_put(all);
 }
@@ -175,7 +185,7 @@ aicp_status aicpa_write_limits(aicpa_build *build, aicpi_strbuf *out, aicp_error
     aicp_status status = aicpa_each_row(
         build->db,
         "SELECT id, scope, scope_value, rpm_limit, tpm_limit, rpd_limit, tpd_limit,"
-        " max_parallel_requests, burst_multiplier, burst_window_seconds FROM admin_rate_limit"
+        " max_parallel_requests, burst_multiplier, burst_window_seconds, name FROM admin_rate_limit"
         " WHERE is_active = 1 AND enforcer = 'gate' ORDER BY priority DESC, created_at, id",
         on_policy,
         rules,

@@ -354,3 +354,36 @@ Test(gate, events_tell_decision_and_settlement) {
     aicp_gate_decision_free(d);
     gate_fixture_free(&f);
 }
+
+/* ---- names ---- */
+
+static const char named_limits[] =
+    "[{\"id\":\"rl-1\",\"name\":\"Calls of red\",\"kind\":\"requests\",\"limit\":0,"
+    "\"window\":\"1m\",\"match\":{\"team\":[\"red\"]}}]";
+static const char named_accounts[] =
+    "[{\"id\":\"7f1c\",\"name\":\"Monthly\",\"per\":[\"team\"],\"match\":{\"team\":[\"green\"]},"
+    "\"hard\":\"0\",\"duration\":\"1mo\"},"
+    "{\"id\":\"8a2d\",\"name\":\"All of it\",\"match\":{\"team\":[\"grey\"]},\"hard\":\"0\","
+    "\"duration\":\"1mo\"}]";
+
+static void expect_sentence(
+    gate_fixture *f, const char *team, int status, const char *rule, const char *begin) {
+    aicp_gate_decision *d = gate_ask(f, team, gate_chat("gpt-4o", "Hello"));
+    cr_assert_eq(aicp_gate_decision_http_status(d), status);
+    cr_assert_str_eq(aicp_gate_decision_rule(d), rule);
+    const char *message = aicp_gate_decision_message(d);
+    cr_assert_eq(strncmp(message, begin, strlen(begin)), 0, "%s", message);
+    aicp_gate_decision_free(d);
+}
+
+Test(gate, sentences_name_rules_as_people_do_and_the_rule_stays_its_id) {
+    gate_fixture f = gate_fixture_new();
+    gate_write(&f.folder, "limits.json", named_limits);
+    gate_write(&f.folder, "accounts.json", named_accounts);
+    gate_seal(&f.folder, "named");
+    cr_assert_eq(aicp_gate_reload(f.gate, NULL, NULL), AICP_OK);
+    expect_sentence(&f, "red", 429, "rl-1", "limit \"Calls of red\" of 0 requests a minute");
+    expect_sentence(&f, "green", 422, "7f1c:green", "budget \"Monthly\" of green has ");
+    expect_sentence(&f, "grey", 422, "8a2d", "budget \"All of it\" has ");
+    gate_fixture_free(&f);
+}

@@ -18,8 +18,9 @@ static void append(char *text, size_t size, const char *more) {
 
 Test(limit_rules, read_all_keys) {
     aicp_limit_rules *rules =
-        rules_of("[{\"id\":\"team-rpm\",\"kind\":\"requests\",\"limit\":5,\"window\":\"1m\","
-                 "\"burst_multiplier\":1.5,\"algorithm\":\"gcra\",\"per\":[\"team\",\"global\"],"
+        rules_of("[{\"id\":\"team-rpm\",\"name\":\"Red team\",\"kind\":\"requests\",\"limit\":5,"
+                 "\"window\":\"1m\",\"burst_multiplier\":1.5,\"algorithm\":\"gcra\",\"per\":["
+                 "\"team\",\"global\"],"
                  "\"match\":{\"team\":[\"red\",\"blue-*\"],\"model\":[\"*\"]},\"shared\":true,"
                  "\"exact\":true,"
                  "\"on_store_failure\":\"deny\",\"on_overflow\":\"allow\",\"description\":\"x\"},"
@@ -28,6 +29,9 @@ Test(limit_rules, read_all_keys) {
     cr_assert_eq(aicp_limit_rules_count(rules), 3);
     cr_assert_str_eq(aicp_limit_rules_id(rules, 0), "team-rpm");
     cr_assert_null(aicp_limit_rules_id(rules, 3));
+    cr_assert_str_eq(aicp_limit_rules_name(rules, 0), "Red team");
+    cr_assert_str_eq(aicp_limit_rules_name(rules, 1), "c", "without a name its id");
+    cr_assert_null(aicp_limit_rules_name(rules, 3));
     aicp_limit_rule_info info = {.size = sizeof info};
     cr_assert_eq(aicp_limit_rules_get(rules, 0, &info, NULL), AICP_OK);
     cr_assert_eq(info.limit, 5);

@@ -3896,6 +3896,23 @@ char *_wrap_aicp_limit_rules_id_capi_0f5e46f0135bb939(aicp_limit_rules *_swig_go
 }
 
 
+char *_wrap_aicp_limit_rules_name_capi_0f5e46f0135bb939(aicp_limit_rules *_swig_go_0, long long _swig_go_1) {
+  aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
+  size_t arg2 ;
+  char *result = 0 ;
+  char *_swig_go_result;
+
+  arg1 = *(aicp_limit_rules **)&_swig_go_0;
+  arg2 = (size_t)_swig_go_1;
+
+  result = (char *)aicp_limit_rules_name((struct aicp_limit_rules const *)arg1,arg2);
+  {
+    *(const char **)&_swig_go_result = result;
+  }
+  return _swig_go_result;
+}
+
+
 intgo _wrap_aicp_limit_rules_get_capi_0f5e46f0135bb939(aicp_limit_rules *_swig_go_0, long long _swig_go_1, aicp_limit_rule_info *_swig_go_2, aicp_error *_swig_go_3) {
   aicp_limit_rules *arg1 = (aicp_limit_rules *) 0 ;
   size_t arg2 ;
