@@ -90,7 +90,8 @@ enum { AICP_POLICY_FORMAT_AUTO = 0, AICP_POLICY_FORMAT_CEDAR = 1, AICP_POLICY_FO
  * policy that made it (none for a deny without a forbid), and errors those met on the way. */
 #define AICP_POLICY_DECISION_ONLY 1u
 /** Flag of aicp_policy_authorize(): look at every policy instead of those that the set's index
- * finds. The answer is the same; for tests and measurements. */
+ * finds. The answer is the same, though a lookup of entities may be asked for others; for tests and
+ * measurements. */
 #define AICP_POLICY_NO_INDEX 2u
 
 /** aicp_policy_batch_options::flags: the text is JSON Lines even where it begins with `[`. */

@@ -138,7 +138,7 @@ static bool extend(aicpi_arena *arena, const void *last, size_t old_size, size_t
     return true;
 }
 
-/* Bytes that an array begins with: most stay short. */
+/* Bytes that an array begins with, but at least two items: most stay short. */
 #define ARENA_FIRST ((size_t)32)
 
 bool aicpi_arena_grow(
@@ -146,7 +146,7 @@ bool aicpi_arena_grow(
     if (count < *capacity) {
         return true;
     }
-    size_t wanted = item_size < ARENA_FIRST ? ARENA_FIRST / item_size : 1;
+    size_t wanted = item_size < ARENA_FIRST / 2 ? ARENA_FIRST / item_size : 2;
     size_t bytes = 0;
     if (*capacity && !aicpi_mul(*capacity, 2, &wanted)) {
         return false;
