@@ -137,6 +137,37 @@ func TestManyRequestsAreAnsweredInOneCall(t *testing.T) {
 	want(t, "allowed", allowed, true)
 }
 
+func TestRequestsAndEntitiesFollowTheirSchema(t *testing.T) {
+	schema, err := ParseSchema([]byte(`entity Team; entity User in [Team] = {boss?: User, rate?: decimal};
+		entity Model; action chat appliesTo {principal: User, resource: Model, context: {from: ipaddr, n?: Long}};`), SchemaOptions{})
+	must(t, err)
+	entities, err := ParseEntities([]byte(`[{"uid": {"type": "User", "id": "ann"}, "parents": [],
+		"attrs": {"boss": {"type": "User", "id": "eve"}, "rate": "1.5"}}]`), EntityOptions{Schema: schema})
+	must(t, err)
+	defer entities.Close()
+	want(t, "entities", entities.Len(), 2) // with the action
+	_, err = ParseEntities([]byte(`[{"uid": {"type": "User", "id": "ann"}, "parents": [], "attrs": {"boss": 1}}]`),
+		EntityOptions{Schema: schema})
+	wantCode(t, err, ErrPolicyType)
+	r, err := NewPolicyRequest()
+	must(t, err)
+	defer r.Close()
+	must(t, r.Schema(schema))
+	must(t, schema.Close()) // the request has its own reference
+	wantCode(t, r.ContextJSON([]byte(`{"from": "10.0.0.1"}`)), ErrState)
+	must(t, r.Principal(EntityUID{"User", "ann"}))
+	must(t, r.Action(EntityUID{"Action", "chat"}))
+	must(t, r.Resource(EntityUID{"Model", "m"}))
+	must(t, r.ContextJSON([]byte(`{"from": "10.0.0.1"}`)))
+	must(t, r.Check())
+	must(t, r.Context("n", "seven"))
+	err = r.Check()
+	wantCode(t, err, ErrPolicyType)
+	want(t, "message", err.(*Error).Message, `context: attribute "n": expected Long, found String`)
+	must(t, r.Schema(nil))
+	wantCode(t, r.Check(), ErrState)
+}
+
 func TestEntitiesMayLiveElsewhere(t *testing.T) {
 	set, err := ParsePolicies(`permit(principal in Team::"blue", action, resource) when { principal.level > 1 };`, PolicyOptions{})
 	must(t, err)

@@ -328,6 +328,8 @@ type EntityOptions struct {
 	MaxBytes     uint64
 	MaxEntities  uint64
 	MaxAncestors uint64
+	// Schema says what the entities must be like; its actions are added. nil: anything.
+	Schema *Schema
 }
 
 // Entities is a store of Cedar's entities. It never changes.
@@ -338,6 +340,14 @@ func ParseEntities(text []byte, o EntityOptions) (*Entities, error) {
 	var c capi.PolicyEntitiesOptions
 	capi.Aicp_policy_entities_options_init(&c, int64(unsafe.Sizeof(c)))
 	c.Max_bytes, c.Max_entities, c.Max_ancestors = o.MaxBytes, o.MaxEntities, o.MaxAncestors
+	if o.Schema != nil {
+		p, err := o.Schema.h.enter()
+		if err != nil {
+			return nil, err
+		}
+		defer o.Schema.h.leave()
+		c.Schema = (*[0]byte)(unsafe.Pointer(p))
+	}
 	var out *capi.PolicyEntities
 	e := detail()
 	if err := failed(capi.Aicp_policy_entities_parse(capi.View(text), &c, &out, e), e); err != nil {
@@ -414,6 +424,28 @@ func (r *PolicyRequest) Reset() error {
 		capi.Aicp_policy_request_reset(p)
 		return capi.AICP_OK
 	})
+}
+
+// Schema makes contexts and attributes that are given as JSON be read by what the schema declares: contexts by the action
+// that is set at that moment. nil: no schema.
+func (r *PolicyRequest) Schema(schema *Schema) error {
+	var q *capi.PolicySchema
+	if schema != nil {
+		var err error
+		if q, err = schema.h.enter(); err != nil {
+			return err
+		}
+		defer schema.h.leave()
+	}
+	return r.with(func(p *capi.PolicyRequest, _ *capi.Error) int {
+		capi.Aicp_policy_request_set_schema(p, q)
+		return capi.AICP_OK
+	})
+}
+
+// Check is an error when the request is not as its schema declares.
+func (r *PolicyRequest) Check() error {
+	return r.with(func(p *capi.PolicyRequest, e *capi.Error) int { return capi.Aicp_policy_request_check(p, e) })
 }
 
 // Principal says who asks.

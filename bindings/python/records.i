@@ -49,7 +49,8 @@ TABLE(aicp_policy_validate_options) = {F(T, flags), F(T, max_findings), FEND};
 #undef T
 #define T aicp_policy_entities_options
 TABLE(aicp_policy_entities_options) = {
-    F(T, max_bytes), F(T, max_entities), F(T, max_ancestors), FEND};
+    F(T, max_bytes), F(T, max_entities), F(T, max_ancestors),
+    FH(T, schema, SWIGTYPE_p_aicp_policy_schema), FEND};
 #undef T
 #define T aicp_policy_batch_options
 TABLE(aicp_policy_batch_options) = {F(T, flags), F(T, first_line), FEND};

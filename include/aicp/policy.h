@@ -164,10 +164,12 @@ typedef struct aicp_policy_entities_options {
     size_t max_entities;  /**< default 10,000,000 */
     size_t max_ancestors; /**< sum over all entities of their ancestors, default 50,000,000 */
     const aicp_allocator *allocator; /**< NULL: the C library's heap */
+    /** What the entities must be like; needed during the call only. NULL: anything. */
+    const aicp_policy_schema *schema;
 } aicp_policy_entities_options;
 
 #define AICP_POLICY_ENTITIES_OPTIONS_INIT                                                          \
-    { sizeof(aicp_policy_entities_options), 0, 0, 0, NULL }
+    { sizeof(aicp_policy_entities_options), 0, 0, 0, NULL, NULL }
 
 /** Options of aicp_policy_authorize_json(). Zero means default. */
 typedef struct aicp_policy_batch_options {
@@ -438,8 +440,15 @@ AICP_API uint32_t aicp_policy_schema_warning_column(const aicp_policy_schema *sc
  * Cedar's JSON with `__entity` and `__extn` escapes. The ancestors of each entity are computed
  * here, once. `*out` is to be given back with aicp_policy_entities_free().
  *
+ * With a schema the escapes may be left out where an entity or an extension value is declared:
+ * `{"type","id"}`, `{"fn","arg"}`, or the text of the value alone. All entities must be as
+ * declared: their types and ids, attributes, tags and the types of their parents. The store then
+ * holds the schema's actions too; an action that is given must equal the declared one, with all its
+ * groups.
+ *
  * Errors with line and column: ERR_PARSE, ERR_RANGE (integer), ERR_EXISTS (an entity twice with
- * different content), ERR_INVALID (cycle among parents), ERR_LIMIT, ERR_NOMEM.
+ * different content), ERR_INVALID (cycle among parents), ERR_POLICY_TYPE (not as declared; names
+ * the entity and the attribute), ERR_LIMIT, ERR_NOMEM.
  */
 AICP_API AICP_MUST_CHECK aicp_status aicp_policy_entities_parse(
     const char *data,
@@ -523,7 +532,8 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_set_json(
 
 /**
  * Sets the whole context from a JSON object; what was set before is dropped. Errors with line and
- * column: ERR_PARSE, ERR_RANGE, ERR_NOMEM.
+ * column: ERR_PARSE, ERR_RANGE, ERR_NOMEM; with a schema ERR_POLICY_TYPE too, and ERR_STATE without
+ * an action.
  */
 AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_set_context_json(
     aicp_policy_request *request, const char *data, size_t len, aicp_error *err);
@@ -565,9 +575,31 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_context_datetime(
 /** A duration in milliseconds. */
 AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_context_duration(
     aicp_policy_request *request, const char *name, int64_t duration_ms, aicp_error *err);
-/** Any value as JSON. */
+/** Any value as JSON; errors as for the whole context. */
 AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_context_json(
     aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err);
+
+/**
+ * From now on values that are given as JSON are read by what the schema declares (see
+ * aicp_policy_entities_parse()): contexts by the context type of the action that is set at that
+ * moment, so that the action comes first; attributes of entities by the entity's type. Nothing that
+ * was set before is read again, and typed values are taken as they are: see
+ * aicp_policy_request_check(). The request takes a reference, which it keeps when it is reset; NULL
+ * gives it back.
+ */
+AICP_API void
+aicp_policy_request_set_schema(aicp_policy_request *request, aicp_policy_schema *schema);
+
+/**
+ * Checks the whole request against its schema: the action is declared and applies to the types of
+ * the principal and the resource, ids of enumerated types are among those declared, the context is
+ * exactly of the action's type, and the request's own entities are as declared.
+ *
+ * Errors: ERR_POLICY_TYPE (says what and where), ERR_STATE (no schema, or principal, action or
+ * resource not set), ERR_NOMEM.
+ */
+AICP_API AICP_MUST_CHECK aicp_status
+aicp_policy_request_check(aicp_policy_request *request, aicp_error *err);
 
 /**
  * Begins an entity that only this request knows (a key, a model); the calls below add to it until

@@ -338,16 +338,10 @@ aicp_status aicpi_policy_eval_start(
 }
 
 static aicp_status check_call(const aicp_policy_request *request, uint32_t flags, aicp_error *err) {
-    static const char *const names[] = {"principal", "action", "resource"};
     if (flags & ~(AICP_POLICY_DECISION_ONLY | AICP_POLICY_NO_INDEX)) {
         return aicpi_fail(err, AICP_ERR_INVALID, "unknown flags 0x%x", (unsigned)flags);
     }
-    for (int i = 0; i < 3; i++) {
-        if (!request->vars[i]) {
-            return aicpi_fail(err, AICP_ERR_STATE, "the request has no %s", names[i]);
-        }
-    }
-    return AICP_OK;
+    return aicpi_policy_request_complete(request, err);
 }
 
 aicp_status aicp_policy_authorize(

@@ -139,18 +139,109 @@ static aicp_status index_entities(loader *l, const char *data, size_t len, aicp_
     return AICP_OK;
 }
 
+/* ---- actions, which the schema declares ---- */
+
+static const aicpi_policy_uid *intern_uid(loader *l, const aicpi_policy_uid *uid) {
+    const aicpi_policy_str *type =
+        aicpi_policy_intern_str(&l->intern, aicpi_policy_text(uid->type));
+    const aicpi_policy_str *id = aicpi_policy_intern_str(&l->intern, aicpi_policy_text(uid->id));
+    return type && id ? aicpi_policy_intern_uid(&l->intern, type, id) : NULL;
+}
+
+/* Makes room for all actions and for their uids in the index. */
+static bool expect_actions(loader *l) {
+    aicp_policy_entities *store = l->store;
+    const aicp_policy_schema *schema = l->reader.conform.schema;
+    size_t count = schema ? schema->action_count : 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!intern_uid(l, schema->actions[i].entity.uid)) {
+            return false;
+        }
+    }
+    bool fine = true;
+    while (fine && l->capacity < store->count + count) {
+        fine = aicpi_grow(
+            &store->allocator,
+            (void **)&store->items,
+            &l->capacity,
+            l->capacity,
+            sizeof *store->items);
+    }
+    return fine;
+}
+
+/* Copies a declared action behind the entities. */
+static bool add_action(loader *l, const aicpi_policy_entity *declared) {
+    aicp_policy_entities *store = l->store;
+    const aicpi_policy_uid **parents =
+        aicpi_arena_calloc(&store->arena, declared->parent_count, sizeof(aicpi_policy_uid *));
+    aicpi_policy_ancestor *ancestors =
+        aicpi_arena_calloc(&store->arena, declared->ancestor_count, sizeof *ancestors);
+    const aicpi_policy_uid *uid = intern_uid(l, declared->uid);
+    if (!parents || !ancestors || !uid) {
+        return false;
+    }
+    for (uint32_t i = 0; i < declared->parent_count; i++) {
+        parents[i] = intern_uid(l, declared->parents[i]);
+        put_slot(store, parents[i])->is_parent = true;
+    }
+    for (uint32_t i = 0; i < declared->ancestor_count; i++) {
+        ancestors[i].hash = declared->ancestors[i].hash;
+        ancestors[i].uid = intern_uid(l, declared->ancestors[i].uid);
+    }
+    aicpi_policy_entity *e = &store->items[store->count++];
+    *e = (aicpi_policy_entity){
+        .uid = uid,
+        .attrs = &aicpi_policy_empty_record,
+        .tags = &aicpi_policy_empty_record,
+        .parents = parents,
+        .parent_count = declared->parent_count,
+        .ancestors = ancestors,
+        .ancestor_count = declared->ancestor_count};
+    put_slot(store, uid)->entity = e;
+    return true;
+}
+
+/* Those given must be as they are declared; the others are added. */
+static aicp_status check_actions(loader *l, const char *data, size_t len, aicp_error *err) {
+    const aicp_policy_schema *schema = l->reader.conform.schema;
+    for (size_t i = 0; schema && i < schema->action_count; i++) {
+        const aicpi_policy_entity *declared = &schema->actions[i].entity;
+        const aicpi_policy_entity_slot *slot = aicpi_policy_entities_slot(l->store, declared->uid);
+        const aicpi_policy_entity *given = slot ? slot->entity : NULL;
+        if (!given && !add_action(l, declared)) {
+            return aicpi_nomem(err);
+        }
+        l->reader.conform.uid = declared->uid;
+        if (given && !aicpi_policy_conform_action(&l->reader.conform, given)) {
+            return aicpi_fail_at(
+                err,
+                AICP_ERR_POLICY_TYPE,
+                data,
+                len,
+                given->offset,
+                "%s",
+                l->reader.conform.message);
+        }
+    }
+    return AICP_OK;
+}
+
 static aicp_status
 load(loader *l, const char *data, size_t len, size_t max_ancestors, aicp_error *err) {
     aicpi_policy_reader_start(&l->reader.values, &l->intern, &l->scratch, data, len);
     read_entities(l);
     aicp_status status = aicpi_json_finish(&l->reader.values.json, err);
+    if (status == AICP_OK && !expect_actions(l)) {
+        status = aicpi_nomem(err);
+    }
     if (status == AICP_OK) {
         status = index_entities(l, data, len, err);
     }
     if (status == AICP_OK) {
         status = aicpi_policy_entities_close(l->store, max_ancestors, data, len, err);
     }
-    return status;
+    return status == AICP_OK ? check_actions(l, data, len, err) : status;
 }
 
 aicp_status aicp_policy_entities_parse(
@@ -180,6 +271,7 @@ aicp_status aicp_policy_entities_parse(
     store->allocator = a;
     aicpi_arena_init(&store->arena, &a, 0, 0);
     loader l = {.store = store, .reader.values = {.allocator = a, .texts = &store->texts}};
+    l.reader.conform.schema = o.schema;
     l.max_entities = o.max_entities ? o.max_entities : MAX_ENTITIES;
     aicpi_arena_init(&l.scratch, &a, 0, 0);
     aicpi_policy_intern_init(&l.intern, &store->arena, true);

@@ -195,8 +195,6 @@ static aicp_status close_by_walking(greeting *g, aicpi_policy_entity *e) {
                                                                          : AICP_OK;
 }
 
-static const aicpi_policy_record no_tags = {0};
-
 static bool make_guest(greeting *g, const aicpi_policy_guest *from, aicpi_policy_entity *to) {
     aicpi_policy_record *attrs = aicpi_arena_alloc(g->x->arena, sizeof *attrs);
     if (!attrs) {
@@ -207,7 +205,7 @@ static bool make_guest(greeting *g, const aicpi_policy_guest *from, aicpi_policy
     *to = (aicpi_policy_entity){
         .uid = from->uid,
         .attrs = attrs,
-        .tags = &no_tags,
+        .tags = &aicpi_policy_empty_record,
         .parents = from->parents,
         .parent_count = (uint32_t)from->parent_count,
         .own = !g->x->lookup};

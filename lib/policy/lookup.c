@@ -78,6 +78,13 @@ void aicpi_policy_lookup_forget(aicpi_policy_lookup *l) {
     }
 }
 
+void aicpi_policy_lookup_use(aicpi_policy_lookup *l, const aicp_policy_schema *schema) {
+    if (l) {
+        l->reader.conform.schema = schema;
+        aicpi_policy_lookup_forget(l);
+    }
+}
+
 void aicpi_policy_lookup_start(aicpi_policy_lookup *l) {
     if (l->status != AICP_OK) {
         aicpi_policy_lookup_forget(l);
@@ -158,8 +165,13 @@ static const aicpi_policy_entity *ask(aicpi_policy_lookup *l, const aicpi_policy
 
 const aicpi_policy_entity *
 aicpi_policy_lookup_find(aicpi_policy_lookup *l, const aicpi_policy_uid *uid) {
+    const aicp_policy_schema *schema = l->reader.conform.schema;
     if (l->status != AICP_OK) {
         return NULL;
+    }
+    if (schema && aicpi_policy_is_action_type(uid->type)) {
+        const aicpi_policy_action *action = aicpi_policy_schema_action(schema, uid);
+        return action ? &action->entity : NULL;
     }
     if (!make_room(l)) {
         out_of_memory(l);

@@ -11,6 +11,9 @@ typedef struct aicpi_policy_lookup aicpi_policy_lookup;
 aicpi_policy_lookup *aicpi_policy_lookup_new(
     const aicp_allocator *a, aicp_policy_lookup_fn fn, void *user, aicp_policy_release_fn release);
 void aicpi_policy_lookup_free(aicpi_policy_lookup *l);
+/* From now on entities must be as the schema declares them, and actions come from it. NULL: without
+ * schema. Forgets all entities. `l` may be NULL. */
+void aicpi_policy_lookup_use(aicpi_policy_lookup *l, const aicp_policy_schema *schema);
 /* Forgets all entities. NULL is fine. */
 void aicpi_policy_lookup_forget(aicpi_policy_lookup *l);
 

@@ -1,6 +1,7 @@
 #include "lib/policy/reader.h"
 
 #include "lib/policy/brief.h"
+#include "lib/policy/conform.h"
 #include "lib/policy/extension.h"
 
 #define ARGS_MOST 2
@@ -14,6 +15,7 @@ void aicpi_policy_reader_start(
     aicpi_json_init(&r->json, scratch, data, len, 0);
     r->intern = intern;
     r->count = 0;
+    r->named = false;
 }
 
 void aicpi_policy_reader_deinit(aicpi_policy_reader *r) {
@@ -132,6 +134,7 @@ typedef struct call {
     int fn;
     size_t count;
     bool has_args;
+    bool declared; /* short forms stand for extension values */
     aicpi_policy_value args[ARGS_MOST + 1];
 } call;
 
@@ -154,6 +157,18 @@ static bool read_fn(aicpi_policy_reader *r, call *c) {
     return true;
 }
 
+static bool read_short_extension(aicpi_policy_reader *r, aicpi_policy_value *out);
+
+static void read_arg(aicpi_policy_reader *r, call *c) {
+    aicpi_policy_value *arg = &c->args[c->count < ARGS_MOST ? c->count : ARGS_MOST];
+    c->count++;
+    if (c->declared && aicpi_json_peek(&r->json) == AICPI_JSON_OBJECT) {
+        read_short_extension(r, arg);
+    } else {
+        aicpi_policy_read_value(r, arg);
+    }
+}
+
 static void read_args(aicpi_policy_reader *r, call *c) {
     c->has_args = true;
     c->count = 0;
@@ -161,9 +176,7 @@ static void read_args(aicpi_policy_reader *r, call *c) {
         return;
     }
     while (aicpi_json_element(&r->json)) {
-        size_t at = c->count < ARGS_MOST ? c->count : ARGS_MOST;
-        c->count++;
-        aicpi_policy_read_value(r, &c->args[at]);
+        read_arg(r, c);
     }
 }
 
@@ -204,34 +217,102 @@ static bool do_call(aicpi_policy_reader *r, const call *c, size_t at, aicpi_poli
         fault.reason ? fault.reason : "the argument has the wrong type");
 }
 
+/* The constructor of an extension type. */
+static int constructor(uint32_t kind) {
+    switch (kind) {
+    case AICPI_POLICY_DECIMAL:
+        return AICPI_POLICY_FN_DECIMAL;
+    case AICPI_POLICY_IP:
+        return AICPI_POLICY_FN_IP;
+    case AICPI_POLICY_DATETIME:
+        return AICPI_POLICY_FN_DATETIME;
+    default:
+        return AICPI_POLICY_FN_DURATION;
+    }
+}
+
+/* Makes an extension value of a text. */
+static bool construct(aicpi_policy_reader *r, uint32_t kind, size_t at, aicpi_policy_value *value) {
+    int fn = constructor(kind);
+    call c = {.known = &aicpi_policy_fns[fn], .fn = fn, .count = 1, .args = {*value}};
+    return do_call(r, &c, at, value);
+}
+
+/* Checks that all is there. Texts may stand for extension values that the function wants. */
+static bool complete_call(aicpi_policy_reader *r, call *c, size_t at) {
+    uint32_t kinds[2];
+    if (!aicpi_json_ok(&r->json)) {
+        return false;
+    }
+    if (!c->known || !c->has_args) {
+        return aicpi_json_fail(
+            &r->json, AICP_ERR_PARSE, at, "an extension value needs \"fn\" and \"arg\"");
+    }
+    aicpi_policy_fn_argument_kinds(c->fn, kinds);
+    for (size_t i = 0; c->declared && i < c->count && i < 2; i++) {
+        if (c->args[i].kind == AICPI_POLICY_STRING && kinds[i] != AICPI_POLICY_STRING &&
+            !construct(r, kinds[i], at, &c->args[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void read_call_member(aicpi_policy_reader *r, aicpi_slice key, call *c) {
+    if (aicpi_slice_is(key, "fn")) {
+        read_fn(r, c);
+    } else if (aicpi_slice_is(key, "arg")) {
+        c->has_args = true;
+        c->count = 0;
+        read_arg(r, c);
+    } else if (aicpi_slice_is(key, "args")) {
+        read_args(r, c);
+    } else {
+        aicpi_json_skip(&r->json);
+    }
+}
+
 /* {"fn":…,"arg":…} or {"fn":…,"args":[…]}. */
-static bool read_extension(aicpi_policy_reader *r, aicpi_policy_value *out) {
+static bool read_extension(aicpi_policy_reader *r, bool declared, aicpi_policy_value *out) {
     size_t at = aicpi_json_offset(&r->json);
-    call c = {0};
+    call c = {.declared = declared};
     if (!aicpi_json_object(&r->json)) {
         return false;
     }
     for (aicpi_slice key; aicpi_json_member(&r->json, &key);) {
-        if (aicpi_slice_is(key, "fn")) {
-            read_fn(r, &c);
-        } else if (aicpi_slice_is(key, "arg")) {
-            c.has_args = true;
-            c.count = 1;
-            aicpi_policy_read_value(r, &c.args[0]);
-        } else if (aicpi_slice_is(key, "args")) {
-            read_args(r, &c);
-        } else {
-            aicpi_json_skip(&r->json);
-        }
+        read_call_member(r, key, &c);
     }
-    if (!aicpi_json_ok(&r->json)) {
+    return complete_call(r, &c, at) && do_call(r, &c, at, out);
+}
+
+/* The same where an extension value is expected: also within {"__extn":…}. */
+static bool read_short_extension(aicpi_policy_reader *r, aicpi_policy_value *out) {
+    size_t at = aicpi_json_offset(&r->json);
+    call c = {.declared = true};
+    bool escaped = false;
+    if (!aicpi_json_object(&r->json)) {
         return false;
     }
-    if (!c.known || !c.has_args) {
-        return aicpi_json_fail(
-            &r->json, AICP_ERR_PARSE, at, "an extension value needs \"fn\" and \"arg\"");
+    for (aicpi_slice key; aicpi_json_member(&r->json, &key);) {
+        if (aicpi_slice_is(key, "__extn")) {
+            escaped = read_extension(r, true, out);
+        } else {
+            read_call_member(r, key, &c);
+        }
     }
-    return do_call(r, &c, at, out);
+    return (escaped && aicpi_json_ok(&r->json)) ||
+           (complete_call(r, &c, at) && do_call(r, &c, at, out));
+}
+
+/* A text alone stands for what the type's constructor makes of it. */
+static bool
+read_declared_extension(aicpi_policy_reader *r, uint32_t kind, aicpi_policy_value *out) {
+    size_t at = aicpi_json_offset(&r->json);
+    if (aicpi_json_peek(&r->json) == AICPI_JSON_OBJECT) {
+        return read_short_extension(r, out);
+    }
+    return aicpi_policy_read_value(r, out) &&
+           (out->kind != AICPI_POLICY_STRING || construct(r, kind, at, out));
 }
 
 /* ---- records, sets, values ---- */
@@ -263,16 +344,46 @@ static const aicpi_policy_set_value *pop_set(aicpi_policy_reader *r, size_t base
     return aicpi_policy_set_make(r->intern->arena, items, count);
 }
 
-static bool read_member(aicpi_policy_reader *r, aicpi_slice key) {
-    const aicpi_policy_str *name = NULL;
+/* What the schema says about the members of an object: nothing (both NULL), their own types, or one
+ * type for all. */
+typedef struct members {
+    const aicpi_policy_type *record;
+    const aicpi_policy_type *each;
+    const aicpi_policy_place *at;
+} members;
+
+static bool misfit(aicpi_policy_reader *r, size_t at) {
+    return aicpi_json_fail(&r->json, AICP_ERR_POLICY_TYPE, at, "%s", r->conform->message);
+}
+
+static bool read_typed(
+    aicpi_policy_reader *r,
+    const aicpi_policy_type *type,
+    const aicpi_policy_place *at,
+    aicpi_policy_value *out);
+
+static bool read_member(aicpi_policy_reader *r, const members *m, aicpi_slice key) {
+    size_t at = aicpi_json_offset(&r->json);
+    aicpi_policy_place place = {.above = m->at};
+    const aicpi_policy_type *type = m->each;
     aicpi_policy_value value;
-    return intern(r, key, &name) && aicpi_policy_read_value(r, &value) && push(r, name, value);
+    if (!intern(r, key, &place.key)) {
+        return false;
+    }
+    if (m->record) {
+        type = aicpi_policy_conform_attr(r->conform, m->record, &place);
+        if (!type) {
+            return misfit(r, at);
+        }
+    }
+    return read_typed(r, type, &place, &value) && push(r, place.key, value);
 }
 
 /* The members still to be read of an open object; those above `base` belong to it already. */
-static bool read_members(aicpi_policy_reader *r, size_t base, const aicpi_policy_record **out) {
+static bool read_members(
+    aicpi_policy_reader *r, const members *m, size_t base, const aicpi_policy_record **out) {
     for (aicpi_slice key; aicpi_json_member(&r->json, &key);) {
-        if (!read_member(r, key)) {
+        if (!read_member(r, m, key)) {
             return false;
         }
     }
@@ -283,8 +394,36 @@ static bool read_members(aicpi_policy_reader *r, size_t base, const aicpi_policy
     return *out || nomem(r);
 }
 
+static bool read_fields(aicpi_policy_reader *r, const members *m, const aicpi_policy_record **out) {
+    size_t at = aicpi_json_offset(&r->json);
+    if (!aicpi_json_object(&r->json) || !read_members(r, m, r->count, out)) {
+        return false;
+    }
+    return !m->record || aicpi_policy_conform_whole(r->conform, m->at, m->record, *out) ||
+           misfit(r, at);
+}
+
 bool aicpi_policy_read_record(aicpi_policy_reader *r, const aicpi_policy_record **out) {
-    return aicpi_json_object(&r->json) && read_members(r, r->count, out);
+    return read_fields(r, &(members){0}, out);
+}
+
+bool aicpi_policy_read_declared(
+    aicpi_policy_reader *r, const aicpi_policy_type *type, const aicpi_policy_record **out) {
+    return read_fields(r, &(members){.record = type}, out);
+}
+
+bool aicpi_policy_read_each(
+    aicpi_policy_reader *r, const aicpi_policy_type *each, const aicpi_policy_record **out) {
+    return read_fields(r, &(members){.each = each}, out);
+}
+
+bool aicpi_policy_read_attribute(
+    aicpi_policy_reader *r,
+    const aicpi_policy_type *type,
+    const aicpi_policy_str *name,
+    aicpi_policy_value *out) {
+    aicpi_policy_place place = {.key = name};
+    return read_typed(r, type, &place, out);
 }
 
 /* Whether the value at hand is the last of its object. A malformed text may be answered either way:
@@ -321,7 +460,7 @@ static bool read_escape(aicpi_policy_reader *r, aicpi_slice key, aicpi_policy_va
         fine = read_plain_uid(r, &uid);
         *out = aicpi_policy_of_entity(uid);
     } else if (aicpi_slice_is(key, "__extn")) {
-        fine = read_extension(r, out);
+        fine = read_extension(r, false, out);
     } else {
         aicpi_json_fail(&r->json, AICP_ERR_PARSE, r->json.pos, "__expr is not supported");
     }
@@ -340,6 +479,7 @@ bool aicpi_policy_at_escape(const aicpi_policy_reader *r, aicpi_slice key) {
 }
 
 static bool read_object(aicpi_policy_reader *r, aicpi_policy_value *out) {
+    static const members any = {0};
     size_t base = r->count;
     aicpi_slice key;
     if (!aicpi_json_object(&r->json)) {
@@ -349,7 +489,7 @@ static bool read_object(aicpi_policy_reader *r, aicpi_policy_value *out) {
         if (aicpi_policy_at_escape(r, key)) {
             return read_escape(r, key, out);
         }
-        if (!read_member(r, key)) {
+        if (!read_member(r, &any, key)) {
             return false;
         }
     } else if (aicpi_json_ok(&r->json)) {
@@ -358,17 +498,22 @@ static bool read_object(aicpi_policy_reader *r, aicpi_policy_value *out) {
         return out->u.record || nomem(r);
     }
     out->kind = AICPI_POLICY_RECORD;
-    return aicpi_json_ok(&r->json) && read_members(r, base, &out->u.record);
+    return aicpi_json_ok(&r->json) && read_members(r, &any, base, &out->u.record);
 }
 
-static bool read_set(aicpi_policy_reader *r, aicpi_policy_value *out) {
+static bool read_set(
+    aicpi_policy_reader *r,
+    const aicpi_policy_type *type,
+    const aicpi_policy_place *at,
+    aicpi_policy_value *out) {
     size_t base = r->count;
+    aicpi_policy_place element = {.above = at};
     if (!aicpi_json_array(&r->json)) {
         return false;
     }
     while (aicpi_json_element(&r->json)) {
         aicpi_policy_value value;
-        if (!aicpi_policy_read_value(r, &value) || !push(r, NULL, value)) {
+        if (!read_typed(r, type, &element, &value) || !push(r, NULL, value)) {
             return false;
         }
     }
@@ -395,7 +540,7 @@ bool aicpi_policy_read_value(aicpi_policy_reader *r, aicpi_policy_value *out) {
         return aicpi_json_string(&r->json, &text) && intern(r, text, &out->u.string);
     }
     case AICPI_JSON_ARRAY:
-        return read_set(r, out);
+        return read_set(r, NULL, NULL, out);
     case AICPI_JSON_OBJECT:
         return read_object(r, out);
     case AICPI_JSON_NULL:
@@ -404,4 +549,70 @@ bool aicpi_policy_read_value(aicpi_policy_reader *r, aicpi_policy_value *out) {
     default:
         return false;
     }
+}
+
+/* ---- declared types ---- */
+
+static bool read_by_kind(
+    aicpi_policy_reader *r,
+    const aicpi_policy_type *type,
+    const aicpi_policy_place *at,
+    aicpi_policy_value *out) {
+    aicpi_json_type found = aicpi_json_peek(&r->json);
+    switch (type->kind) {
+    case AICPI_POLICY_ENTITY:
+        if (found == AICPI_JSON_OBJECT) {
+            out->kind = AICPI_POLICY_ENTITY;
+            return aicpi_policy_read_uid(r, &out->u.entity);
+        }
+        break;
+    case AICPI_POLICY_SET:
+        if (found == AICPI_JSON_ARRAY) {
+            return read_set(r, type->u.element, at, out);
+        }
+        break;
+    case AICPI_POLICY_RECORD:
+        if (found == AICPI_JSON_OBJECT) {
+            out->kind = AICPI_POLICY_RECORD;
+            return read_fields(r, &(members){.record = type, .at = at}, &out->u.record);
+        }
+        break;
+    case AICPI_POLICY_DECIMAL:
+    case AICPI_POLICY_IP:
+    case AICPI_POLICY_DATETIME:
+    case AICPI_POLICY_DURATION:
+        return read_declared_extension(r, type->kind, out);
+    default:
+        break;
+    }
+    return aicpi_policy_read_value(r, out);
+}
+
+/* Puts the place before the message of a value that cannot be read, once. */
+static bool name_place(aicpi_policy_reader *r, const aicpi_policy_place *at) {
+    aicpi_json *json = &r->json;
+    if ((json->status == AICP_ERR_PARSE || json->status == AICP_ERR_RANGE) && !r->named) {
+        r->named = true;
+        const char *text = r->conform->message;
+        aicpi_policy_conform_fail(r->conform, at, "%s", json->message);
+        const char *copy = aicpi_arena_strndup(json->arena, text, strlen(text));
+        json->message = copy ? copy : json->message;
+    }
+    return false;
+}
+
+static bool read_typed(
+    aicpi_policy_reader *r,
+    const aicpi_policy_type *type,
+    const aicpi_policy_place *at,
+    aicpi_policy_value *out) {
+    if (!type) {
+        return aicpi_policy_read_value(r, out);
+    }
+    size_t offset = aicpi_json_offset(&r->json);
+    *out = aicpi_policy_of_none();
+    if (!read_by_kind(r, type, at, out)) {
+        return name_place(r, at);
+    }
+    return aicpi_policy_conform_top(r->conform, at, type, *out) || misfit(r, offset);
 }

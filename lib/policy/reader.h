@@ -12,10 +12,15 @@ typedef struct aicpi_policy_texts {
     size_t capacity;
 } aicpi_policy_texts;
 
+typedef struct aicpi_policy_type aicpi_policy_type;
+typedef struct aicpi_policy_conform aicpi_policy_conform;
+
 typedef struct aicpi_policy_reader {
     aicpi_json json;
-    aicpi_policy_intern *intern; /* results live in its arena */
-    aicpi_policy_texts *texts;   /* with the reader's allocator; NULL: not kept */
+    aicpi_policy_intern *intern;   /* results live in its arena */
+    aicpi_policy_texts *texts;     /* with the reader's allocator; NULL: not kept */
+    aicpi_policy_conform *conform; /* needed to read by declared types */
+    bool named;                    /* the error's message names the place */
     aicp_allocator allocator;
     aicpi_policy_field *stack; /* members of the containers that are open */
     size_t capacity;
@@ -35,6 +40,18 @@ void aicpi_policy_reader_deinit(aicpi_policy_reader *r);
 bool aicpi_policy_read_value(aicpi_policy_reader *r, aicpi_policy_value *out);
 /* An object as a record, without looking for escapes at its top. */
 bool aicpi_policy_read_record(aicpi_policy_reader *r, const aicpi_policy_record **out);
+/* The same by a declared type, which says what short forms stand for and must fit: the value is the
+ * attribute `name`; the record is of type `type`; the members of the object are all of type `each`.
+ */
+bool aicpi_policy_read_attribute(
+    aicpi_policy_reader *r,
+    const aicpi_policy_type *type,
+    const aicpi_policy_str *name,
+    aicpi_policy_value *out);
+bool aicpi_policy_read_declared(
+    aicpi_policy_reader *r, const aicpi_policy_type *type, const aicpi_policy_record **out);
+bool aicpi_policy_read_each(
+    aicpi_policy_reader *r, const aicpi_policy_type *each, const aicpi_policy_record **out);
 /* {"type":…,"id":…}, also wrapped in {"__entity":…}. */
 bool aicpi_policy_read_uid(aicpi_policy_reader *r, const aicpi_policy_uid **out);
 /* An entity type: a path of names without spaces. */

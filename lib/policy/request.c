@@ -18,6 +18,7 @@ aicp_status aicp_policy_request_new(
     aicpi_arena_init(&request->scratch, &a, 0, 0);
     aicpi_policy_intern_init(&request->intern, &request->arena, false);
     request->reader.allocator = a;
+    request->reader.conform = &request->conform;
     *out = request;
     return AICP_OK;
 }
@@ -28,6 +29,7 @@ void aicp_policy_request_free(aicp_policy_request *request) {
     }
     aicp_allocator a = request->allocator;
     aicpi_policy_lookup_free(request->lookup);
+    aicp_policy_schema_free(request->schema);
     aicpi_policy_reader_deinit(&request->reader);
     aicpi_arena_deinit(&request->arena);
     aicpi_arena_deinit(&request->scratch);
@@ -43,6 +45,16 @@ void aicp_policy_request_reset(aicp_policy_request *request) {
     request->guest_count = 0;
     request->guest_capacity = 0;
     aicpi_policy_lookup_forget(request->lookup);
+}
+
+aicp_status aicpi_policy_request_complete(const aicp_policy_request *request, aicp_error *err) {
+    static const char *const names[] = {"principal", "action", "resource"};
+    for (int i = 0; i < 3; i++) {
+        if (!request->vars[i]) {
+            return aicpi_fail(err, AICP_ERR_STATE, "the request has no %s", names[i]);
+        }
+    }
+    return AICP_OK;
 }
 
 aicp_status aicp_policy_request_set_lookup(
@@ -63,7 +75,15 @@ aicp_status aicp_policy_request_set_lookup(
     }
     aicpi_policy_lookup_free(request->lookup);
     request->lookup = lookup;
+    aicpi_policy_lookup_use(lookup, request->schema);
     return AICP_OK;
+}
+
+void aicp_policy_request_set_schema(aicp_policy_request *request, aicp_policy_schema *schema) {
+    aicp_policy_schema *held = schema ? aicp_policy_schema_ref(schema) : NULL;
+    aicp_policy_schema_free(request->schema);
+    request->schema = held;
+    aicpi_policy_lookup_use(request->lookup, held);
 }
 
 /* ---- texts ---- */
@@ -311,33 +331,92 @@ static aicp_status put_call(
         fault.reason);
 }
 
-static void start_json(aicp_policy_request *request, const char *data, size_t len) {
+/* `uid` is whose values are read; NULL: the context's. */
+static void start_json(
+    aicp_policy_request *request, const aicpi_policy_uid *uid, const char *data, size_t len) {
     aicpi_arena_reset(&request->scratch);
     aicpi_policy_reader_start(&request->reader, &request->intern, &request->scratch, data, len);
+    request->conform.schema = request->schema;
+    request->conform.uid = uid;
+    request->conform.part = "attribute";
 }
+
+/* Where a value from JSON goes. */
+typedef struct target {
+    aicpi_policy_fields *fields;
+    const aicpi_policy_uid *uid;   /* NULL: the context */
+    const aicpi_policy_type *type; /* of the whole record; NULL: without schema */
+} target;
 
 static aicp_status put_json(
     aicp_policy_request *request,
-    aicpi_policy_fields *fields,
+    const target *to,
     const char *name,
     aicpi_slice text,
     aicp_error *err) {
     aicpi_policy_value value;
-    start_json(request, text.data, text.len);
-    aicpi_policy_read_value(&request->reader, &value);
-    aicp_status status = aicpi_json_finish(&request->reader.json, err);
-    return status == AICP_OK ? put(request, fields, name, value, err) : status;
+    aicpi_policy_reader *r = &request->reader;
+    start_json(request, to->uid, text.data, text.len);
+    if (!to->type || !name) {
+        aicpi_policy_read_value(r, &value);
+    } else {
+        aicpi_policy_place at = {0};
+        aicp_status made = make_str(request, aicpi_slice_cstr(name), &at.key, err);
+        if (made != AICP_OK) {
+            return made;
+        }
+        const aicpi_policy_type *type = aicpi_policy_conform_attr(r->conform, to->type, &at);
+        if (!type) {
+            return aicpi_fail(err, AICP_ERR_POLICY_TYPE, "%s", r->conform->message);
+        }
+        aicpi_policy_read_attribute(r, type, at.key, &value);
+    }
+    aicp_status status = aicpi_json_finish(&r->json, err);
+    return status == AICP_OK ? put(request, to->fields, name, value, err) : status;
 }
 
 /* ---- context ---- */
 
+/* The type that the action gives the context; NULL without schema. */
+static aicp_status
+context_type(aicp_policy_request *request, const aicpi_policy_type **type, aicp_error *err) {
+    const aicpi_policy_uid *uid = request->vars[AICPI_POLICY_VAR_ACTION];
+    *type = NULL;
+    if (!request->schema) {
+        return AICP_OK;
+    }
+    if (!uid) {
+        return aicpi_fail(
+            err, AICP_ERR_STATE, "the action, whose schema the context follows, is not set");
+    }
+    const aicpi_policy_action *action = aicpi_policy_schema_action(request->schema, uid);
+    if (!action) {
+        return aicpi_fail(
+            err,
+            AICP_ERR_POLICY_TYPE,
+            "the action %s is not declared",
+            aicpi_policy_brief_uid(uid).text);
+    }
+    *type = action->context;
+    return AICP_OK;
+}
+
 aicp_status aicp_policy_request_set_context_json(
     aicp_policy_request *request, const char *data, size_t len, aicp_error *err) {
     const aicpi_policy_record *record = NULL;
+    const aicpi_policy_type *type = NULL;
     request->context = (aicpi_policy_fields){0};
-    start_json(request, data, len);
-    aicpi_policy_read_record(&request->reader, &record);
-    aicp_status status = aicpi_json_finish(&request->reader.json, err);
+    aicp_status status = context_type(request, &type, err);
+    if (status != AICP_OK) {
+        return status;
+    }
+    start_json(request, NULL, data, len);
+    if (type) {
+        aicpi_policy_read_declared(&request->reader, type, &record);
+    } else {
+        aicpi_policy_read_record(&request->reader, &record);
+    }
+    status = aicpi_json_finish(&request->reader.json, err);
     if (status == AICP_OK) {
         /* The record is ours alone, made a moment ago in our arena: it may grow further. */
         request->context.items = (aicpi_policy_field *)record->fields;
@@ -409,7 +488,10 @@ aicp_status aicp_policy_request_context_duration(
 
 aicp_status aicp_policy_request_context_json(
     aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err) {
-    return put_json(request, &request->context, name, aicpi_slice_of(data, len), err);
+    target to = {.fields = &request->context};
+    aicp_status status = context_type(request, &to.type, err);
+    return status == AICP_OK ? put_json(request, &to, name, aicpi_slice_of(data, len), err)
+                             : status;
 }
 
 /* ---- entities ---- */
@@ -551,6 +633,11 @@ aicp_status aicp_policy_request_entity_attr_decimal(
 aicp_status aicp_policy_request_entity_attr_json(
     aicp_policy_request *request, const char *name, const char *data, size_t len, aicp_error *err) {
     aicpi_policy_guest *guest = last_guest(request, err);
-    return guest ? put_json(request, &guest->attrs, name, aicpi_slice_of(data, len), err)
-                 : AICP_ERR_STATE;
+    if (!guest) {
+        return AICP_ERR_STATE;
+    }
+    const aicpi_policy_entity_type *type =
+        request->schema ? aicpi_policy_schema_entity_type(request->schema, guest->uid->type) : NULL;
+    target to = {.fields = &guest->attrs, .uid = guest->uid, .type = type ? type->shape : NULL};
+    return put_json(request, &to, name, aicpi_slice_of(data, len), err);
 }

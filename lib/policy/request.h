@@ -4,6 +4,7 @@
 #define AICPI_POLICY_REQUEST_H
 
 #include "lib/policy/ast.h"
+#include "lib/policy/conform.h"
 #include "lib/policy/lookup.h"
 
 #include "aicp/policy.h"
@@ -36,6 +37,12 @@ struct aicp_policy_request {
     size_t guest_count;
     size_t guest_capacity;
     aicpi_policy_lookup *lookup; /* NULL: no entities live elsewhere */
+    aicp_policy_schema *schema;  /* NULL: none */
+    aicpi_policy_conform conform;
 };
+
+/* ERR_STATE: principal, action or resource is not set. */
+aicp_status
+aicpi_policy_request_complete(const struct aicp_policy_request *request, aicp_error *err);
 
 #endif

@@ -211,6 +211,8 @@ size_t aicpi_policy_lower_bound(const void *items, size_t count, size_t size, ui
 
 /* ---- records and sets ---- */
 
+const aicpi_policy_record aicpi_policy_empty_record = {0};
+
 const aicpi_policy_value *
 aicpi_policy_record_get(const aicpi_policy_record *record, const aicpi_policy_str *key) {
     const aicpi_policy_field *fields = record->fields;

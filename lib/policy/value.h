@@ -111,6 +111,8 @@ static inline aicpi_slice aicpi_policy_text(const aicpi_policy_str *s) {
     return aicpi_slice_of(s->data, s->len);
 }
 
+extern const aicpi_policy_record aicpi_policy_empty_record;
+
 uint64_t aicpi_policy_uid_hash(const aicpi_policy_str *type, const aicpi_policy_str *id);
 bool aicpi_policy_value_eq(aicpi_policy_value a, aicpi_policy_value b);
 uint64_t aicpi_policy_value_hash(aicpi_policy_value v);

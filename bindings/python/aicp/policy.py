@@ -170,7 +170,8 @@ class PartialAuthorization:
 
 
 class Entities(Handle):
-    """A store of entities, read from Cedar's JSON form. Immutable; any thread may use it."""
+    """A store of entities, read from Cedar's JSON form; with a ``schema`` they must be as it declares, and its
+    actions are added. Immutable; any thread may use it."""
 
     __slots__ = ()
 
@@ -178,12 +179,18 @@ class Entities(Handle):
         self,
         entities: Union[Text, Sequence[Mapping[str, Any]]] = "[]",
         *,
+        schema: Optional[Schema] = None,
         max_bytes: Optional[int] = None,
         max_entities: Optional[int] = None,
         max_ancestors: Optional[int] = None,
     ) -> None:
         text = entities if isinstance(entities, (str, bytes)) else json.dumps(entities)
-        options = given(max_bytes=max_bytes, max_entities=max_entities, max_ancestors=max_ancestors)
+        options = given(
+            max_bytes=max_bytes,
+            max_entities=max_entities,
+            max_ancestors=max_ancestors,
+            schema=None if schema is None else schema._h,
+        )
         self._h = _c.aicp_policy_entities_parse(text, options)
 
     def __len__(self) -> int:
@@ -396,8 +403,12 @@ class Request(Handle):
         action: Optional[Uid] = None,
         resource: Optional[Uid] = None,
         context: Optional[Union[Text, Mapping[str, Any]]] = None,
+        *,
+        schema: Optional[Schema] = None,
     ) -> None:
         self._h = _c.aicp_policy_request_new()
+        if schema is not None:
+            self.schema(schema)
         if principal is not None:
             self.principal(principal)
         if action is not None:
@@ -406,6 +417,15 @@ class Request(Handle):
             self.resource(resource)
         if context is not None:
             self.context(context)
+
+    def schema(self, schema: Schema) -> None:
+        """From now on contexts and attributes that become JSON are read by what the schema declares, contexts by the
+        action that is set at that moment."""
+        _c.aicp_policy_request_set_schema(self._h, schema._h)
+
+    def check(self) -> None:
+        """Raises :class:`aicp.AicpError` when the request is not as its schema declares."""
+        _c.aicp_policy_request_check(self._h)
 
     def lookup(self, find: Optional[Lookup]) -> None:
         """Lets ``find((type, id))`` give entities that live elsewhere: the entity as JSON, a mapping that becomes

@@ -112,6 +112,31 @@ def test_many_requests_are_answered_in_one_call():
     assert request.authorize(policies).allowed
 
 
+def test_requests_and_entities_follow_their_schema():
+    schema = aicp.Schema(
+        """entity Team; entity User in [Team] = {boss?: User, rate?: decimal}; entity Model;
+           action chat appliesTo {principal: User, resource: Model, context: {from: ipaddr, n?: Long}};"""
+    )
+    ann = {"type": "User", "id": "ann"}
+    attrs = {"boss": {"type": "User", "id": "eve"}, "rate": "1.5"}
+    entities = aicp.Entities([{"uid": ann, "attrs": attrs, "parents": []}], schema=schema)
+    assert len(entities) == 2 and ("Action", "chat") in entities
+    with pytest.raises(aicp.AicpError, match='User::"ann": attribute "boss": expected User, found Long') as caught:
+        aicp.Entities([{"uid": ann, "attrs": {"boss": 1}, "parents": []}], schema=schema)
+    assert caught.value.name == "ERR_POLICY_TYPE" and caught.value.line == 1
+    ask = ("User", "ann"), ("Action", "chat"), ("Model", "m")
+    request = aicp.Request(*ask, {"from": "10.0.0.1"}, schema=schema)
+    request.check()
+    assert request.authorize(aicp.PolicySet("permit(principal, action, resource) when { context.from.isIpv4() };"))
+    request.context_value("n", "seven")
+    with pytest.raises(aicp.AicpError, match='context: attribute "n": expected Long, found String'):
+        request.check()
+    with pytest.raises(aicp.StateError):
+        aicp.Request(schema=schema).context({})
+    with pytest.raises(aicp.StateError):
+        aicp.Request(*ask).check()
+
+
 def test_entities_may_live_elsewhere():
     policies = aicp.PolicySet('permit(principal in Team::"blue", action, resource) when { principal.level > 1 };')
     request = aicp.Request(("User", "ann"), ("Action", "chat"), ("Model", "m"))

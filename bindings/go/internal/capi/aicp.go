@@ -447,6 +447,8 @@ extern swig_intgo _wrap_aicp_policy_request_context_decimal_capi_0f5e46f0135bb93
 extern swig_intgo _wrap_aicp_policy_request_context_datetime_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_74 arg2, swig_type_75 arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_policy_request_context_duration_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_76 arg2, swig_type_77 arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_policy_request_context_json_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_78 arg2, swig_type_79 arg3, swig_voidp arg4);
+extern void _wrap_aicp_policy_request_set_schema_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
+extern swig_intgo _wrap_aicp_policy_request_check_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2);
 extern swig_intgo _wrap_aicp_policy_request_entity_begin_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_80 arg2, swig_type_81 arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_policy_request_entity_parent_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_82 arg2, swig_type_83 arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_policy_request_entity_attr_bool_capi_0f5e46f0135bb939(swig_voidp arg1, swig_type_84 arg2, swig_intgo arg3, swig_voidp arg4);
@@ -1592,6 +1594,20 @@ func Aicp_policy_request_context_json(arg1 *PolicyRequest, arg2 string, arg3 str
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
+	return swig_r
+}
+
+func Aicp_policy_request_set_schema(arg1 *PolicyRequest, arg2 *PolicySchema) {
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	C._wrap_aicp_policy_request_set_schema_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
+}
+
+func Aicp_policy_request_check(arg1 *PolicyRequest, arg2 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (int)(C._wrap_aicp_policy_request_check_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1)))
 	return swig_r
 }
 

@@ -1716,6 +1716,33 @@ intgo _wrap_aicp_policy_request_context_json_capi_0f5e46f0135bb939(aicp_policy_r
 }
 
 
+void _wrap_aicp_policy_request_set_schema_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, aicp_policy_schema *_swig_go_1) {
+  aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
+  aicp_policy_schema *arg2 = (aicp_policy_schema *) 0 ;
+
+  arg1 = *(aicp_policy_request **)&_swig_go_0;
+  arg2 = *(aicp_policy_schema **)&_swig_go_1;
+
+  aicp_policy_request_set_schema(arg1,arg2);
+
+}
+
+
+intgo _wrap_aicp_policy_request_check_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, aicp_error *_swig_go_1) {
+  aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
+  aicp_error *arg2 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_request **)&_swig_go_0;
+  arg2 = *(aicp_error **)&_swig_go_1;
+
+  result = (aicp_status)aicp_policy_request_check(arg1,arg2);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
 intgo _wrap_aicp_policy_request_entity_begin_capi_0f5e46f0135bb939(aicp_policy_request *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, aicp_error *_swig_go_3) {
   aicp_policy_request *arg1 = (aicp_policy_request *) 0 ;
   char *arg2 = (char *) 0 ;

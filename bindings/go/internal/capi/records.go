@@ -425,6 +425,7 @@ type PolicyEntitiesOptions struct {
 	Max_entities  uint64
 	Max_ancestors uint64
 	Allocator     *[0]byte
+	Schema        *[0]byte
 }
 type PolicyFormatOptions struct {
 	Size       uint64
