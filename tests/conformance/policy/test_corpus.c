@@ -1,6 +1,5 @@
-/* Authorization of the public test corpus: decision, reasons and errors of every request. The
- * generated cases write entities and extension values in full (`__entity`, `__extn`), so that their
- * schemas change nothing in how entities and contexts are read. */
+/* Authorization of the public test corpus: decision, reasons and errors of every request, with
+ * entities and contexts read by the schema of the case, and requests checked against it. */
 #include "conformance/policy/cases.h"
 #include "conformance/policy/partial.h"
 
@@ -18,6 +17,7 @@ typedef struct totals {
 typedef struct fixture {
     const char *root; /* of the paths in the cases */
     aicpi_arena arena;
+    aicp_policy_schema *schema;
     aicp_policy_set *set;
     aicp_policy_entities *entities;
     aicp_policy_request *request;
@@ -25,14 +25,15 @@ typedef struct fixture {
     int32_t form; /* AICP_POLICY_FORMAT_…: the policies pass through it first */
 } fixture;
 
-static bool read_request(fixture *f, aicpi_json *json, case_answer *answer) {
+/* Reads a request and checks it, unless it says that it must not be checked. */
+static void read_request(fixture *f, aicpi_json *json, case_answer *answer, const char *name) {
     *answer = (case_answer){0};
     aicp_policy_request_reset(f->request);
     aicp_status status = AICP_OK;
     aicp_error err;
-    if (!aicpi_json_object(json)) {
-        return false;
-    }
+    aicpi_slice context = {0};
+    bool check = true;
+    aicpi_json_object(json);
     for (aicpi_slice key; aicpi_json_member(json, &key);) {
         if (case_answer_member(json, key, answer)) {
             continue;
@@ -44,16 +45,19 @@ static bool read_request(fixture *f, aicpi_json *json, case_answer *answer) {
         } else if (aicpi_slice_is(key, "resource")) {
             status = case_read_uid(json, f->request, CASE_RESOURCE);
         } else if (aicpi_slice_is(key, "context")) {
-            aicpi_slice raw;
-            if (aicpi_json_span(json, &raw)) {
-                status = aicp_policy_request_set_context_json(f->request, raw.data, raw.len, &err);
-            }
+            aicpi_json_span(json, &context);
+        } else if (aicpi_slice_is(key, "validateRequest")) {
+            aicpi_json_bool(json, &check);
         } else {
             aicpi_json_skip(json);
         }
         cr_assert_eq(status, AICP_OK);
     }
-    return aicpi_json_ok(json);
+    cr_assert(aicpi_json_ok(json) && context.data, "%s: cannot read the request", name);
+    status = aicp_policy_request_set_context_json(f->request, context.data, context.len, &err);
+    cr_assert_eq(status, AICP_OK, "%s: %s", name, err.message);
+    status = check ? aicp_policy_request_check(f->request, &err) : AICP_OK;
+    cr_assert_eq(status, AICP_OK, "%s: %s", name, err.message);
 }
 
 static void run_requests(fixture *f, aicpi_json *json, const char *name, totals *t) {
@@ -61,7 +65,7 @@ static void run_requests(fixture *f, aicpi_json *json, const char *name, totals 
     while (aicpi_json_element(json)) {
         case_answer answer;
         aicp_error err;
-        cr_assert(read_request(f, json, &answer), "%s: cannot read the request", name);
+        read_request(f, json, &answer, name);
         aicp_status status =
             aicp_policy_authorize(f->set, f->entities, f->request, 0, f->response, &err);
         cr_assert_eq(status, AICP_OK, "%s: %s", name, err.message);
@@ -87,11 +91,24 @@ static void run_requests(fixture *f, aicpi_json *json, const char *name, totals 
     }
 }
 
-static void load_policies(fixture *f, aicpi_slice path, const char *name) {
+static aicpi_slice open_file(const fixture *f, aicpi_slice path) {
     char file[512];
-    aicp_error err;
     snprintf(file, sizeof file, "%.*s", (int)path.len, path.data);
-    aicpi_slice text = case_file(f->root, file);
+    return case_file(f->root, file);
+}
+
+static void load_schema(fixture *f, aicpi_slice path, const char *name) {
+    aicp_error err;
+    aicpi_slice text = open_file(f, path);
+    aicp_status status = aicp_policy_schema_parse(text.data, text.len, NULL, &f->schema, &err);
+    cr_assert_eq(status, AICP_OK, "%s: %u:%u: %s", name, err.line, err.column, err.message);
+    aicp_policy_request_set_schema(f->request, f->schema);
+    case_free(text);
+}
+
+static void load_policies(fixture *f, aicpi_slice path, const char *name) {
+    aicp_error err;
+    aicpi_slice text = open_file(f, path);
     aicp_status status = aicp_policy_set_parse(text.data, text.len, NULL, &f->set, &err);
     cr_assert_eq(status, AICP_OK, "%s: %u:%u: %s", name, err.line, err.column, err.message);
     if (f->form) {
@@ -101,41 +118,61 @@ static void load_policies(fixture *f, aicpi_slice path, const char *name) {
 }
 
 static void load_entities(fixture *f, aicpi_slice path, const char *name) {
-    char file[512];
+    aicp_policy_entities_options options = AICP_POLICY_ENTITIES_OPTIONS_INIT;
     aicp_error err;
-    snprintf(file, sizeof file, "%.*s", (int)path.len, path.data);
-    aicpi_slice text = case_file(f->root, file);
-    aicp_status status = aicp_policy_entities_parse(text.data, text.len, NULL, &f->entities, &err);
+    aicpi_slice text = open_file(f, path);
+    options.schema = f->schema;
+    aicp_status status =
+        aicp_policy_entities_parse(text.data, text.len, &options, &f->entities, &err);
     cr_assert_eq(status, AICP_OK, "%s: %u:%u: %s", name, err.line, err.column, err.message);
     case_free(text);
 }
 
-/* Runs one case file. The requests come after the paths of what they need. */
-static void run_case(fixture *f, const char *folder, const char *name, totals *t) {
-    aicpi_slice text = case_file(folder, name);
+/* What a case needs; views of its text. */
+typedef struct parts {
+    aicpi_slice policies;
+    aicpi_slice schema;
+    aicpi_slice entities;
+    aicpi_slice requests;
+} parts;
+
+static parts read_parts(fixture *f, aicpi_slice text, const char *name) {
+    parts p = {0};
     aicpi_json json;
     aicp_error err;
-    aicpi_arena_reset(&f->arena);
     aicpi_json_init(&json, &f->arena, text.data, text.len, 0);
     aicpi_json_object(&json);
     for (aicpi_slice key; aicpi_json_member(&json, &key);) {
-        aicpi_slice path;
-        if (aicpi_slice_is(key, "policies") && aicpi_json_string(&json, &path)) {
-            load_policies(f, path, name);
-        } else if (aicpi_slice_is(key, "entities") && aicpi_json_string(&json, &path)) {
-            load_entities(f, path, name);
+        if (aicpi_slice_is(key, "policies")) {
+            aicpi_json_string(&json, &p.policies);
+        } else if (aicpi_slice_is(key, "schema")) {
+            aicpi_json_string(&json, &p.schema);
+        } else if (aicpi_slice_is(key, "entities")) {
+            aicpi_json_string(&json, &p.entities);
         } else if (aicpi_slice_is(key, "requests")) {
-            cr_assert(f->set && f->entities, "%s: requests before policies", name);
-            run_requests(f, &json, name, t);
+            aicpi_json_span(&json, &p.requests);
         } else {
             aicpi_json_skip(&json);
         }
     }
     cr_assert_eq(aicpi_json_finish(&json, &err), AICP_OK, "%s: %s", name, err.message);
+    return p;
+}
+
+static void run_case(fixture *f, const char *folder, const char *name, totals *t) {
+    aicpi_json json;
+    aicpi_arena_reset(&f->arena);
+    aicpi_slice text = case_file(folder, name);
+    parts p = read_parts(f, text, name);
+    load_schema(f, p.schema, name);
+    load_policies(f, p.policies, name);
+    load_entities(f, p.entities, name);
+    aicpi_json_init(&json, &f->arena, p.requests.data, p.requests.len, 0);
+    run_requests(f, &json, name, t);
+    cr_assert(aicpi_json_ok(&json));
     aicp_policy_set_free(f->set);
     aicp_policy_entities_free(f->entities);
-    f->set = NULL;
-    f->entities = NULL;
+    aicp_policy_schema_free(f->schema);
     case_free(text);
     t->cases++;
 }
@@ -203,138 +240,16 @@ Test(policy_corpus, policies_written_as_text_and_read_again_answer_the_same) {
     run_through(AICP_POLICY_FORMAT_CEDAR);
 }
 
-/* ---- hand-written cases ---- */
-
-/* Whether a value holds an object that means something else with a schema than without:
- * {"type","id"}, {"fn","arg"} or {"fn","args"} outside an escape. Reads the value. */
-static bool has_short_form(aicpi_json *json, uint32_t depth) {
-    bool found = false;
-    cr_assert_lt(depth, AICPI_JSON_DEPTH);
-    switch (aicpi_json_peek(json)) {
-    case AICPI_JSON_ARRAY:
-        aicpi_json_array(json);
-        while (aicpi_json_element(json)) {
-            found |= has_short_form(json, depth + 1);
-        }
-        return found;
-    case AICPI_JSON_OBJECT: {
-        size_t keys = 0;
-        size_t telling = 0;
-        aicpi_json_object(json);
-        for (aicpi_slice key; aicpi_json_member(json, &key); keys++) {
-            if (aicpi_slice_is(key, "__entity") || aicpi_slice_is(key, "__extn")) {
-                aicpi_json_skip(json);
-                continue;
-            }
-            telling += aicpi_slice_is(key, "type") || aicpi_slice_is(key, "id") ||
-                       aicpi_slice_is(key, "fn") || aicpi_slice_is(key, "arg") ||
-                       aicpi_slice_is(key, "args");
-            found |= has_short_form(json, depth + 1);
-        }
-        return found || (keys == 2 && telling == 2);
-    }
-    default:
-        aicpi_json_skip(json);
-        return false;
-    }
-}
-
-/* The same for the values in an array of entities (`first` "attrs", `second` "tags") or of requests
- * ("context"). */
-static bool items_have_short_form(aicpi_json *json, const char *first, const char *second) {
-    bool found = false;
-    aicpi_json_array(json);
-    while (aicpi_json_element(json)) {
-        aicpi_json_object(json);
-        for (aicpi_slice key; aicpi_json_member(json, &key);) {
-            if (aicpi_slice_is(key, first) || aicpi_slice_is(key, second)) {
-                found |= has_short_form(json, 0);
-            } else {
-                aicpi_json_skip(json);
-            }
-        }
-    }
-    return found;
-}
-
-/* Policies that call an extension function or method may meet a plain string that the schema
- * declares to be an extension value. */
-static bool calls_extension(aicpi_slice policies) {
-    static const char *const names[] = {
-        "ip(",
-        "decimal(",
-        "datetime(",
-        "duration(",
-        ".is",
-        ".lessThan",
-        ".greaterThan",
-        ".offset(",
-        ".durationSince(",
-        ".to"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (memmem(policies.data, policies.len, names[i], strlen(names[i]))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The mechanical rule for leaving a case out: its meaning depends on the schema. */
-static bool needs_schema(fixture *f, const char *folder, const char *name) {
-    aicpi_slice text = case_file(folder, name);
-    aicpi_json json;
-    bool needed = false;
-    aicpi_arena_reset(&f->arena);
-    aicpi_json_init(&json, &f->arena, text.data, text.len, 0);
-    aicpi_json_object(&json);
-    for (aicpi_slice key; aicpi_json_member(&json, &key);) {
-        char file[512];
-        aicpi_slice path;
-        bool entities = aicpi_slice_is(key, "entities");
-        if (aicpi_slice_is(key, "requests")) {
-            needed |= items_have_short_form(&json, "context", "context");
-        } else if (
-            (entities || aicpi_slice_is(key, "policies")) && aicpi_json_string(&json, &path)) {
-            snprintf(file, sizeof file, "%.*s", (int)path.len, path.data);
-            aicpi_slice other = case_file(f->root, file);
-            aicpi_json inner;
-            aicpi_json_init(&inner, &f->arena, other.data, other.len, 0);
-            needed |=
-                entities ? items_have_short_form(&inner, "attrs", "tags") : calls_extension(other);
-            case_free(other);
-        } else {
-            aicpi_json_skip(&json);
-        }
-    }
-    cr_assert(aicpi_json_ok(&json), "%s", name);
-    case_free(text);
-    return needed;
-}
-
-Test(policy_corpus, hand_written_cases_that_need_no_schema_have_the_expected_answers) {
+Test(policy_corpus, every_hand_written_case_has_the_expected_answers) {
     static const char *const folders[] = {"decimal", "example_use_cases", "ip", "multi"};
     totals t = {0};
-    size_t left_out = 0;
     fixture f = open_fixture("handwritten.tar.gz");
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         char folder[128];
         snprintf(folder, sizeof folder, "%s/tests/%s", f.root, folders[i]);
-        DIR *dir = opendir(folder);
-        cr_assert(dir, "cannot open %s", folder);
-        for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-            if (!is_case(entry->d_name)) {
-                continue;
-            }
-            if (needs_schema(&f, folder, entry->d_name)) {
-                left_out++;
-            } else {
-                run_case(&f, folder, entry->d_name, &t);
-            }
-        }
-        closedir(dir);
+        run_folder(&f, folder, &t);
     }
-    printf("hand-written: %zu cases, %zu need a schema\n", t.cases, left_out);
-    cr_expect_eq(t.cases + left_out, 22);
-    cr_expect_geq(t.cases, 9);
+    printf("hand-written: %zu cases, %zu requests, %zu wrong\n", t.cases, t.requests, t.wrong);
+    cr_expect_eq(t.cases, 22);
     close_fixture(&f);
 }

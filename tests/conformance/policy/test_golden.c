@@ -259,29 +259,3 @@ Test(policy_golden, policies_parse_as_in_the_reference) {
     cr_expect_eq(count, 57);
     close_fixture(&f);
 }
-
-Test(policy_golden, entities_without_schema_are_read_as_in_the_reference) {
-    fixture f = open_fixture("entities.jsonl");
-    size_t count = 0;
-    for (aicpi_slice line; case_next_line(&f.rest, &line);) {
-        golden g = read_golden(&f.arena, line);
-        if (g.has_schema) {
-            continue; /* the answer depends on the schema's types */
-        }
-        aicp_policy_entities *entities = NULL;
-        aicp_error err = {0};
-        aicp_status status =
-            aicp_policy_entities_parse(g.text.data, g.text.len, NULL, &entities, &err);
-        cr_expect_eq(
-            status != AICP_OK,
-            g.error.len > 0,
-            "%.*s: %s",
-            (int)g.text.len,
-            g.text.data,
-            status ? err.message : "accepted");
-        aicp_policy_entities_free(entities);
-        count++;
-    }
-    cr_expect_eq(count, 34);
-    close_fixture(&f);
-}
