@@ -134,6 +134,31 @@ Test(json, nesting_is_limited) {
     }
 }
 
+/* `depth` objects, each in an array of the one around it; the innermost ends with `last`. */
+static size_t nest(char *text, size_t depth, const char *last) {
+    char *at = text;
+    for (size_t i = 0; i < depth; i++) {
+        at = stpcpy(at, "{\"a\":[");
+    }
+    at = stpcpy(at, last);
+    for (size_t i = 1; i < depth; i++) {
+        at = stpcpy(at, "],\"b\":1}");
+    }
+    return (size_t)(at - text);
+}
+
+Test(json, a_reader_may_be_told_to_go_deeper) {
+    enum { DEPTH = 5000 };
+    char *text = malloc(DEPTH * strlen("{\"a\":[],\"b\":1}") + 1);
+    cr_assert(text);
+    size_t len = nest(text, DEPTH, "],\"b\":1}");
+    cr_expect_eq(skim(text, len, 2 * DEPTH, NULL), AICP_OK);
+    cr_expect_eq(skim(text, len, 2 * DEPTH - 1, NULL), AICP_ERR_LIMIT);
+    len = nest(text, DEPTH, "],\"a\":1}");
+    cr_expect_eq(skim(text, len, 2 * DEPTH, NULL), AICP_ERR_PARSE);
+    free(text);
+}
+
 Test(json, duplicate_keys_are_found_among_thousands) {
     enum { COUNT = 3000 };
     char *text = malloc(COUNT * 10 + 32);
