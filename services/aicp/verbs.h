@@ -16,6 +16,10 @@ extern const cli_verb cli_guard_scan;
 extern const cli_verb cli_limit_simulate;
 extern const cli_verb cli_policy_authorize;
 extern const cli_verb cli_policy_check;
+extern const cli_verb cli_policy_format;
+extern const cli_verb cli_policy_from_json;
+extern const cli_verb cli_policy_schema;
+extern const cli_verb cli_policy_to_json;
 extern const cli_verb cli_replay;
 extern const cli_verb cli_tokens;
 

@@ -160,6 +160,60 @@ class PolicyCheck(Files):
         self.assertEqual(aicp("policy", "check", "--schema", schema, *policies), (0, "", ""))
 
 
+class PolicyForms(Files):
+    TEXT = """// who may
+@id("a") permit(principal,action,resource) when{context.x>=-1&&resource has a.b}; // read
+"""
+
+    def test_format_lays_out_and_keeps_comments(self):
+        path = self.file("p.cedar", self.TEXT)
+        code, out, _ = aicp("policy", "format", path)
+        self.assertEqual(code, 0)
+        self.assertIn("// who may", out)
+        self.assertIn("// read", out)
+        self.assertIn("context.x >= -1", out)
+        self.assertEqual(aicp("policy", "format", "-", stdin=out), (0, out, ""))
+
+    def test_format_checks_and_writes_files(self):
+        path = self.file("p.cedar", self.TEXT)
+        self.assertEqual(aicp("policy", "format", "--check", path), (1, path + "\n", ""))
+        self.assertEqual(aicp("policy", "format", "--write", path), (0, "", ""))
+        self.assertEqual(aicp("policy", "format", "--check", path), (0, "", ""))
+        with open(path) as file:
+            self.assertIn("context.x >= -1", file.read())
+
+    def test_what_cannot_be_read_is_not_written(self):
+        path = self.file("p.cedar", "permit(principal,\naction resource);")
+        code, out, err = aicp("policy", "format", "--write", path)
+        self.assertEqual((code, out), (1, ""))
+        self.assertTrue(err.startswith(f"{path}:2:8: error: "), err)
+        self.assertEqual(aicp("policy", "format", "--width", "none", path)[0], 2)
+
+    def test_policies_become_json_and_text_again(self):
+        path = self.file("p.cedar", self.TEXT)
+        code, out, err = aicp("policy", "to-json", path)
+        self.assertEqual(code, 0, err)
+        policy = json.loads(out)["staticPolicies"]["policy0"]
+        self.assertEqual((policy["effect"], policy["annotations"]), ("permit", {"id": "a"}))
+        self.assertEqual(list(json.loads(aicp("policy", "to-json", "--id-from-annotation", path)[1])["staticPolicies"]), ["a"])
+        code, text, err = aicp("policy", "from-json", stdin=out)
+        self.assertEqual(code, 0, err)
+        self.assertEqual(json.loads(aicp("policy", "to-json", stdin=text)[1]), json.loads(out))
+        code, out, err = aicp("policy", "from-json", stdin='{"staticPolicies": {"a": {}}}')
+        self.assertEqual((code, out), (1, ""))
+        self.assertTrue(err.startswith("-:1:"), err)
+
+    def test_schemas_become_json_and_text_again(self):
+        text = 'entity User in [Group] { age?: Long }; entity Group; action a appliesTo { principal: User, resource: Group };'
+        code, out, err = aicp("policy", "schema", "to-json", "-", stdin=text)
+        self.assertEqual(code, 0, err)
+        self.assertEqual(json.loads(out)[""]["entityTypes"]["User"]["memberOfTypes"], ["Group"])
+        code, back, err = aicp("policy", "schema", "from-json", stdin=out)
+        self.assertEqual(code, 0, err)
+        self.assertEqual(json.loads(aicp("policy", "schema", "to-json", stdin=back)[1]), json.loads(out))
+        self.assertEqual(aicp("policy", "schema", "sideways", stdin="")[0], 2)
+
+
 class PolicyAuthorize(Files):
     def setUp(self):
         super().setUp()
