@@ -121,7 +121,7 @@ aicp_status aicpi_sql_now(aicpi_sql *db, int64_t *wall_ns, aicp_error *err);
 /* Forward-only migrations of one component: steps[i] brings it from version i to i + 1, as a script
  * without parameters in which AICPI_BLOB stands for the engine's byte type. Each runs once, in a
  * transaction, also when many processes start at once. ERR_STATE when the store is newer than
- * `count`. */
+ * `count`, or when a step is not the one that ran there. */
 aicp_status aicpi_sql_migrate(
     aicpi_sql *db, const char *component, const char *const *steps, size_t count, aicp_error *err);
 

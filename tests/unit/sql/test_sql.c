@@ -380,6 +380,27 @@ TEST_BOTH_STORES(sql, migrations_run_once_also_when_started_together) {
     aicpi_sql_free(db);
 }
 
+TEST_BOTH_STORES(sql, a_migration_that_was_edited_after_it_ran_is_refused) {
+    static const char *const edited[] = {
+        "CREATE TABLE m (k BIGINT PRIMARY KEY); INSERT INTO m VALUES (1)",
+        "ALTER TABLE m ADD COLUMN n BIGINT; INSERT INTO m VALUES (2, 3)",
+        "CREATE TABLE never (k BIGINT)",
+    };
+    aicpi_sql *db = open_db(store);
+    aicp_error err = {0};
+    cr_assert_eq(aicpi_sql_migrate(db, "m", two_steps, 2, &err), AICP_OK, "%s", err.message);
+    cr_assert_eq(aicpi_sql_migrate(db, "m", edited, 3, &err), AICP_ERR_STATE);
+    cr_assert_not_null(strstr(err.message, "migration 2 of m was edited"), "%s", err.message);
+    cr_assert_eq(read_i64(db, "SELECT version FROM aicp_schema WHERE component = 'm'"), 2);
+
+    /* A store from before hashes were kept takes the texts as they are. */
+    exec_ok(db, "DELETE FROM aicp_schema_step");
+    cr_assert_eq(aicpi_sql_migrate(db, "m", two_steps, 2, &err), AICP_OK, "%s", err.message);
+    cr_assert_eq(aicpi_sql_migrate(db, "m", edited, 2, &err), AICP_ERR_STATE);
+    cr_assert_eq(aicpi_sql_migrate(db, "m", two_steps, 2, &err), AICP_OK, "%s", err.message);
+    aicpi_sql_free(db);
+}
+
 TEST_BOTH_STORES(sql, a_failed_migration_leaves_the_version) {
     static const char *const bad[] = {"CREATE TABLE g (k BIGINT)", "CREATE TABEL h (k BIGINT)"};
     aicpi_sql *db = open_db(store);
