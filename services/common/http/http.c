@@ -187,8 +187,9 @@ static void quiesce(aicps_http_server *server) {
 void aicps_http_drain(aicps_http_server *server, uint64_t grace_ms) {
     uint64_t until = aicps_http_now() + grace_ms * UINT64_C(1000000);
     atomic_store(&server->draining, true);
-    quiesce(server);
     aicps_http_wait_flush(server);
+    aicps_http_live_wait(server, until); /* who comes meanwhile is told, also by new connections */
+    quiesce(server);
     aicps_http_live_wait(server, until);
 }
 

@@ -117,9 +117,9 @@ typedef struct aicps_http_options {
 aicp_status
 aicps_http_start(const aicps_http_options *options, aicps_http_server **out, aicp_error *err);
 uint16_t aicps_http_port(const aicps_http_server *server);
-/* Stops accepting; new requests on open connections get 503 except what `is_inline` answers; long
- * polls run once more and get 503 when they want to wait on; waits until all answers have left or
- * `grace_ms` is over. May be called again. Safe from any thread that is not a worker. */
+/* New requests get 503 except what `is_inline` answers; long polls run once more and get 503 when
+ * they want to wait on; waits until all answers have left or `grace_ms` is over, and then accepts
+ * no more connections. May be called again. Safe from any thread that is not a worker. */
 void aicps_http_drain(aicps_http_server *server, uint64_t grace_ms);
 /* Waits for the handlers that run (aicps_http_write refuses from now on); what is queued gets 503.
  */

@@ -3,6 +3,7 @@
 #include "unit/support.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
 
 #include <stdio.h>
 #include <string.h>
@@ -196,6 +197,38 @@ Test(http_limits, drain_lets_running_handlers_end_and_refuses_new_ones) {
     cr_expect(a.close);
     close(running);
     close(kept);
+}
+
+static void *drain(void *user) {
+    aicps_http_drain(user, 30000);
+    return NULL;
+}
+
+static int32_t ask_anew(const char *request) {
+    int fd = client_open(&h);
+    client_send(fd, request);
+    cr_assert(client_read(fd, &a));
+    close(fd);
+    return a.status;
+}
+
+Test(http_limits, new_connections_are_answered_while_running_handlers_end) {
+    pthread_t thread;
+    h.options.workers = 2;
+    harness_start(&h);
+    int running = client_open(&h);
+    client_send(running, "GET /block HTTP/1.1\r\nHost: x\r\n\r\n");
+    cr_assert(harness_until(&h.entered, 1));
+    cr_assert_eq(pthread_create(&thread, NULL, drain, h.server), 0);
+    while (ask_anew("GET /x HTTP/1.1\r\nHost: x\r\n\r\n") != 503) { /* not draining yet */
+    }
+    cr_expect_eq(ask_anew("GET /inline HTTP/1.1\r\nHost: x\r\n\r\n"), 200);
+    cr_expect(a.close);
+    atomic_store(&h.gate, 1);
+    pthread_join(thread, NULL);
+    cr_assert(client_read(running, &a));
+    cr_expect_eq(a.status, 200);
+    close(running);
 }
 
 Test(http_limits, drain_answers_inline_requests) {
