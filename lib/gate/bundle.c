@@ -74,6 +74,7 @@ static aicp_status read_policies(aicp_bundle *b, const char *data, size_t len, a
 static aicp_status read_entities(aicp_bundle *b, const char *data, size_t len, aicp_error *err) {
     aicp_policy_entities_options options = AICP_POLICY_ENTITIES_OPTIONS_INIT;
     options.allocator = &b->allocator;
+    options.schema = b->schema;
     return aicp_policy_entities_parse(data, len, &options, &b->entities, err);
 }
 

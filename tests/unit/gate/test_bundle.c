@@ -161,6 +161,23 @@ Test(bundle, policies_that_do_not_fit_the_schema_are_refused_with_their_place) {
     gate_folder_remove(&folder);
 }
 
+Test(bundle, entities_that_do_not_fit_the_schema_are_refused_with_their_place) {
+    gate_folder folder = gate_folder_standard();
+    aicp_error err = {0};
+    gate_write(&folder, "schema.cedarschema", small_schema);
+    gate_write(&folder, "policies.cedar", "permit (principal, action, resource);");
+    gate_write(
+        &folder,
+        "entities.json",
+        "[{\"uid\":{\"type\":\"AICP::Team\",\"id\":\"red\"},\"attrs\":{},\"parents\":[]},\n"
+        " {\"uid\":{\"type\":\"AICP::Teem\",\"id\":\"red\"},\"attrs\":{},\"parents\":[]}]");
+    cr_assert_neq(aicp_bundle_seal(folder.path, "v2", &err), AICP_OK);
+    cr_assert_not_null(strstr(err.message, "entities.json: "), "%s", err.message);
+    cr_assert_not_null(strstr(err.message, "AICP::Teem"), "%s", err.message);
+    cr_assert_eq(err.line, 2);
+    gate_folder_remove(&folder);
+}
+
 /* Puts another schema of the same length into a sealed bundle, as a careless tool would. */
 static void change_schema(const gate_folder *folder, const char *from, const char *to) {
     char path[512];
