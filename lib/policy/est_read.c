@@ -196,7 +196,7 @@ static int scope_kind(const scope_parts *p, int var) {
 
 static void read_scope(reader *e, aicpi_policy_ast *ast, int var) {
     size_t at = aicpi_json_offset(e->json);
-    scope_parts p = {.op = {"", 0}};
+    scope_parts p = {.op = {"", 0}, .scope.pos = (uint32_t)at};
     if (!aicpi_json_object(e->json)) {
         return;
     }
