@@ -5,6 +5,9 @@
 
 #include <stdio.h>
 
+/* Functions that need room for a message stay out of those that recurse. */
+#define APART __attribute__((cold, noinline))
+
 static const aicpi_policy_typed unknown = {NULL, true};
 
 /* ---- what is expected ---- */
@@ -72,19 +75,12 @@ static const char *advice(uint8_t op, uint32_t uses) {
     return "";
 }
 
-aicpi_policy_typed aicpi_policy_typed_expect(
-    aicpi_policy_checker *c, uint8_t op, uint32_t pos, aicpi_policy_typed t, uint32_t uses) {
-    if (!t.type) {
-        return unknown;
-    }
-    uint32_t found = aicpi_policy_type_uses(t.type);
-    if (found & uses) {
-        return t;
-    }
+APART static void unexpected(
+    aicpi_policy_checker *c, uint8_t op, uint32_t pos, const aicpi_policy_type *t, uint32_t uses) {
     char expected[128];
     char type[AICPI_POLICY_TYPE_TEXT_SIZE];
     uses_text(uses, expected, sizeof expected);
-    aicpi_policy_type_text(t.type, type);
+    aicpi_policy_type_text(t, type);
     aicpi_policy_report_add(
         c->report,
         AICP_POLICY_FINDING_TYPE,
@@ -92,8 +88,19 @@ aicpi_policy_typed aicpi_policy_typed_expect(
         "expected %s, found %s%s",
         expected,
         type,
-        advice(op, found));
-    return unknown;
+        advice(op, aicpi_policy_type_uses(t)));
+}
+
+aicpi_policy_typed aicpi_policy_typed_expect(
+    aicpi_policy_checker *c, uint8_t op, uint32_t pos, aicpi_policy_typed t, uint32_t uses) {
+    if (!t.type) {
+        return unknown;
+    }
+    if (!(aicpi_policy_type_uses(t.type) & uses)) {
+        unexpected(c, op, pos, t.type, uses);
+        return unknown;
+    }
+    return t;
 }
 
 aicpi_policy_typed aicpi_policy_typecheck_operand(
@@ -294,7 +301,7 @@ owner_text(const aicpi_policy_checker *c, const aicpi_policy_type *t, char *out,
 
 #define OWNER_SIZE (AICPI_POLICY_TYPE_TEXT_SIZE + 40)
 
-static void missing_attr(
+APART static void missing_attr(
     aicpi_policy_checker *c,
     uint32_t pos,
     const aicpi_policy_type *t,
@@ -318,7 +325,7 @@ static void missing_attr(
         aicpi_policy_near_text(&near).text);
 }
 
-static void optional_attr(
+APART static void optional_attr(
     aicpi_policy_checker *c,
     uint32_t pos,
     const aicpi_policy_type *t,

@@ -242,43 +242,34 @@ static aicpi_policy_typed check_has_tag(aicpi_policy_checker *c, const aicpi_pol
         failed);
 }
 
+/* A finding about a.getTag(b); apart, so that its room is not taken on every level. */
+__attribute__((cold, noinline)) static aicpi_policy_typed bad_tag(
+    aicpi_policy_checker *c, const aicpi_policy_expr *e, const aicpi_policy_type *a, int32_t kind) {
+    char type[AICPI_POLICY_TYPE_TEXT_SIZE];
+    aicpi_policy_type_text(a, type);
+    const char *what = kind == AICP_POLICY_FINDING_TAG
+                           ? "need not have this tag: test with .hasTag() and the same name first"
+                       : kind == AICP_POLICY_FINDING_NO_TAGS
+                           ? "has no tags in the schema"
+                           : "has tags whose types do not fit together";
+    aicpi_policy_report_add(c->report, kind, e->pos, "an entity of type %s %s", type, what);
+    return unknown;
+}
+
 static aicpi_policy_typed check_get_tag(aicpi_policy_checker *c, const aicpi_policy_expr *e) {
     aicpi_policy_typed a = operand(c, e->op, e->u.of.a, USE(ENTITY));
     aicpi_policy_typed b = operand(c, e->op, e->u.of.b, USE(STRING));
     if (!a.type) {
         return unknown;
     }
-    char type[AICPI_POLICY_TYPE_TEXT_SIZE];
-    aicpi_policy_type_text(a.type, type);
     if (!aicpi_policy_holds(&c->known, tag_form(c, e))) {
-        aicpi_policy_report_add(
-            c->report,
-            AICP_POLICY_FINDING_TAG,
-            e->pos,
-            "an entity of type %s need not have this tag: test with .hasTag() and the same name "
-            "first",
-            type);
-        return unknown;
+        return bad_tag(c, e, a.type, AICP_POLICY_FINDING_TAG);
     }
     bool any = false;
     const aicpi_policy_type *tags = aicpi_policy_type_tags(&c->types, a.type, &any);
-    if (!any) {
-        aicpi_policy_report_add(
-            c->report,
-            AICP_POLICY_FINDING_NO_TAGS,
-            e->pos,
-            "the schema declares no tags for the entity type %s",
-            type);
-        return unknown;
-    }
-    if (!tags) {
-        aicpi_policy_report_add(
-            c->report,
-            AICP_POLICY_FINDING_INCOMPATIBLE,
-            e->pos,
-            "the tags of the entity types %s have types that do not fit together",
-            type);
-        return unknown;
+    if (!any || !tags) {
+        return bad_tag(
+            c, e, a.type, any ? AICP_POLICY_FINDING_INCOMPATIBLE : AICP_POLICY_FINDING_NO_TAGS);
     }
     return (aicpi_policy_typed){tags, a.failed || b.failed};
 }
@@ -286,7 +277,8 @@ static aicpi_policy_typed check_get_tag(aicpi_policy_checker *c, const aicpi_pol
 /* ---- functions ---- */
 
 /* A constructor on one literal: whether it reads as a value. */
-static bool check_literal(aicpi_policy_checker *c, const aicpi_policy_expr *e) {
+__attribute__((noinline)) static bool
+check_literal(aicpi_policy_checker *c, const aicpi_policy_expr *e) {
     const aicpi_policy_expr *arg = e->count == 1 ? e->u.operands[0].expr : NULL;
     if (!arg || arg->op != AICPI_POLICY_OP_CONST || arg->u.value.kind != AICPI_POLICY_STRING) {
         return true;
