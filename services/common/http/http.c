@@ -132,12 +132,12 @@ static aicp_status start_parts(aicps_http_server *server, aicp_error *err) {
         status = bind_address(server, err);
     }
     if (!status) {
-        status = aicps_http_workers_start(server, err);
+        status = aicps_http_seats_start(server, err);
     }
     if (!status) {
         status = aicps_http_watch_start(server, err);
     }
-    return status ? status : aicps_http_daemon_start(server, err);
+    return status ? status : aicps_http_workers_start(server, err);
 }
 
 aicp_status
@@ -177,8 +177,8 @@ static void quiesce(aicps_http_server *server) {
     if (server->listener < 0) {
         return;
     }
-    if (server->daemon) {
-        (void)MHD_quiesce_daemon(server->daemon);
+    for (size_t i = 0; i < server->seat_count; i++) {
+        (void)MHD_quiesce_daemon(server->seats[i].daemon);
     }
     close(server->listener);
     server->listener = -1;
@@ -210,10 +210,8 @@ void aicps_http_free(aicps_http_server *server) {
     quiesce(server);
     aicps_http_wait_flush(server);
     aicps_http_workers_stop(server); /* all suspended requests have been handed back after it */
-    if (server->daemon) {
-        MHD_stop_daemon(server->daemon);
-    }
-    aicps_http_watch_stop(server);
+    aicps_http_watch_stop(server);   /* it looks at the seats */
+    aicps_http_seats_stop(server);
     free_exchanges(server);
     pthread_mutex_destroy(&server->connections_lock);
     pthread_mutex_destroy(&server->free_lock);

@@ -1,8 +1,10 @@
 /* The only door to libmicrohttpd: an HTTP/1.1 server for JSON services.
  *
- * Threads: a few I/O threads (epoll) read and write; a pool of workers runs handlers, so that a
- * handler may block on a store or another service without holding up other connections. A request
- * waits in a bounded queue; when it is full the answer is 503 with Retry-After.
+ * Threads: `workers` of them may run handlers at once, so that a handler may block on a store or
+ * another service without holding up other connections, and `io_threads` more see to it that
+ * somebody always reads. A thread that has read a request runs its handler itself where it can;
+ * when that takes longer than a millisecond another one goes on reading. A request waits in a
+ * bounded queue; when it is full the answer is 503 with Retry-After.
  *
  *     accept -> headers (total deadline) -> body (total deadline, cap) -> queue -> worker: handler
  *            -> answer, whole or streamed

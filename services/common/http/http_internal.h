@@ -39,6 +39,7 @@ enum {
 typedef struct aicps_http_connection {
     struct aicps_http_connection *prev, *next; /* server's list, under connections_lock */
     aicps_http_server *server;
+    struct aicps_http_seat *seat;
     int fd;
     _Atomic uint64_t watch; /* phase in the low three bits, deadline above them */
     uint64_t idle_bytes;    /* watchdog's: bytes received when it first saw the connection idle */
@@ -103,11 +104,25 @@ struct aicps_http_exchange {
     uint64_t wait_until;
 };
 
+/* A poller: a libmicrohttpd daemon without a thread of its own. One thread at a time leads it:
+ * reads what comes in, runs a handler itself, writes the answer. The rest under queue_lock. */
+typedef struct aicps_http_seat {
+    struct MHD_Daemon *daemon;
+    struct aicps_http_server *server;
+    int epoll_fd;         /* the daemon's */
+    int wake_fd;          /* ends the leader's sleep */
+    _Atomic bool resumed; /* requests were given back to the daemon; not under the lock */
+    _Atomic bool asleep;
+    const void *leader; /* NULL: nobody polls */
+    uint64_t since;     /* when its leader began to run a handler; 0: he polls */
+} aicps_http_seat;
+
 struct aicps_http_server {
     aicp_allocator allocator;
     aicps_http_options options;
     aicpi_log log;
-    struct MHD_Daemon *daemon;
+    aicps_http_seat *seats;
+    size_t seat_count;
     int listener; /* -1 once quiesced */
     uint16_t port;
     aicps_http_network *trusted;
@@ -128,7 +143,9 @@ struct aicps_http_server {
     size_t queued;
     size_t idle_workers; /* asleep and not woken yet */
     bool waking;         /* a worker has been signalled and has not come yet */
-    size_t running;
+    size_t running;      /* at most options.workers */
+    uint64_t led;        /* handlers that leaders have run */
+    bool watch_rests;    /* nobody looks whether a leader is held up */
     bool workers_stop;
     pthread_t *workers;
     size_t worker_count;
@@ -138,6 +155,7 @@ struct aicps_http_server {
     aicps_http_exchange *waiters;
     uint64_t wake_at;                   /* when the watchdog wakes by itself; under wait_lock */
     uint64_t topics[AICPS_HTTP_TOPICS]; /* under wait_lock */
+    bool watchdog_called;               /* a leader has begun to run a handler */
     bool watchdog_stop;
     bool watchdog_started;
     pthread_t watchdog;
@@ -155,7 +173,8 @@ void aicps_http_exchange_put(aicps_http_exchange *ex); /* gives back one referen
 void aicps_http_exchange_destroy(aicps_http_exchange *ex);
 
 /* serve.c: what MHD calls. */
-aicp_status aicps_http_daemon_start(aicps_http_server *server, aicp_error *err);
+aicp_status aicps_http_seats_start(aicps_http_server *server, aicp_error *err);
+void aicps_http_seats_stop(aicps_http_server *server);
 
 /* answer.c */
 /* The refusal of a request by the server itself, as its answer; closes the connection. */
@@ -192,10 +211,17 @@ bool aicps_http_cond_init(pthread_cond_t *cond); /* of the monotonic clock */
 bool aicps_http_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t until_ns);
 aicp_status aicps_http_workers_start(aicps_http_server *server, aicp_error *err);
 void aicps_http_workers_stop(aicps_http_server *server);
+/* The thread, if it leads, will be held up: another one shall read what comes in. */
+void aicps_http_stand_up(aicps_http_server *server);
+/* Takes the seats of leaders that a handler holds up; false: no handler was led since `*led`. */
+bool aicps_http_seats_watch(aicps_http_server *server, uint64_t now, uint64_t *led);
 /* Queues a new request; false when the queue is full. */
 bool aicps_http_queue_push(aicps_http_server *server, aicps_http_exchange *ex);
 /* Queues one that waited, however full it is. */
 void aicps_http_queue_again(aicps_http_server *server, aicps_http_exchange *ex);
+/* MHD_resume_connection, and wakes who polls: a daemon without a thread does not wake by itself.
+ * Afterwards the exchange may be gone. */
+void aicps_http_resume(aicps_http_exchange *ex);
 /* Gives a suspended request back to its I/O thread; the caller must not touch it any more. */
 void aicps_http_hand_back(aicps_http_exchange *ex);
 /* Runs the handler once in this thread. */

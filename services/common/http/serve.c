@@ -9,7 +9,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define MS UINT64_C(1000000)
 /* What is read and thrown away after a refusal, so that the client gets to read it. */
@@ -33,7 +35,8 @@ static void peer_of(aicps_http_connection *c, struct MHD_Connection *mhd) {
     }
 }
 
-static void connection_opened(aicps_http_server *server, struct MHD_Connection *mhd, void **slot) {
+static void connection_opened(aicps_http_seat *seat, struct MHD_Connection *mhd, void **slot) {
+    aicps_http_server *server = seat->server;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     aicps_http_connection *c = info ? aicpi_calloc(&server->allocator, 1, sizeof *c) : NULL;
@@ -42,6 +45,7 @@ static void connection_opened(aicps_http_server *server, struct MHD_Connection *
         return; /* its first request is dropped for want of a record */
     }
     c->server = server;
+    c->seat = seat;
     c->fd = info->connect_fd;
     c->fresh = true;
     peer_of(c, mhd);
@@ -81,7 +85,7 @@ static void on_connection(
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         connection_opened(user, mhd, slot);
     } else {
-        connection_closed(user, *slot);
+        connection_closed(((aicps_http_seat *)user)->server, *slot);
         *slot = NULL;
     }
 }
@@ -396,7 +400,8 @@ on_message(void *user, const char *format, va_list args) {
     aicpi_log_write(&((aicps_http_server *)user)->log, AICP_LOG_DEBUG, "%s", text);
 }
 
-aicp_status aicps_http_daemon_start(aicps_http_server *server, aicp_error *err) {
+static aicp_status start_daemon(aicps_http_server *server, size_t most, aicp_error *err) {
+    aicps_http_seat *seat = &server->seats[server->seat_count];
     const aicps_http_options *o = &server->options;
     uint64_t seconds = o->idle_timeout_ms / 1000 + 2;
     /* The section itself, MHD's records of headers and parameters, its own part of the answer. MHD
@@ -405,19 +410,18 @@ aicp_status aicps_http_daemon_start(aicps_http_server *server, aicp_error *err) 
     struct MHD_OptionItem items[] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_message, server},
         {MHD_OPTION_LISTEN_SOCKET, server->listener, NULL},
-        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)o->connections_max, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)most, NULL},
         {MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)o->per_ip_max, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)seconds, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)memory, NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 0, NULL},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_target, server},
         {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)on_unescape, NULL},
-        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, server},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, seat},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, server},
-        {MHD_OPTION_THREAD_POOL_SIZE, o->io_threads > 1 ? (intptr_t)o->io_threads : 0, NULL},
         {MHD_OPTION_END, 0, NULL}};
-    server->daemon = MHD_start_daemon(
-        MHD_USE_ERROR_LOG | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_SUSPEND_RESUME | MHD_USE_TURBO,
+    struct MHD_Daemon *daemon = MHD_start_daemon(
+        MHD_USE_ERROR_LOG | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO,
         0,
         NULL,
         NULL,
@@ -426,7 +430,42 @@ aicp_status aicps_http_daemon_start(aicps_http_server *server, aicp_error *err) 
         MHD_OPTION_ARRAY,
         items,
         MHD_OPTION_END);
-    return server->daemon
-               ? AICP_OK
-               : aicpi_fail(err, AICP_ERR_IO, "cannot start the HTTP server's I/O threads");
+    const union MHD_DaemonInfo *info =
+        daemon ? MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+    if (!info) {
+        return aicpi_fail(err, AICP_ERR_IO, "cannot start the HTTP server");
+    }
+    seat->daemon = daemon;
+    seat->server = server;
+    seat->epoll_fd = info->epoll_fd;
+    seat->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    server->seat_count++;
+    return seat->wake_fd >= 0 ? AICP_OK : aicpi_fail(err, AICP_ERR_IO, "cannot make an eventfd");
+}
+
+aicp_status aicps_http_seats_start(aicps_http_server *server, aicp_error *err) {
+    /* Each daemon counts the connections of an address for itself. */
+    size_t count = server->options.per_ip_max ? 1 : server->options.io_threads;
+    size_t most = server->options.connections_max;
+    count = count < most ? count : most;
+    server->seats = aicpi_calloc(&server->allocator, count, sizeof *server->seats);
+    if (!server->seats) {
+        return aicpi_nomem(err);
+    }
+    aicp_status status = AICP_OK;
+    for (size_t i = 0; i < count && status == AICP_OK; i++) {
+        status = start_daemon(server, most / count + (i < most % count), err);
+    }
+    return status;
+}
+
+void aicps_http_seats_stop(aicps_http_server *server) {
+    for (size_t i = 0; i < server->seat_count; i++) {
+        (void)MHD_run(server->seats[i].daemon); /* the last answers */
+        MHD_stop_daemon(server->seats[i].daemon);
+        (void)close(server->seats[i].wake_fd);
+    }
+    server->seat_count = 0;
+    aicpi_free(&server->allocator, server->seats);
+    server->seats = NULL;
 }

@@ -36,7 +36,7 @@ void aicps_http_stream_reset(aicps_http_stream *stream) {
 static void unpark(aicps_http_exchange *ex) {
     if (ex->stream.parked) {
         ex->stream.parked = false;
-        MHD_resume_connection(ex->mhd);
+        aicps_http_resume(ex);
     }
 }
 
@@ -107,6 +107,7 @@ static bool begin(aicps_http_exchange *ex) {
     atomic_fetch_add(&ex->refs, 1);
     ex->stream.on = true;
     aicps_http_hand_back(ex);
+    aicps_http_stand_up(ex->server);
     return true;
 }
 

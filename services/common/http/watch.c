@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define LEADER_TICK_NS UINT64_C(2000000)
+
 bool aicps_http_watch_killed(aicps_http_connection *c) {
     return (atomic_load(&c->watch) & AICPS_HTTP_PHASES) == AICPS_HTTP_KILLED;
 }
@@ -93,8 +95,10 @@ static void *watch_main(void *user) {
     aicps_http_server *server = user;
     uint64_t tick = tick_of(&server->options);
     uint64_t next_tick = aicps_http_now() + tick;
+    uint64_t led = 0;
     for (;;) {
         uint64_t now = aicps_http_now();
+        bool leading = aicps_http_seats_watch(server, now, &led);
         aicps_http_wait_expire(server, now);
         if (now >= next_tick) {
             pthread_mutex_lock(&server->connections_lock);
@@ -106,13 +110,15 @@ static void *watch_main(void *user) {
             next_tick = now + tick;
         }
         pthread_mutex_lock(&server->wait_lock);
-        server->wake_at = next_tick;
+        server->wake_at =
+            leading && now + LEADER_TICK_NS < next_tick ? now + LEADER_TICK_NS : next_tick;
         for (aicps_http_exchange *ex = server->waiters; ex; ex = ex->next) {
             server->wake_at = ex->wait_until < server->wake_at ? ex->wait_until : server->wake_at;
         }
-        if (!server->watchdog_stop) {
+        if (!server->watchdog_stop && !server->watchdog_called) {
             (void)aicps_http_cond_wait(&server->wait_more, &server->wait_lock, server->wake_at);
         }
+        server->watchdog_called = false;
         bool stop = server->watchdog_stop;
         pthread_mutex_unlock(&server->wait_lock);
         if (stop) {

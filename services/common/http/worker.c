@@ -1,11 +1,29 @@
-/* The bounded queue and the threads that run handlers. */
+/* The bounded queue and the threads: each runs handlers, and one at a time leads each poller.
+ *
+ * Handing a request to another thread and its answer back costs two wake-ups, more than most
+ * handlers. So who has read a request runs its handler, too, and meanwhile keeps the poller: mostly
+ * he is back before anything comes in. When the handler takes long the watchdog gives the poller to
+ * another thread. What a leader reads beyond one request others run. */
 #include "services/common/http/http_internal.h"
 
 #include "lib/base/error.h"
 
 #include <microhttpd.h>
+#include <poll.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+#define POLL_MS 1000 /* most; libmicrohttpd closes idle connections meanwhile */
+#define HELD_UP_NS UINT64_C(1000000)
+
+/* A thread that runs handlers. */
+typedef struct lane {
+    aicps_http_seat *seat; /* that it leads, or led when it last looked */
+    bool polling;
+} lane;
+
+static _Thread_local lane own;
 
 uint64_t aicps_http_now(void) {
     struct timespec t;
@@ -54,7 +72,7 @@ static bool push(aicps_http_server *server, aicps_http_exchange *ex, size_t max)
         server->queue_last = ex;
         server->queued++;
     }
-    bool wake = ok && wake_one(server);
+    bool wake = ok && !own.polling && wake_one(server); /* who polls looks himself */
     pthread_mutex_unlock(&server->queue_lock);
     if (wake) {
         sem_post(&server->queue_more);
@@ -62,9 +80,23 @@ static bool push(aicps_http_server *server, aicps_http_exchange *ex, size_t max)
     return ok;
 }
 
+static void wake_seat(const aicps_http_seat *seat) {
+    uint64_t one = 1;
+    (void)!write(seat->wake_fd, &one, sizeof one);
+}
+
+void aicps_http_resume(aicps_http_exchange *ex) {
+    aicps_http_seat *seat = ex->connection->seat;
+    MHD_resume_connection(ex->mhd);
+    atomic_store(&seat->resumed, true);
+    if (atomic_exchange(&seat->asleep, false)) {
+        wake_seat(seat);
+    }
+}
+
 void aicps_http_hand_back(aicps_http_exchange *ex) {
     ex->step = AICPS_HTTP_STEP_ANSWER;
-    MHD_resume_connection(ex->mhd);
+    aicps_http_resume(ex);
 }
 
 static void refuse_stopping(aicps_http_exchange *ex) {
@@ -109,12 +141,115 @@ static void run_in_worker(aicps_http_exchange *ex, void *worker) {
     }
 }
 
-/* Waits for a request; NULL: the worker is to end. A semaphore, as a mutex that comes back from a
- * condition variable is taken for contended and costs a system call to give back. */
-static aicps_http_exchange *pop(aicps_http_server *server, bool was_running) {
+/* ---- pollers; the queue's lock is held ---- */
+
+static bool leads(void) {
+    return own.seat && own.seat->leader == &own;
+}
+
+static void look_for_seat(aicps_http_server *server) {
+    own.seat = leads() ? own.seat : NULL;
+    for (size_t i = 0; i < server->seat_count && !own.seat; i++) {
+        if (!server->seats[i].leader) {
+            own.seat = &server->seats[i];
+            own.seat->leader = &own;
+        }
+    }
+    if (own.seat) {
+        own.seat->since = 0;
+    }
+}
+
+/* Until something comes in or is resumed. */
+static void sleep_on(aicps_http_seat *seat) {
+    struct pollfd fds[2] = {{seat->epoll_fd, POLLIN, 0}, {seat->wake_fd, POLLIN, 0}};
+    MHD_UNSIGNED_LONG_LONG left = POLL_MS;
+    uint64_t waste;
+    if (MHD_get_timeout(seat->daemon, &left) != MHD_YES || left > POLL_MS) {
+        left = POLL_MS;
+    }
+    atomic_store(&seat->asleep, true);
+    if (left > 0 && !atomic_load(&seat->resumed)) {
+        (void)poll(fds, 2, (int)left);
+    }
+    atomic_store(&seat->asleep, false);
+    if (fds[1].revents) {
+        (void)!read(seat->wake_fd, &waste, sizeof waste);
+    }
+}
+
+static void poll_seat(aicps_http_server *server, bool wait) {
+    aicps_http_seat *seat = own.seat;
+    pthread_mutex_unlock(&server->queue_lock);
+    own.polling = true;
+    if (wait) {
+        sleep_on(seat);
+    }
+    atomic_store(&seat->resumed, false);
+    (void)MHD_run(seat->daemon);
+    own.polling = false;
     pthread_mutex_lock(&server->queue_lock);
-    server->running -= was_running;
-    while (!server->queue_first && !server->workers_stop) {
+}
+
+void aicps_http_stand_up(aicps_http_server *server) {
+    pthread_mutex_lock(&server->queue_lock);
+    bool led = leads();
+    if (led) {
+        own.seat->leader = NULL;
+    }
+    bool wake = led && wake_one(server);
+    pthread_mutex_unlock(&server->queue_lock);
+    if (wake) {
+        sem_post(&server->queue_more);
+    }
+}
+
+bool aicps_http_seats_watch(aicps_http_server *server, uint64_t now, uint64_t *led) {
+    bool wake = false;
+    pthread_mutex_lock(&server->queue_lock);
+    bool led_since = *led != server->led;
+    *led = server->led;
+    for (size_t i = 0; i < server->seat_count; i++) {
+        aicps_http_seat *seat = &server->seats[i];
+        led_since = led_since || (seat->leader && seat->since);
+        if (seat->leader && seat->since && now > seat->since + HELD_UP_NS) {
+            seat->leader = NULL;
+        }
+        wake = wake || (!seat->leader && wake_one(server));
+    }
+    server->watch_rests = !led_since;
+    pthread_mutex_unlock(&server->queue_lock);
+    if (wake) {
+        sem_post(&server->queue_more);
+    }
+    return led_since;
+}
+
+/* ---- the threads ---- */
+
+static void call_watchdog(aicps_http_server *server) {
+    pthread_mutex_lock(&server->wait_lock);
+    server->watchdog_called = true;
+    pthread_cond_signal(&server->wait_more);
+    pthread_mutex_unlock(&server->wait_lock);
+}
+
+/* With the lock held: polls or sleeps until there is a request that may run, or the end. A
+ * semaphore, as a mutex that comes back from a condition variable is taken for contended and costs
+ * a system call to give back. */
+static void wait_for_work(aicps_http_server *server) {
+    bool polled = false;
+    for (;;) {
+        look_for_seat(server);
+        bool ready = server->queue_first && server->running < server->options.workers;
+        if (server->workers_stop || (ready && (polled || !own.seat))) {
+            return;
+        }
+        if (own.seat) {
+            poll_seat(server, !ready);
+            polled = true;
+            continue;
+        }
         server->idle_workers++;
         pthread_mutex_unlock(&server->queue_lock);
         while (sem_wait(&server->queue_more) != 0) { /* EINTR */
@@ -122,18 +257,35 @@ static aicps_http_exchange *pop(aicps_http_server *server, bool was_running) {
         pthread_mutex_lock(&server->queue_lock);
         server->waking = false;
     }
+}
+
+/* Waits for a request; NULL: the worker is to end. */
+static aicps_http_exchange *pop(aicps_http_server *server, bool was_running) {
+    pthread_mutex_lock(&server->queue_lock);
+    server->running -= was_running;
+    wait_for_work(server);
     aicps_http_exchange *ex = server->queue_first;
     bool wake = false;
+    bool call = false;
     if (ex) {
         server->queue_first = ex->next;
         server->queue_last = ex->next ? server->queue_last : NULL;
         server->queued--;
         server->running++;
-        wake = ex->next && wake_one(server);
+        wake = ex->next && server->running < server->options.workers && wake_one(server);
+    }
+    if (ex && own.seat) {
+        own.seat->since = aicps_http_now();
+        server->led++;
+        call = server->watch_rests;
+        server->watch_rests = false;
     }
     pthread_mutex_unlock(&server->queue_lock);
     if (wake) {
         sem_post(&server->queue_more);
+    }
+    if (call) {
+        call_watchdog(server);
     }
     return ex;
 }
@@ -154,12 +306,13 @@ static void *worker_main(void *user) {
 }
 
 aicp_status aicps_http_workers_start(aicps_http_server *server, aicp_error *err) {
-    server->workers =
-        aicpi_calloc(&server->allocator, server->options.workers, sizeof *server->workers);
+    /* When as many as may run handlers do, there is still one for each poller. */
+    size_t count = server->options.workers + server->seat_count;
+    server->workers = aicpi_calloc(&server->allocator, count, sizeof *server->workers);
     if (!server->workers) {
         return aicpi_nomem(err);
     }
-    for (size_t i = 0; i < server->options.workers; i++) {
+    for (size_t i = 0; i < count; i++) {
         int code = pthread_create(&server->workers[i], NULL, worker_main, server);
         if (code != 0) {
             return aicpi_fail(err, AICP_ERR_IO, "cannot start a worker: %s", strerror(code));
@@ -175,6 +328,9 @@ void aicps_http_workers_stop(aicps_http_server *server) {
     pthread_mutex_unlock(&server->queue_lock);
     for (size_t i = 0; i < server->worker_count; i++) {
         sem_post(&server->queue_more);
+    }
+    for (size_t i = 0; i < server->seat_count; i++) {
+        wake_seat(&server->seats[i]);
     }
     for (size_t i = 0; i < server->worker_count; i++) {
         pthread_join(server->workers[i], NULL);

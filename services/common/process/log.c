@@ -5,7 +5,6 @@
 #include "lib/base/clock.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -44,6 +43,17 @@ static void write_all(int fd, const char *data, size_t len) {
     }
 }
 
+/* `digits` digits of a number and what follows them: a time is in every line. */
+static void put_part(aicpi_strbuf *line, int64_t value, int digits, char after) {
+    char text[8];
+    for (int i = digits - 1; i >= 0; i--) {
+        text[i] = (char)('0' + value % 10);
+        value /= 10;
+    }
+    text[digits] = after;
+    aicpi_strbuf_append(line, text, (size_t)digits + 1);
+}
+
 /* RFC 3339 with microseconds, always as long. */
 static void put_time(aicpi_strbuf *line, bool with_date) {
     int64_t ns = aicps_wall_ns();
@@ -54,15 +64,14 @@ static void put_time(aicpi_strbuf *line, bool with_date) {
     int32_t day = 0;
     if (with_date) {
         aicpi_civil_from_days(seconds / 86400, &year, &month, &day);
-        aicpi_strbuf_printf(line, "%04" PRId64 "-%02" PRId32 "-%02" PRId32 "T", year, month, day);
+        put_part(line, year, 4, '-');
+        put_part(line, month, 2, '-');
+        put_part(line, day, 2, 'T');
     }
-    aicpi_strbuf_printf(
-        line,
-        "%02" PRId64 ":%02" PRId64 ":%02" PRId64 ".%06" PRId64 "Z",
-        of_day / 3600,
-        of_day / 60 % 60,
-        of_day % 60,
-        ns % AICPI_SECOND_NS / 1000);
+    put_part(line, of_day / 3600, 2, ':');
+    put_part(line, of_day / 60 % 60, 2, ':');
+    put_part(line, of_day % 60, 2, '.');
+    put_part(line, ns % AICPI_SECOND_NS / 1000, 6, 'Z');
 }
 
 static size_t bounded(const char *text) {
@@ -104,7 +113,8 @@ static void put_json(
         } else {
             aicpi_strbuf_putc(line, ',');
             aicpi_strbuf_json(line, fields[i].name, bounded(fields[i].name));
-            aicpi_strbuf_printf(line, ":%" PRId64, fields[i].number);
+            aicpi_strbuf_putc(line, ':');
+            aicpi_strbuf_i64(line, fields[i].number);
         }
     }
     aicpi_strbuf_puts(line, "}\n");
@@ -128,7 +138,7 @@ static void put_text(
         if (f[i].text) {
             put_plain(line, f[i].text);
         } else {
-            aicpi_strbuf_printf(line, "%" PRId64, f[i].number);
+            aicpi_strbuf_i64(line, f[i].number);
         }
     }
     aicpi_strbuf_putc(line, '\n');
