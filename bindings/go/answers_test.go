@@ -2,6 +2,7 @@ package aicp
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -47,4 +48,27 @@ func TestUnknownResourcesLeavePoliciesToBeAsked(t *testing.T) {
 	_, err = authorizer.Filter(r, nil)
 	wantCode(t, err, ErrState)
 	wantCode(t, r.Unknown(Part(7), ""), ErrInvalid)
+}
+
+func TestAnswersAreExplained(t *testing.T) {
+	set, err := ParsePolicies(`permit(principal, action, resource) when { context.n <= 10 };
+		permit(principal is Key, action, resource is Key);`, PolicyOptions{})
+	must(t, err)
+	defer set.Close()
+	authorizer, err := NewAuthorizer(set, nil)
+	must(t, err)
+	defer authorizer.Close()
+	r, err := NewPolicyRequest()
+	must(t, err)
+	defer r.Close()
+	_, err = authorizer.Explain(r, false)
+	wantCode(t, err, ErrState)
+	must(t, r.JSON([]byte(`{"principal": "User::\"a\"", "action": "Action::\"b\"", "resource": "Model::\"m\"", "context": {"n": 12}}`)))
+	for every, end := range map[bool]string{false: `"passed_over":1}`, true: `"passed_over":0}`} {
+		told, err := authorizer.Explain(r, every)
+		must(t, err)
+		if !strings.Contains(string(told), `"by":"context.n = 10"`) || !strings.HasSuffix(string(told), end) {
+			t.Fatal(string(told))
+		}
+	}
 }

@@ -777,6 +777,21 @@ func (a *Authorizer) Partial(r *PolicyRequest) (answer PartialAuthorization, err
 	return answer, err
 }
 
+// Explain tells as JSON why a request is answered as it is; with every, also of policies that are far from it.
+func (a *Authorizer) Explain(r *PolicyRequest, every bool) (told []byte, err error) {
+	var flags uint
+	if every {
+		flags = capi.AICP_POLICY_EXPLAIN_ALL
+	}
+	buf := new(capi.Buf)
+	err = a.with(func(set *capi.PolicySet, entities *capi.PolicyEntities) error {
+		return r.with(func(p *capi.PolicyRequest, e *capi.Error) int {
+			return capi.Aicp_policy_explain(set, entities, p, flags, buf, e)
+		})
+	})
+	return buf.Take(), err
+}
+
 // Filter gives those of the ids that are allowed in the place of the one part that is unknown.
 func (a *Authorizer) Filter(r *PolicyRequest, ids []string) (allowed []string, err error) {
 	list := listTexts(ids)

@@ -97,6 +97,10 @@ enum { AICP_POLICY_FORMAT_AUTO = 0, AICP_POLICY_FORMAT_CEDAR = 1, AICP_POLICY_FO
 /** aicp_policy_batch_options::flags: the text is JSON Lines even where it begins with `[`. */
 #define AICP_POLICY_LINES 2u
 
+/** Flag of aicp_policy_explain(): tell of every policy, also those of which more than one part of
+ * the head does not fit the request. */
+#define AICP_POLICY_EXPLAIN_ALL 8u
+
 /** Default and greatest nesting of expressions. A deeper text is refused with ERR_POLICY_DEPTH.
  * A level takes up to 768 bytes of stack (twice that without optimisation): threads that parse or
  * evaluate need 192 KiB for the default, 768 KiB for the greatest. */
@@ -829,6 +833,43 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_policy_filter(
     const char *const *items,
     const size_t *lens,
     size_t count,
+    aicp_buf *out,
+    aicp_error *err);
+
+/**
+ * Tells why a request is answered as it is, as one JSON object:
+ *
+ *     {"decision":"deny", "reasons":[id…], "policies":[policy…], "passed_over":number}
+ *
+ * with a policy in the order of the set for each whose head fits the request in all parts but at
+ * most one, and in "passed_over" how many others there are (with #AICP_POLICY_EXPLAIN_ALL none):
+ *
+ *     {"policy":id, "effect":"permit"|"forbid", "line":…, "column":…, "annotations":{…},
+ *      "outcome":"satisfied"|"not satisfied"|"not applicable"|"error",
+ *      "head":[{"part":"principal", "text":"principal in Team::\"a\"", "value":"User::\"b\""}],
+ *      "error":{"kind":…, "message":…, "line":…, "column":…},
+ *      "clause":{"kind":"when"|"unless", "line":…, "column":…, "text":…},
+ *      "because":{"line":…, "column":…, "text":"context.n < 10", "value":"false",
+ *                 "operands":[{"text":"context.n", "value":"12"}]},
+ *      "flips":[{"if":"context.n < 10", "by":"context.n = 9", "decision":"allow"}]}
+ *
+ * "head" (not applicable) has the parts that do not fit; "clause" (not satisfied, error) the first
+ * condition that does not hold or fails; "because" (not satisfied) the innermost part of it that
+ * alone decided, its value, and what its operands were, constants left out. Texts and values are
+ * Cedar's syntax, written anew; a value of more than 512 bytes ends in "...". "flips" are single
+ * changes of the request that turn the policy: "if" is what then holds, "by" the change that was
+ * tried (an attribute or a part of the request set, or an entity put into a group), "decision" the
+ * answer to the changed request. Only what was found by asking again is told, and none where a
+ * lookup is set; there may be changes that are not found. Readers should pass over unknown keys.
+ *
+ * `*out` is to be given back with aicp_buf_free(). Errors, which leave it empty: those of
+ * aicp_policy_authorize(), and ERR_LIMIT (more than 1 GiB).
+ */
+AICP_API AICP_MUST_CHECK aicp_status aicp_policy_explain(
+    const aicp_policy_set *set,
+    const aicp_policy_entities *entities,
+    const aicp_policy_request *request,
+    uint32_t flags,
     aicp_buf *out,
     aicp_error *err);
 

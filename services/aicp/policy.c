@@ -1,4 +1,4 @@
-/* aicp policy: Cedar policies asked; policy_check.c checks them. */
+/* aicp policy: Cedar policies asked; policy_check.c checks them, policy_explain.c tells why. */
 #include "verbs.h"
 
 #include "aicp/policy.h"
@@ -6,12 +6,6 @@
 #include <string.h>
 
 /* ---- authorize ------------------------------------------------------------------------------- */
-
-/* What the questions are put to. */
-typedef struct policy_run {
-    aicp_policy_set *set;
-    aicp_policy_entities *entities;
-} policy_run;
 
 /* Whether an answer is an error: the library writes each in a line of its own. */
 static bool has_error(const aicp_buf *answers) {
@@ -29,7 +23,7 @@ static bool has_error(const aicp_buf *answers) {
 }
 
 static int authorize_block(void *user, cli_text block, uint32_t first_line) {
-    const policy_run *run = user;
+    const cli_policy_run *run = user;
     aicp_policy_batch_options options = AICP_POLICY_BATCH_OPTIONS_INIT;
     aicp_buf answers = AICP_BUF_INIT;
     aicp_error err;
@@ -47,7 +41,7 @@ static int authorize_block(void *user, cli_text block, uint32_t first_line) {
     return code;
 }
 
-static int load_policies(const cli_args *args, policy_run *run) {
+static int load_policies(const cli_args *args, cli_policy_run *run) {
     const char *path = cli_value(args, "policies");
     aicp_policy_set_options options = AICP_POLICY_SET_OPTIONS_INIT;
     cli_text text;
@@ -81,7 +75,7 @@ static int load_policies(const cli_args *args, policy_run *run) {
     return status == AICP_OK ? CLI_OK : CLI_NO;
 }
 
-static int load_entities(const cli_args *args, policy_run *run) {
+static int load_entities(const cli_args *args, cli_policy_run *run) {
     const char *path = cli_value(args, "entities");
     cli_text text;
     aicp_error err;
@@ -101,9 +95,8 @@ static int load_entities(const cli_args *args, policy_run *run) {
     return status == AICP_OK ? CLI_OK : CLI_NO;
 }
 
-/* Reads the files that the options name and hands the lines of the input on. */
-static int run_lines(const cli_args *args, cli_block_fn *each) {
-    policy_run run = {NULL, NULL};
+int cli_policy_lines(const cli_args *args, cli_block_fn *each) {
+    cli_policy_run run = {args, NULL, NULL};
     if (cli_value(args, "policies") == NULL) {
         return cli_missing(args, "policies");
     }
@@ -116,15 +109,10 @@ static int run_lines(const cli_args *args, cli_block_fn *each) {
 }
 
 static int run_authorize(const cli_args *args) {
-    return run_lines(args, authorize_block);
+    return cli_policy_lines(args, authorize_block);
 }
 
-static const cli_option authorize_options[] = {
-    {"policies", "FILE", NULL, "Cedar policies (needed)"},
-    {"entities", "FILE", NULL, "entities as JSON"},
-    {"links", "FILE", NULL, "links of templates as JSON"},
-    {"id-from-annotation", NULL, NULL, "@id(\"...\") is the policy's id"},
-    CLI_COMMON_OPTIONS};
+static const cli_option authorize_options[] = {CLI_POLICY_OPTIONS, CLI_COMMON_OPTIONS};
 
 const cli_verb cli_policy_authorize = {
     .noun = "policy",

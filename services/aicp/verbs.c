@@ -8,6 +8,7 @@ const cli_verb *const cli_verbs[] = {
     &cli_bundle_seal,
     &cli_policy_check,
     &cli_policy_authorize,
+    &cli_policy_explain,
     &cli_policy_format,
     &cli_policy_to_json,
     &cli_policy_from_json,

@@ -568,6 +568,19 @@ class Request(Handle):
             None if undecided else answer.allowed, answer.reasons, answer.errors, rest
         )
 
+    def explain(
+        self,
+        policies: PolicySet,
+        entities: Optional[Entities] = None,
+        *,
+        every_policy: bool = False,
+    ) -> Dict[str, Any]:
+        """Why it is answered as it is: "decision", "reasons", and per policy what became of it,
+        which part decided with the values seen, and changes that were tried and turn it."""
+        flags = _c.AICP_POLICY_EXPLAIN_ALL if every_policy else 0
+        store = (entities if entities is not None else _NO_ENTITIES)._h
+        return json.loads(_c.aicp_policy_explain(policies._h, store, self._h, flags))
+
     def filter(
         self, policies: PolicySet, ids: Iterable[str], entities: Optional[Entities] = None
     ) -> List[str]:

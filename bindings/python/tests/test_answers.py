@@ -32,3 +32,18 @@ def test_unknown_resources_leave_policies_to_be_asked():
         request.filter(policies, ["small"], entities)
     with pytest.raises(KeyError):
         request.unknown("context")
+
+
+def test_answers_are_explained():
+    policies = aicp.PolicySet(
+        """permit(principal, action, resource) when { context.n <= 10 };
+           permit(principal is Key, action, resource is Key);"""
+    )
+    request = aicp.Request(("User", "ann"), ("Action", "chat"), ("Model", "m"), {"n": 12})
+    told = request.explain(policies)
+    assert told["decision"] == "deny" and told["passed_over"] == 1
+    (policy,) = told["policies"]
+    assert policy["because"]["operands"] == [{"text": "context.n", "value": "12"}]
+    (flip,) = policy["flips"]
+    assert flip == {"if": "context.n <= 10", "by": "context.n = 10", "decision": "allow"}
+    assert len(request.explain(policies, aicp.Entities(), every_policy=True)["policies"]) == 2

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -313,6 +314,44 @@ class PolicyAuthorize(Files):
         self.assertEqual((code, len(out)), (1, count + 1))
         self.assertTrue(all(line["decision"] == "allow" for line in out[:-1]))
         self.assertEqual(out[-1]["error"]["line"], count + 1)
+
+    def test_answers_are_explained(self):
+        code, out, _ = lines(
+            "policy", "explain", "--policies", self.policies, "--entities", self.entities,
+            stdin=[self.request(), "nonsense", self.request(context={"tokens": 101})],
+        )
+        self.assertEqual(code, 1)
+        self.assertEqual([o.get("decision") for o in out], ["allow", None, "deny"])
+        self.assertEqual(out[1]["error"]["line"], 2)
+        forbid = out[2]["policies"][1]
+        self.assertEqual((forbid["policy"], forbid["outcome"]), ("policy1", "satisfied"))
+        self.assertEqual(
+            forbid["flips"],
+            [{"if": "!(context.tokens > 100)", "by": "context.tokens = 100", "decision": "allow"}],
+        )
+        far = self.file("far.cedar", "permit(principal is Key, action, resource is Doc);")
+        for more, told in ([], 0), (["--all"], 1):
+            _, out, _ = lines(
+                "policy", "explain", "--policies", far, *more, stdin=[self.request()]
+            )
+            self.assertEqual((len(out[0]["policies"]), out[0]["passed_over"]), (told, 1 - told))
+        self.assertEqual(aicp("policy", "explain")[0], 2)
+
+    def test_explanations_on_a_terminal_are_text(self):
+        terminal, side = pty.openpty()
+        self.addCleanup(os.close, terminal)
+        subprocess.run(
+            [TOOL, "policy", "explain", "--policies", self.policies],
+            input=json.dumps(self.request(context={"tokens": 7})), stdout=side, text=True, timeout=60,
+        )
+        os.close(side)
+        text = os.read(terminal, 65536).decode()
+        self.assertTrue(text.startswith("deny\r\n  policy0 (permit, line 1) not applicable"), text)
+        self.assertIn('principal in Team::"blue", but principal is User::"ann"', text)
+        self.assertIn('allow if principal in Team::"blue" (tried principal in Team::"blue")', text)
+        self.assertIn("policy1 (forbid, line 2) not satisfied: 2:56: context.tokens > 100 is false", text)
+        self.assertIn("      context.tokens is 7\r\n", text)
+        self.assertIn('error: 3:56: the entity Model::"small" does not exist', text)
 
     def test_broken_files_end_the_run(self):
         broken = self.file("x.cedar", "permit(")

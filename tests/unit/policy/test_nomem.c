@@ -289,3 +289,33 @@ static bool ask_partly(void *user, const aicp_allocator *a) {
 Test(nomem, partial_evaluation_leaves_a_whole_set_or_none) {
     cr_assert_gt(test_every_allocation_failing(ask_partly, NULL), 20);
 }
+
+static bool explain(void *user, const aicp_allocator *a) {
+    shared *s = user;
+    aicp_policy_request *request = NULL;
+    aicp_buf out = AICP_BUF_INIT;
+    aicp_error err;
+    aicp_status status = aicp_policy_request_new(a, &request, &err);
+    status = status ? status : fill(request, &err);
+    status =
+        status ? status : aicp_policy_request_context_long(request, "input_tokens", 1000, &err);
+    status =
+        status
+            ? status
+            : aicp_policy_explain(s->set, s->store, request, AICP_POLICY_EXPLAIN_ALL, &out, &err);
+    bool ok = status == AICP_OK ? strstr(out.data, "context.input_tokens = 999") != NULL
+                                : status == AICP_ERR_NOMEM && !out.data;
+    aicp_buf_free(&out);
+    aicp_policy_request_free(request);
+    return ok;
+}
+
+Test(nomem, explanations_are_whole_or_none) {
+    shared s = {NULL, NULL};
+    cr_assert_eq(aicp_policy_set_parse(policies, sizeof policies - 1, NULL, &s.set, NULL), AICP_OK);
+    cr_assert_eq(
+        aicp_policy_entities_parse(entities, sizeof entities - 1, NULL, &s.store, NULL), AICP_OK);
+    cr_assert_gt(test_every_allocation_failing(explain, &s), 10);
+    aicp_policy_set_free(s.set);
+    aicp_policy_entities_free(s.store);
+}

@@ -480,6 +480,7 @@ extern swig_intgo _wrap_aicp_policy_authorize_json_capi_0f5e46f0135bb939(swig_vo
 extern swig_intgo _wrap_aicp_policy_request_set_unknown_capi_0f5e46f0135bb939(swig_voidp arg1, swig_intgo arg2, swig_type_115 arg3, swig_voidp arg4);
 extern swig_intgo _wrap_aicp_policy_partial_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_policy_filter_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_type_116 arg6, swig_voidp arg7, swig_voidp arg8);
+extern swig_intgo _wrap_aicp_policy_explain_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_intgo arg4, swig_voidp arg5, swig_voidp arg6);
 extern swig_intgo _wrap_aicp_policy_validate_capi_0f5e46f0135bb939(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5);
 extern void _wrap_aicp_policy_report_free_capi_0f5e46f0135bb939(swig_voidp arg1);
 extern swig_intgo _wrap_aicp_policy_report_passed_capi_0f5e46f0135bb939(swig_voidp arg1);
@@ -1953,6 +1954,18 @@ func Aicp_policy_filter(arg1 *PolicySet, arg2 *PolicyEntities, arg3 *PolicyReque
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
 	swig_r = (int)(C._wrap_aicp_policy_filter_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_type_116(_swig_i_5), C.swig_voidp(_swig_i_6), C.swig_voidp(_swig_i_7)))
+	return swig_r
+}
+
+func Aicp_policy_explain(arg1 *PolicySet, arg2 *PolicyEntities, arg3 *PolicyRequest, arg4 uint, arg5 *Buf, arg6 *Error) (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	_swig_i_4 := arg5
+	_swig_i_5 := arg6
+	swig_r = (int)(C._wrap_aicp_policy_explain_capi_0f5e46f0135bb939(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_intgo(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5)))
 	return swig_r
 }
 

@@ -2425,6 +2425,29 @@ intgo _wrap_aicp_policy_filter_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0
 }
 
 
+intgo _wrap_aicp_policy_explain_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, aicp_policy_entities *_swig_go_1, aicp_policy_request *_swig_go_2, intgo _swig_go_3, aicp_buf *_swig_go_4, aicp_error *_swig_go_5) {
+  aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
+  aicp_policy_entities *arg2 = (aicp_policy_entities *) 0 ;
+  aicp_policy_request *arg3 = (aicp_policy_request *) 0 ;
+  uint32_t arg4 ;
+  aicp_buf *arg5 = (aicp_buf *) 0 ;
+  aicp_error *arg6 = (aicp_error *) 0 ;
+  aicp_status result;
+  intgo _swig_go_result;
+
+  arg1 = *(aicp_policy_set **)&_swig_go_0;
+  arg2 = *(aicp_policy_entities **)&_swig_go_1;
+  arg3 = *(aicp_policy_request **)&_swig_go_2;
+  arg4 = (uint32_t)_swig_go_3;
+  arg5 = *(aicp_buf **)&_swig_go_4;
+  arg6 = *(aicp_error **)&_swig_go_5;
+
+  result = (aicp_status)aicp_policy_explain((struct aicp_policy_set const *)arg1,(struct aicp_policy_entities const *)arg2,(struct aicp_policy_request const *)arg3,arg4,arg5,arg6);
+  _swig_go_result = result;
+  return _swig_go_result;
+}
+
+
 intgo _wrap_aicp_policy_validate_capi_0f5e46f0135bb939(aicp_policy_set *_swig_go_0, aicp_policy_schema *_swig_go_1, aicp_policy_validate_options *_swig_go_2, aicp_policy_report **_swig_go_3, aicp_error *_swig_go_4) {
   aicp_policy_set *arg1 = (aicp_policy_set *) 0 ;
   aicp_policy_schema *arg2 = (aicp_policy_schema *) 0 ;
