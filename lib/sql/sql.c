@@ -351,6 +351,24 @@ static aicp_status bad_parameter(const aicpi_sql_stmt *q, aicp_error *err) {
     return aicpi_fail(err, AICP_ERR_INVALID, "parameter outside of the statement: %s", q->text);
 }
 
+static aicp_status step_once(aicpi_sql_stmt *q, bool *row, aicp_error *err) {
+    aicp_status s = make_ready(q, err);
+    return s == AICP_OK ? q->db->driver->step(q, row, err) : s;
+}
+
+/* A query on its own that finds its connection lost, as all do once after a restart of the store,
+ * is asked again on a new one: it changes nothing. */
+static aicp_status step(aicpi_sql_stmt *q, bool *row, aicp_error *err) {
+    aicpi_sql *db = q->db;
+    bool may_repeat = !db->in_transaction && !q->running && db->connected && !db->broken &&
+                      strncmp(q->text, "SELECT ", 7) == 0;
+    aicp_status s = step_once(q, row, err);
+    if (s != AICP_OK && may_repeat && db->broken && aicpi_sql_real_ns() < db->deadline) {
+        s = step_once(q, row, err);
+    }
+    return s;
+}
+
 aicp_status aicpi_sql_step(aicpi_sql_stmt *q, bool *row, aicp_error *err) {
     *row = false;
     if (q->bad_bind) {
@@ -359,8 +377,7 @@ aicp_status aicpi_sql_step(aicpi_sql_stmt *q, bool *row, aicp_error *err) {
     if (!q->running) {
         aicpi_sql_hold(q->db); /* until the end or the reset */
     }
-    aicp_status s = make_ready(q, err);
-    s = s == AICP_OK ? q->db->driver->step(q, row, err) : s;
+    aicp_status s = step(q, row, err);
     q->running = s == AICP_OK && *row;
     if (!q->running) {
         aicpi_sql_release(q->db);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #define WAIT_MAX_S 60
+#define FIRST_MAX_S 3 /* less than gates wait at their start */
 /* A gate that polls without pause need not be written down each time. */
 #define SEEN_EVERY_NS (INT64_C(5) * AICPI_SECOND_NS)
 
@@ -107,8 +108,9 @@ static void add_etag(aicps_call *call, aicpi_slice etag) {
     (void)aicps_http_add_header(call->res, "ETag", text);
 }
 
-/* Answers, or says that there is nothing newer than the caller has. */
-static bool answer_bundle(aicps_call *call, bool last) {
+/* Answers, or says that there is nothing newer than the caller has. The first bundle of all is
+ * waited for in any case: it is made in the moment in which the server begins to listen. */
+static bool answer_bundle(aicps_call *call, uint64_t *until) {
     aicpi_sql_stmt *q = NULL;
     aicp_error err = {0};
     bool row = false;
@@ -124,6 +126,9 @@ static bool answer_bundle(aicps_call *call, bool last) {
     }
     aicpi_slice etag = row ? aicpi_sql_text(q, 0) : aicpi_slice_of(NULL, 0);
     bool news = row && !has_etag(call, etag);
+    uint64_t first = call->req->started_ns + FIRST_MAX_S * UINT64_C(1000000000);
+    *until = !row && *until < first ? first : *until;
+    bool last = aicpa_monotonic_ns() >= *until;
     if (news) {
         add_etag(call, etag);
         aicpi_slice manifest = aicpi_sql_text(q, 1);
@@ -157,7 +162,7 @@ static void get_bundle(aicps_call *call) {
         aicps_send_status(call, status, &err);
         return;
     }
-    if (!answer_bundle(call, aicpa_monotonic_ns() >= until)) {
+    if (!answer_bundle(call, &until)) {
         aicps_http_wait(call->res, AICPA_TOPIC_BUNDLE, ticket, until);
     }
 }

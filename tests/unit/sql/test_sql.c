@@ -443,6 +443,24 @@ Test(sql, a_cut_connection_is_opened_again, .timeout = 120) {
     test_store_close(&store);
 }
 
+Test(sql, a_query_on_its_own_outlives_its_connection_and_a_change_does_not, .timeout = 120) {
+    test_store store;
+    test_store_open(&store, true);
+    aicpi_sql *db = open_db(&store);
+    aicpi_sql_stmt *q = NULL;
+    exec_ok(db, "CREATE TABLE r (k BIGINT)");
+    exec_ok(db, "INSERT INTO r VALUES (1)");
+    cr_assert_eq(read_i64(db, "SELECT count(*) FROM r"), 1);
+    test_store_cut_connections(&store);
+    cr_assert_eq(read_i64(db, "SELECT count(*) FROM r"), 1);
+    test_store_cut_connections(&store);
+    cr_assert_eq(aicpi_sql_prepare(db, "INSERT INTO r VALUES (2)", &q, NULL), AICP_OK);
+    cr_assert_eq(aicpi_sql_run(q, NULL), AICP_ERR_STORE, "it may have been done");
+    cr_assert_eq(read_i64(db, "SELECT count(*) FROM r"), 1);
+    aicpi_sql_free(db);
+    test_store_close(&store);
+}
+
 TEST_BOTH_STORES(sql, time_comes_from_the_hook_else_from_the_store) {
     test_clock fixed = {1000, 123456789000};
     aicp_clock hook = test_clock_hook(&fixed);
