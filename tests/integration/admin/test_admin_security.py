@@ -170,11 +170,13 @@ MALFORMED = [
 
 
 def test_a_malformed_body_is_refused_by_every_operation_that_takes_one(server, admin):
-    paths = [(v, fill(p)) for v, p, what in operations(server) if "requestBody" in what and not is_service(p)]
-    paths = [(v, p) for v, p in paths if p != "/auth/login"]
+    bodies = [(v, p, what["requestBody"]["required"]) for v, p, what in operations(server) if "requestBody" in what]
+    paths = [(v, fill(p), required) for v, p, required in bodies if not is_service(p) and p != "/auth/login"]
     assert len(paths) > 20
-    for number, (verb, path) in enumerate(paths):
+    for number, (verb, path, required) in enumerate(paths):
         for data in MALFORMED[number % 3 :: 3]:
+            if not data and not required:
+                continue  # no body at all is fine there
             status = raw(server, admin, path, data, verb)
             assert 400 <= status < 500, (verb, path, data[:40], status)
 
