@@ -186,7 +186,14 @@ static void send_result(aicps_call *call, const aicpa_push_pass *pass) {
     aicps_send_json(call, 200, answer);
 }
 
+static const aicps_field no_fields[1]; /* every field is unknown */
+
 static void post_sync(aicps_call *call) {
+    struct json_object *body = aicps_route_body(call);
+    if (!body) {
+        return;
+    }
+    json_object_put(body);
     aicpa_push_pass pass = {
         .admin = aicpa_of(call),
         .db = call->db,
@@ -238,6 +245,7 @@ static const aicps_route routes[] = {
      .action = "sync",
      .resource_type = "rate_limit",
      .summary = "Push all limits of enforcer litellm now",
+     .body = no_fields,
      .response_schema =
          "{\"type\":\"object\",\"required\":[\"ok\",\"failed\",\"left\",\"subjects\"],"
          "\"properties\":{\"ok\":{\"type\":\"integer\"},\"failed\":{\"type\":\"integer\"},"
