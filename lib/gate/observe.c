@@ -70,9 +70,10 @@ static size_t ring_first(const aicpi_events *e) {
 
 static void ring_pop(aicpi_events *e) {
     size_t record = sizeof(uint32_t) + ring_first(e);
-    e->start = (e->start + record) % AICPI_EVENT_RING;
     e->used -= record;
     e->waiting--;
+    /* An empty ring begins anew, so that one which is taken in time stays in its first pages. */
+    e->start = e->used > 0 ? (e->start + record) % AICPI_EVENT_RING : 0;
 }
 
 /* An empty line with the fields that every event has; the lock is held until event_end. */
