@@ -159,7 +159,8 @@ static int find_fn(reader *e, aicpi_slice name, size_t at, const char *what) {
 
 static expr_ref read_value(reader *e);
 
-/* {"fn":…,"arg":…} or {"fn":…,"args":[…]}: the call that makes the value. */
+/* {"fn":…,"arg":…} or {"fn":…,"args":[…]}: the call that makes the value; other keys mean nothing.
+ */
 static expr_ref read_extension(reader *e) {
     size_t at = aicpi_json_offset(e->json);
     list args = {0};
@@ -179,7 +180,7 @@ static expr_ref read_extension(reader *e) {
         } else if (aicpi_slice_is(key, "args")) {
             has_args = read_items(e, &args, read_value);
         } else {
-            aicpi_policy_est_unknown(e, key, "an extension value");
+            aicpi_json_skip(e->json);
         }
     }
     if (!aicpi_json_ok(e->json)) {

@@ -103,20 +103,22 @@ static void read_entities(reader *e, aicpi_policy_scope *scope, int var) {
     scope->list = list;
 }
 
-/* What `is` may be followed by: {"entity":…} or {"slot":…}. */
+/* What `is` may be followed by: {"entity":…} or {"slot":…}; other keys mean nothing. */
 static void read_in(reader *e, aicpi_policy_scope *scope, int var) {
     size_t at = aicpi_json_offset(e->json);
     size_t count = 0;
     if (!aicpi_json_object(e->json)) {
         return;
     }
-    for (aicpi_slice key; aicpi_json_member(e->json, &key); count++) {
+    for (aicpi_slice key; aicpi_json_member(e->json, &key);) {
         if (aicpi_slice_is(key, "entity")) {
             read_entity(e, scope, var);
+            count++;
         } else if (aicpi_slice_is(key, "slot")) {
             read_slot(e, scope, var);
+            count++;
         } else {
-            aicpi_policy_est_unknown(e, key, "the scope");
+            aicpi_json_skip(e->json);
         }
     }
     if (count != 1) {
@@ -436,6 +438,8 @@ static void read_set(reader *e, policies *l, aicpi_policy_est *out) {
             read_named(e, l, true);
         } else if (!aicpi_slice_is(key, "templateLinks")) {
             aicpi_policy_est_unknown(e, key, "a policy set");
+        } else if (aicpi_json_peek(e->json) != AICPI_JSON_ARRAY) {
+            aicpi_json_array(e->json); /* says what stands there instead */
         } else if (aicpi_json_span(e->json, &raw) && raw.len > strlen("[]")) {
             out->links_start = (size_t)(raw.data - e->json->data);
             out->links_end = out->links_start + raw.len;

@@ -401,6 +401,20 @@ context_type(aicp_policy_request *request, const aicpi_policy_type **type, aicp_
     return AICP_OK;
 }
 
+/* Without a schema the whole context is a value like any other, so an escape is no record. */
+static void read_context(aicpi_policy_reader *r, const aicpi_policy_record **out) {
+    size_t at = aicpi_json_offset(&r->json);
+    aicpi_policy_value value;
+    if (!aicpi_policy_read_value(r, &value)) {
+        return;
+    }
+    if (value.kind != AICPI_POLICY_RECORD) {
+        aicpi_json_fail(&r->json, AICP_ERR_PARSE, at, "the context is not a record");
+        return;
+    }
+    *out = value.u.record;
+}
+
 aicp_status aicp_policy_request_set_context_json(
     aicp_policy_request *request, const char *data, size_t len, aicp_error *err) {
     const aicpi_policy_record *record = NULL;
@@ -414,7 +428,7 @@ aicp_status aicp_policy_request_set_context_json(
     if (type) {
         aicpi_policy_read_declared(&request->reader, type, &record);
     } else {
-        aicpi_policy_read_record(&request->reader, &record);
+        read_context(&request->reader, &record);
     }
     status = aicpi_json_finish(&request->reader.json, err);
     if (status == AICP_OK) {

@@ -114,6 +114,10 @@ Test(policy_est, values_become_the_expressions_that_give_them) {
         "ip(\"::1\")",
         "{\"ip\":[{\"Value\":\"::1\"}]}");
     expect_body(
+        "{\"Value\":{\"__extn\":{\"fn\":\"ip\",\"arg\":\"::1\",\"other\":[1]}}}",
+        "ip(\"::1\")",
+        "{\"ip\":[{\"Value\":\"::1\"}]}");
+    expect_body(
         "{\"Value\":{\"__extn\":{\"fn\":\"offset\",\"args\":[{\"__extn\":{\"fn\":\"datetime\","
         "\"arg\":\"1970-01-01\"}},{\"__extn\":{\"fn\":\"duration\",\"arg\":\"1ms\"}}]}}}",
         "datetime(\"1970-01-01\").offset(duration(\"1ms\"))",
@@ -199,6 +203,17 @@ Test(policy_est, policies_need_their_members_and_have_no_others) {
     refused("// no comments\n{}", AICP_ERR_PARSE, "");
 }
 
+Test(policy_est, unknown_keys_beside_the_entity_that_is_in_mean_nothing) {
+    aicp_policy_set *set = read_set(
+        "{\"effect\":\"permit\",\"principal\":{\"op\":\"is\",\"entity_type\":\"U\",\"in\":{\"op\":"
+        "\"in\","
+        "\"entity\":{\"type\":\"G\",\"id\":\"g\"}}},\"action\":{\"op\":\"All\"},"
+        "\"resource\":{\"op\":\"All\"},\"conditions\":[]}",
+        NULL);
+    cr_expect_eq(aicp_policy_set_count(set), 1);
+    aicp_policy_set_free(set);
+}
+
 #define HEAD "\"effect\":\"permit\",\"action\":{\"op\":\"All\"},\"conditions\":[],"
 #define ALL "{" HEAD "\"principal\":{\"op\":\"All\"},\"resource\":{\"op\":\"All\"}}"
 #define TEMPLATE                                                                                   \
@@ -267,6 +282,7 @@ Test(policy_est, sets_that_do_not_fit_together_are_refused) {
         AICP_ERR_EXISTS,
         "taken");
     refused("{\"templateLinks\":[{\"x\":1}]}", AICP_ERR_PARSE, "keys");
+    refused("{\"templateLinks\":{}}", AICP_ERR_PARSE, "array");
 }
 
 Test(policy_est, places_of_errors_in_links_count_from_the_whole_text) {

@@ -76,6 +76,9 @@ Test(policy_request, a_context_that_is_no_object_is_refused_with_its_place) {
         ("{\"a\":{\"__entity\":"
          "{\"type\":\"A B\",\"id\":\"\"}}}"),
         "{\"a\":{\"__expr\":\"1\"}}",
+        "{\"__expr\":\"1\"}",
+        "{\"__extn\":{\"fn\":\"ip\",\"arg\":\"::1\"}}",
+        "{\"__entity\":{\"type\":\"A\",\"id\":\"\"}}",
         "{\"a\":9223372036854775808}"};
     policy_case c = policy_open("", NULL);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
