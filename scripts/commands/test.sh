@@ -80,6 +80,17 @@ stage_python() {
   mkdir -p "$STATE/python"
   ln -sfn "$ROOT/bindings/python/tests" "$STATE/python/tests"
   results_pytest bindings "$STATE/python/tests" -c bindings/python/pyproject.toml
+  differential
+}
+
+# Our policy engine beside a released one, which has an environment of its own and sees our package there.
+differential() {
+  local tools site
+  tools=$(tools_venv cedarpy tests/differential/requirements.txt) || return
+  site=$("$VENV/bin/python" -c 'import aicp, pathlib; print(pathlib.Path(aicp.__file__).parent)') || return
+  mkdir -p "$STATE/python/package"
+  ln -sfn "$site" "$STATE/python/package/aicp"
+  VENV=$tools PYTHONPATH=$STATE/python/package results_pytest differential tests/differential
 }
 
 # The module as its users build it: with an installed library that pkg-config knows, without SWIG and CMake. First with
@@ -112,23 +123,30 @@ stage_integration() {
   results_pytest integration tests/integration
 }
 
-# Makes up requests from an OpenAPI document. It shares no environment with LiteLLM, whose packages it would change.
+# Makes up requests from an OpenAPI document.
 schemathesis_program() {
-  local requirements=tests/integration/requirements.txt base
-  base=$CACHE/schemathesis-$(cat $requirements <("$PYTHON" -V) | sha256sum | cut -c1-12)
+  local base
+  base=$(tools_venv schemathesis tests/integration/requirements.txt) || return 1
+  echo "$base/bin/st"
+}
+
+# Packages for tests alone. They share no environment with LiteLLM, whose packages they would change. Prints the folder.
+tools_venv() { # NAME REQUIREMENTS
+  local name=$1 requirements=$2 base
+  base=$CACHE/$name-$(cat "$requirements" <("$PYTHON" -V) | sha256sum | cut -c1-12)
   mkdir -p "$CACHE"
   (
     flock 7
     if [ ! -e "$base/.complete" ]; then
-      say "installing schemathesis into $base (once per machine)" >&2
+      say "installing $name into $base (once per machine)" >&2
       rm -rf "$base"
-      quietly "$STATE/logs/venv-schemathesis.log" "$PYTHON" -m venv "$base" || exit 1
-      quietly "$STATE/logs/pip-schemathesis.log" "$base/bin/python" -m pip install --disable-pip-version-check --no-input \
-        -r $requirements || exit 1
+      quietly "$STATE/logs/venv-$name.log" "$PYTHON" -m venv "$base" || exit 1
+      quietly "$STATE/logs/pip-$name.log" "$base/bin/python" -m pip install --disable-pip-version-check --no-input \
+        -r "$requirements" || exit 1
       touch "$base/.complete"
     fi
-  ) 7>"$CACHE/.lock-schemathesis" || return 1
-  echo "$base/bin/st"
+  ) 7>"$CACHE/.lock-$name" || return 1
+  echo "$base"
 }
 
 stage_fuzz() {
