@@ -273,10 +273,15 @@ static int same_entity(const folder *f, const part *a, const part *b) {
     return x && y && !aicpi_policy_str_eq(x, y) ? 0 : -1;
 }
 
-static part fold_all(folder *f, const aicpi_policy_expr *e, part *parts, uint32_t count) {
+/* Folds operands from number `first` on; the parts before it are there. FAILED when one of all is,
+ * else OPEN when one is. */
+static part
+fold_from(folder *f, const aicpi_policy_expr *e, part *parts, uint32_t first, uint32_t count) {
     part all = known(aicpi_policy_of_bool(true));
     for (uint32_t i = 0; i < count; i++) {
-        parts[i] = aicpi_policy_fold(f, aicpi_policy_child(e, i));
+        if (i >= first) {
+            parts[i] = aicpi_policy_fold(f, aicpi_policy_child(e, i));
+        }
         if (parts[i].state == AICPI_POLICY_PART_FAILED) {
             return parts[i];
         }
@@ -287,14 +292,10 @@ static part fold_all(folder *f, const aicpi_policy_expr *e, part *parts, uint32_
     return all;
 }
 
-/* An operator that evaluates all its operands. */
-static part fold_strict(folder *f, const aicpi_policy_expr *e) {
-    uint32_t count = aicpi_policy_child_count(e);
-    part *parts = aicpi_arena_calloc(f->x->scratch, count, sizeof *parts);
-    if (!parts) {
-        return nomem(f);
-    }
-    part all = fold_all(f, e, parts, count);
+/* An operator that evaluates all its operands, of which the first `done` are folded already. */
+static part
+fold_operands(folder *f, const aicpi_policy_expr *e, part *parts, uint32_t done, uint32_t count) {
+    part all = fold_from(f, e, parts, done, count);
     if (all.state == AICPI_POLICY_PART_FAILED) {
         return all;
     }
@@ -314,6 +315,12 @@ static part fold_strict(folder *f, const aicpi_policy_expr *e) {
         }
     }
     return rebuilt(f, e, parts, count, flags);
+}
+
+static part fold_strict(folder *f, const aicpi_policy_expr *e) {
+    uint32_t count = aicpi_policy_child_count(e);
+    part *parts = aicpi_arena_calloc(f->x->scratch, count, sizeof *parts);
+    return parts ? fold_operands(f, e, parts, 0, count) : nomem(f);
 }
 
 /* `a is T in b` looks at b only when the type is right. */
@@ -340,7 +347,7 @@ static part fold_is(folder *f, const aicpi_policy_expr *e) {
         in->u.of.a = e->u.named.a;
         in->u.of.b = e->u.named.b;
         in->u.of.c = NULL;
-        return fold_strict(f, in);
+        return fold_operands(f, in, parts, 1, 2);
     }
     if (e->u.named.b) {
         parts[1] = aicpi_policy_fold(f, e->u.named.b);

@@ -1,6 +1,8 @@
 /* Partial evaluation: what is sure, what is left, and which of many entities are allowed. */
 #include "unit/policy/policy_test.h"
 
+#include <stdio.h>
+
 static const char store[] =
     "[{\"uid\":{\"type\":\"User\",\"id\":\"alice\"},\"attrs\":{\"tier\":\"gold\",\"n\":3},"
     "\"parents\":[{\"type\":\"Team\",\"id\":\"blue\"}]},"
@@ -75,6 +77,23 @@ Test(policy_partial, a_known_type_settles_what_it_can) {
     expect("permit" ANY "when { resource != principal };", "Doc", 1, 1);
     expect("permit" ANY "when { resource == resource && resource != 3 };", NULL, 1, 1);
     expect("permit" ANY "when { resource is Model in principal.none };", "Doc", 0, 0);
+}
+
+/* Each level would double the work if a level were gone through twice. */
+Test(policy_partial, tests_of_types_within_each_other_are_done_once) {
+    enum { LEVELS = 60 };
+    char text[LEVELS * 64];
+    size_t len = (size_t)snprintf(text, sizeof text, "permit" ANY "when { ");
+    for (int i = 0; i < LEVELS; i++) {
+        len += (size_t)snprintf(text + len, sizeof text - len, "if (");
+    }
+    len += (size_t)snprintf(text + len, sizeof text - len, "if true || resource.x then ");
+    for (int i = 0; i < LEVELS; i++) {
+        const char *end = "Doc::\"d\" else resource) is Doc in Doc::\"d\" then ";
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s", end);
+    }
+    snprintf(text + len, sizeof text - len, "true else false };");
+    expect(text, "Doc", AICP_POLICY_ALLOW, 1);
 }
 
 Test(policy_partial, what_may_fail_stays_and_can_make_nothing_true) {
