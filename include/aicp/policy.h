@@ -529,7 +529,8 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_set_resource(
  * `"Type::\"id\""`. A missing part is not set any more, a missing or null context is empty; other
  * keys mean nothing. Entities that were begun stay. After an error the request is to be reset.
  *
- * Errors with line and column: ERR_PARSE, ERR_RANGE, ERR_NOMEM.
+ * Errors with line and column: ERR_PARSE, ERR_RANGE, ERR_NOMEM; with a schema those of
+ * aicp_policy_request_set_context_json() too.
  */
 AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_set_json(
     aicp_policy_request *request, const char *data, size_t len, aicp_error *err);
@@ -824,7 +825,8 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_policy_partial(
  *
  * Errors, which leave `out` empty: ERR_STATE (not exactly one part unknown, or its type not known),
  * ERR_INVALID (an id that is not UTF-8; cycle among the request's entities), ERR_LIMIT (more than
- * 2^30 candidates), ERR_NOMEM.
+ * 2^30 candidates), ERR_NOMEM, and what the request's lookup fails with: candidates that it is
+ * asked for count for #AICP_POLICY_LOOKUP_MAX together.
  */
 AICP_API AICP_MUST_CHECK aicp_status aicp_policy_filter(
     const aicp_policy_set *set,
