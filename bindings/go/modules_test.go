@@ -128,6 +128,14 @@ func TestManyRequestsAreAnsweredInOneCall(t *testing.T) {
 	}
 	_, err = authorizer.AuthorizeJSON([]byte("["), BatchOptions{})
 	wantCode(t, err, ErrParse)
+	schema, err := ParseSchema([]byte(`entity User; entity Doc; action a appliesTo {principal: User, resource: Doc, context: {n: String}};`), SchemaOptions{})
+	must(t, err)
+	defer schema.Close()
+	answers, err = authorizer.AuthorizeJSON([]byte(question), BatchOptions{Schema: schema})
+	must(t, err)
+	if !strings.Contains(string(answers), "ERR_POLICY_TYPE") {
+		t.Fatal(string(answers))
+	}
 	r, err := NewPolicyRequest()
 	must(t, err)
 	defer r.Close()

@@ -718,6 +718,9 @@ type BatchOptions struct {
 	DecisionOnly bool   // the answers have a decision and no more
 	Lines        bool   // JSON Lines even where the text begins with a bracket
 	FirstLine    uint32 // number of the first line
+	// Schema is what requests are read by and must be like; the groups of its actions stand in entities that were read
+	// with it. nil: anything.
+	Schema *Schema
 }
 
 // AuthorizeJSON answers many requests, a JSON array or JSON Lines, in the form they come in.
@@ -731,6 +734,14 @@ func (a *Authorizer) AuthorizeJSON(requests []byte, o BatchOptions) (answers []b
 		c.Flags |= capi.AICP_POLICY_LINES
 	}
 	c.First_line = o.FirstLine
+	if o.Schema != nil {
+		p, err := o.Schema.h.enter()
+		if err != nil {
+			return nil, err
+		}
+		defer o.Schema.h.leave()
+		c.Schema = (*[0]byte)(unsafe.Pointer(p))
+	}
 	err = a.with(func(set *capi.PolicySet, entities *capi.PolicyEntities) (err error) {
 		answers, err = bytesOf(func(buf *capi.Buf, e *capi.Error) int {
 			return capi.Aicp_policy_authorize_json(set, entities, &c, capi.View(requests), buf, e)

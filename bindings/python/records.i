@@ -53,7 +53,8 @@ TABLE(aicp_policy_entities_options) = {
     FH(T, schema, SWIGTYPE_p_aicp_policy_schema), FEND};
 #undef T
 #define T aicp_policy_batch_options
-TABLE(aicp_policy_batch_options) = {F(T, flags), F(T, first_line), FEND};
+TABLE(aicp_policy_batch_options) = {
+    F(T, flags), F(T, first_line), FH(T, schema, SWIGTYPE_p_aicp_policy_schema), FEND};
 #undef T
 
 #define T aicp_token_count

@@ -181,10 +181,13 @@ typedef struct aicp_policy_batch_options {
     uint32_t flags;                  /**< #AICP_POLICY_DECISION_ONLY, #AICP_POLICY_LINES */
     uint32_t first_line;             /**< number of the text's first line in errors, default 1 */
     const aicp_allocator *allocator; /**< NULL: the C library's heap */
+    /** Requests are read by it and must be as it declares (aicp_policy_request_set_schema(),
+     * aicp_policy_request_check()). NULL: anything. */
+    aicp_policy_schema *schema;
 } aicp_policy_batch_options;
 
 #define AICP_POLICY_BATCH_OPTIONS_INIT                                                             \
-    { sizeof(aicp_policy_batch_options), 0, 0, NULL }
+    { sizeof(aicp_policy_batch_options), 0, 0, NULL, NULL }
 
 /** Options of aicp_policy_schema_parse(). Zero means default. */
 typedef struct aicp_policy_schema_options {
@@ -764,10 +767,11 @@ AICP_API const char *aicp_policy_error_name(int32_t kind);
  *      "message":"expected long, found string","line":7,"column":14}]}
  *     {"error":{"code":"ERR_PARSE","message":"…","line":2,"column":17}}
  *
- * Each answer stands in one line. The second form answers a request that cannot be read or lacks a
- * part, with its place in `data`; the run goes on. `kind` is as aicp_policy_error_name() says it;
- * the place of a policy's error is that in the policy text. With #AICP_POLICY_DECISION_ONLY an
- * answer has "decision" alone. `*out` is to be given back with aicp_buf_free().
+ * Each answer stands in one line. The second form answers a request that cannot be read, lacks a
+ * part or is not as the schema declares, with its place in `data`; the run goes on. `kind` is as
+ * aicp_policy_error_name() says it; the place of a policy's error is that in the policy text. With
+ * #AICP_POLICY_DECISION_ONLY an answer has "decision" alone. `*out` is to be given back with
+ * aicp_buf_free().
  *
  * Errors, which leave `out` empty: ERR_PARSE (an array that is no JSON), ERR_INVALID (options),
  * ERR_LIMIT (answers of more than 1 GiB), ERR_NOMEM.

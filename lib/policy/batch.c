@@ -15,6 +15,7 @@ typedef struct batch {
     aicpi_strbuf out;
     size_t count;
     bool array;
+    bool checked; /* by a schema, which the request holds */
 } batch;
 
 void aicp_policy_batch_options_init(aicp_policy_batch_options *options, size_t size) {
@@ -84,6 +85,9 @@ answer(batch *b, aicpi_slice text, uint32_t line, uint32_t column, aicp_error *e
     b->count++;
     aicp_policy_request_reset(b->request);
     aicp_status status = aicp_policy_request_set_json(b->request, text.data, text.len, &why);
+    if (status == AICP_OK && b->checked) {
+        status = aicp_policy_request_check(b->request, &why);
+    }
     if (status == AICP_OK) {
         status =
             aicp_policy_authorize(b->set, b->entities, b->request, b->flags, b->response, &why);
@@ -195,7 +199,11 @@ aicp_status aicp_policy_authorize_json(
         return aicpi_fail(err, AICP_ERR_INVALID, "unknown flags 0x%x", (unsigned)o.flags);
     }
     aicp_allocator a = aicpi_allocator(o.allocator);
-    batch b = {.set = set, .entities = entities, .flags = o.flags & AICP_POLICY_DECISION_ONLY};
+    batch b = {
+        .set = set,
+        .entities = entities,
+        .flags = o.flags & AICP_POLICY_DECISION_ONLY,
+        .checked = o.schema != NULL};
     aicpi_arena_init(&b.scratch, &a, 0, 0);
     aicpi_strbuf_init(&b.out, &a, AICPI_STRBUF_MAX);
     status = aicp_policy_request_new(&a, &b.request, err);
@@ -203,6 +211,7 @@ aicp_status aicp_policy_authorize_json(
         status = aicp_policy_response_new(&a, &b.response, err);
     }
     if (status == AICP_OK) {
+        aicp_policy_request_set_schema(b.request, o.schema);
         status = answer_all(&b, &o, data, len, err);
     }
     if (status == AICP_OK) {

@@ -30,6 +30,7 @@ static int authorize_block(void *user, cli_text block, uint32_t first_line) {
     aicp_error_clear(&err);
     options.flags = AICP_POLICY_LINES;
     options.first_line = first_line;
+    options.schema = run->schema;
     if (aicp_policy_authorize_json(
             run->set, run->entities, &options, block.data, block.len, &answers, &err) != AICP_OK) {
         cli_print_problem(stderr, "aicp", &err);
@@ -75,8 +76,8 @@ static int load_policies(const cli_args *args, cli_policy_run *run) {
     return status == AICP_OK ? CLI_OK : CLI_NO;
 }
 
-static int load_entities(const cli_args *args, cli_policy_run *run) {
-    const char *path = cli_value(args, "entities");
+static int load_schema(const cli_args *args, cli_policy_run *run) {
+    const char *path = cli_value(args, "schema");
     cli_text text;
     aicp_error err;
     aicp_error_clear(&err);
@@ -86,8 +87,7 @@ static int load_entities(const cli_args *args, cli_policy_run *run) {
     if (!cli_read_file(path, &text)) {
         return CLI_ENV;
     }
-    aicp_status status =
-        aicp_policy_entities_parse(text.data, text.len, NULL, &run->entities, &err);
+    aicp_status status = aicp_policy_schema_parse(text.data, text.len, NULL, &run->schema, &err);
     cli_text_free(&text);
     if (status != AICP_OK) {
         cli_print_problem(stderr, path, &err);
@@ -95,15 +95,42 @@ static int load_entities(const cli_args *args, cli_policy_run *run) {
     return status == AICP_OK ? CLI_OK : CLI_NO;
 }
 
+static int load_entities(const cli_args *args, cli_policy_run *run) {
+    const char *path = cli_value(args, "entities");
+    aicp_policy_entities_options options = AICP_POLICY_ENTITIES_OPTIONS_INIT;
+    const cli_text none = {"[]", 2}; /* the actions of a schema are entities, too */
+    cli_text text = none;
+    aicp_error err;
+    aicp_error_clear(&err);
+    if (path == NULL && run->schema == NULL) {
+        return CLI_OK;
+    }
+    if (path != NULL && !cli_read_file(path, &text)) {
+        return CLI_ENV;
+    }
+    options.schema = run->schema;
+    aicp_status status =
+        aicp_policy_entities_parse(text.data, text.len, &options, &run->entities, &err);
+    if (path != NULL) {
+        cli_text_free(&text);
+    }
+    if (status != AICP_OK) {
+        cli_print_problem(stderr, path != NULL ? path : "aicp", &err);
+    }
+    return status == AICP_OK ? CLI_OK : CLI_NO;
+}
+
 int cli_policy_lines(const cli_args *args, cli_block_fn *each) {
-    cli_policy_run run = {args, NULL, NULL};
+    cli_policy_run run = {.args = args};
     if (cli_value(args, "policies") == NULL) {
         return cli_missing(args, "policies");
     }
     int code = load_policies(args, &run);
+    code = code == CLI_OK ? load_schema(args, &run) : code;
     code = code == CLI_OK ? load_entities(args, &run) : code;
     code = code == CLI_OK ? cli_each_block(args, each, &run) : code;
     aicp_policy_entities_free(run.entities);
+    aicp_policy_schema_free(run.schema);
     aicp_policy_set_free(run.set);
     return code;
 }

@@ -110,6 +110,9 @@ static int explain_line(
     aicp_error_clear(&err);
     aicp_policy_request_reset(request);
     aicp_status status = aicp_policy_request_set_json(request, line.data, line.len, &err);
+    if (status == AICP_OK && run->schema != NULL) {
+        status = aicp_policy_request_check(request, &err);
+    }
     if (status == AICP_OK) {
         status = aicp_policy_explain(
             run->set, run->entities, request, every ? AICP_POLICY_EXPLAIN_ALL : 0, &told, &err);
@@ -137,6 +140,7 @@ static int explain_block(void *user, cli_text block, uint32_t first_line) {
         cli_print_problem(stderr, "aicp", &err);
         return CLI_ENV;
     }
+    aicp_policy_request_set_schema(request, run->schema);
     for (size_t at = 0; at < block.len && worst != CLI_ENV; first_line++) {
         const char *end = memchr(block.data + at, '\n', block.len - at);
         size_t len = end != NULL ? (size_t)(end - block.data) - at : block.len - at;

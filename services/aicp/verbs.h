@@ -37,13 +37,15 @@ typedef struct cli_policy_run {
     const cli_args *args;
     aicp_policy_set *set;
     aicp_policy_entities *entities;
+    aicp_policy_schema *schema; /* NULL: requests may be anything */
 } cli_policy_run;
 
 /** Options of the verbs that put requests to policies. */
 #define CLI_POLICY_OPTIONS                                                                         \
     {"policies", "FILE", NULL, "Cedar policies (needed)"},                                         \
         {"entities", "FILE", NULL, "entities as JSON"},                                            \
-        {"links", "FILE", NULL, "links of templates as JSON"}, {                                   \
+        {"links", "FILE", NULL, "links of templates as JSON"},                                     \
+        {"schema", "FILE", NULL, "entities and requests are read by this schema, and checked"}, {  \
         "id-from-annotation", NULL, NULL, "@id(\"...\") is the policy's id"                        \
     }
 

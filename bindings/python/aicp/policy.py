@@ -333,14 +333,19 @@ class PolicySet(Handle):
         decision_only: bool = False,
         lines: bool = False,
         first_line: Optional[int] = None,
+        schema: Optional[Schema] = None,
     ) -> bytes:
         """Answers many requests, a JSON array or JSON Lines, in the form they come in. ``lines``:
-        JSON Lines even where the text begins with a bracket; ``first_line``: its first number."""
+        JSON Lines even where the text begins with a bracket; ``first_line``: its first number;
+        ``schema``: requests are read by it, and one that is not as it declares is an error. The
+        groups of its actions stand in entities that were read with it."""
         flags = (_c.AICP_POLICY_DECISION_ONLY if decision_only else 0) | (
             _c.AICP_POLICY_LINES if lines else 0
         )
         store = (entities if entities is not None else _NO_ENTITIES)._h
-        options = given(flags=flags, first_line=first_line)
+        options = given(
+            flags=flags, first_line=first_line, schema=schema._h if schema is not None else None
+        )
         return _c.aicp_policy_authorize_json(self._h, store, options, requests)
 
     def authorize_many(
@@ -349,11 +354,12 @@ class PolicySet(Handle):
         entities: Optional[Entities] = None,
         *,
         decision_only: bool = False,
+        schema: Optional[Schema] = None,
     ) -> List[Dict[str, Any]]:
         """The same for mappings: ``{"principal": 'User::"ann"', "action": …, "resource": …,
         "context": {…}}`` each; the answers have "decision", "reasons", "errors", or "error"."""
         text = json.dumps(list(requests))
-        answers = self.authorize_json(text, entities, decision_only=decision_only)
+        answers = self.authorize_json(text, entities, decision_only=decision_only, schema=schema)
         return json.loads(answers)
 
     def validate(

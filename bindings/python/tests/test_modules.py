@@ -107,6 +107,11 @@ def test_many_requests_are_answered_in_one_call():
     assert json.loads(text.splitlines()[1])["error"]["line"] == 6
     with pytest.raises(aicp.ParseError):
         policies.authorize_json("[")
+    schema = aicp.Schema(
+        "entity User; entity Doc; action a appliesTo {principal: User, resource: Doc, context: {n: Long}};"
+    )
+    yes, bad = policies.authorize_many([ask, {**ask, "context": {"n": "1"}}], schema=schema)
+    assert (yes["decision"], bad["error"]["code"]) == ("allow", "ERR_POLICY_TYPE")
     request = aicp.Request()
     request.json(ask)
     assert request.authorize(policies).allowed

@@ -361,6 +361,43 @@ class PolicyAuthorize(Files):
             self.assertIn(broken, err)
         self.assertEqual(lines("policy", "authorize", stdin=[])[0], 2)
 
+    def test_a_schema_reads_and_checks_entities_and_requests(self):
+        schema = self.file(
+            "s.cedarschema",
+            """entity Team; entity User in Team { from?: ipaddr }; entity Model;
+            action use;
+            action chat in use appliesTo {
+                principal: User, resource: Model, context: { tokens: Long, from?: ipaddr }
+            };""",
+        )
+        policies = self.file(
+            "q.cedar",
+            """permit(principal, action in Action::"use", resource)
+            when { context has from && context.from.isLoopback() };""",
+        )
+        asked = [
+            self.request(context={"tokens": 1, "from": "127.0.0.1"}),
+            self.request(context={"tokens": "1"}),
+            self.request(action='Action::"chatt"'),
+            self.request(resource='User::"ann"'),
+        ]
+        for verb in "authorize", "explain":
+            ask = ["policy", verb, "--policies", policies, "--schema", schema]
+            for more in [], ["--entities", self.entities]:
+                code, out, _ = lines(*ask, *more, stdin=asked)
+                self.assertEqual((code, out[0].get("decision")), (1, "allow"), out)
+                errors = [line["error"] for line in out[1:]]
+                self.assertEqual([e["code"] for e in errors], ["ERR_POLICY_TYPE"] * 3)
+                self.assertEqual([e["line"] for e in errors], [2, 3, 4])
+                self.assertEqual(lines(*ask, *more, stdin=asked[:1])[0], 0)
+        wrong = self.file(
+            "w.json", '[{"uid": {"type": "User", "id": "ann"}, "attrs": {"from": 1}, "parents": []}]'
+        )
+        code, out, err = lines(*ask, "--entities", wrong, stdin=asked)
+        self.assertEqual((code, out), (1, []))
+        self.assertIn('User::"ann": attribute "from"', err)
+        self.assertEqual(aicp("policy", "authorize", "--policies", policies, "--schema", policies)[0], 1)
+
     def test_templates_are_linked(self):
         path = self.file("t.cedar", "permit(principal == ?principal, action, resource);")
         links = self.file(

@@ -109,6 +109,28 @@ Test(policy_batch, a_broken_array_gives_no_answers) {
     aicp_policy_set_free(set);
 }
 
+Test(policy_batch, requests_are_read_and_checked_by_a_schema) {
+    static const char text[] =
+        "entity User, Doc; action view appliesTo { principal: User, resource: Doc,"
+        " context: { n: Long, from?: ipaddr } };";
+    aicp_policy_batch_options options = AICP_POLICY_BATCH_OPTIONS_INIT;
+    cr_assert_eq(
+        aicp_policy_schema_parse(text, sizeof text - 1, NULL, &options.schema, NULL), AICP_OK);
+    expect(
+        &options,
+        REQUEST("1,\"from\":\"10.0.0.1\"") "\n" REQUEST("1,\"more\":2") "\n" REQUEST(
+            "10") "\n"
+                  "{\"principal\":\"Doc::\\\"d\\\"\",\"action\":\"Action::\\\"view\\\"\","
+                  "\"resource\":\"Doc::\\\"d\\\"\",\"context\":{\"n\":1}}\n",
+        ALLOWED
+        "\n{\"error\":{\"code\":\"ERR_POLICY_TYPE\",\"message\":\"context: attribute \\\"more\\\": "
+        "not declared\",\"line\":2,\"column\":141}}\n" DENIED
+        "\n{\"error\":{\"code\":\"ERR_POLICY_TYPE\",\"message\":\"Doc::\\\"d\\\": "
+        "Action::\\\"view\\\" does not apply to a principal of type Doc\",\"line\":4,"
+        "\"column\":1}}\n");
+    aicp_policy_schema_free(options.schema);
+}
+
 Test(policy_batch, unknown_options_are_refused) {
     aicp_policy_set *set = parse();
     aicp_policy_batch_options options;

@@ -418,6 +418,7 @@ type PolicyBatchOptions struct {
 	Flags      uint32
 	First_line uint32
 	Allocator  *[0]byte
+	Schema     *[0]byte
 }
 type PolicyEntitiesOptions struct {
 	Size          uint64
