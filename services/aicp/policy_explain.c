@@ -92,6 +92,7 @@ static void print_for_people(const aicp_buf *told) {
 
 static void print_problem(aicp_error *err, uint32_t line, bool people) {
     err->line = line;
+    err->column = err->column > 0 ? err->column : 1;
     if (people) {
         cli_print_problem(stdout, "request", err);
         return;
@@ -131,6 +132,14 @@ static int explain_line(
     return CLI_OK;
 }
 
+static bool is_blank(cli_text line) {
+    size_t i = 0;
+    while (i < line.len && memchr(" \t\r", line.data[i], 3) != NULL) {
+        i++;
+    }
+    return i == line.len;
+}
+
 static int explain_block(void *user, cli_text block, uint32_t first_line) {
     const cli_policy_run *run = user;
     aicp_policy_request *request = NULL;
@@ -146,7 +155,7 @@ static int explain_block(void *user, cli_text block, uint32_t first_line) {
         size_t len = end != NULL ? (size_t)(end - block.data) - at : block.len - at;
         cli_text line = {block.data + at, len};
         at += len + 1;
-        if (len == 0 || (len == 1 && line.data[0] == '\r')) {
+        if (is_blank(line)) {
             continue;
         }
         int code = explain_line(run, request, line, first_line);

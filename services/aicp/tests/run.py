@@ -337,6 +337,15 @@ class PolicyAuthorize(Files):
             self.assertEqual((len(out[0]["policies"]), out[0]["passed_over"]), (told, 1 - told))
         self.assertEqual(aicp("policy", "explain")[0], 2)
 
+    def test_explain_passes_over_the_lines_and_places_the_errors_as_authorize_does(self):
+        text = "  \t\r\n\n" + json.dumps({"principal": 'User::"ann"'}) + "\nnonsense\n"
+        told = [
+            lines("policy", verb, "--policies", self.policies, stdin=text)[:2]
+            for verb in ("authorize", "explain")
+        ]
+        self.assertEqual([e["error"]["line"] for e in told[0][1]], [3, 4])
+        self.assertEqual(told[0], told[1])
+
     def test_explanations_on_a_terminal_are_text(self):
         terminal, side = pty.openpty()
         self.addCleanup(os.close, terminal)
