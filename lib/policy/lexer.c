@@ -107,6 +107,11 @@ static uint32_t operator_token(aicpi_policy_lexer *x, char c) {
         return bad(x, "there is no remainder operator");
     case '\'':
         return bad(x, "strings stand in double quotes");
+    case '\xEF':
+        if (x->len - x->pos >= 3 && memcmp(x->data + x->pos, "\xEF\xBB\xBF", 3) == 0) {
+            return bad(x, "a byte order mark stands here, which policies must not have");
+        }
+        return bad(x, "unexpected character");
     default:
         return bad(x, "unexpected character");
     }

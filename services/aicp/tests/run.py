@@ -362,6 +362,12 @@ class PolicyAuthorize(Files):
         self.assertIn("      context.tokens is 7\r\n", text)
         self.assertIn('error: 3:56: the entity Model::"small" does not exist', text)
 
+    def test_a_byte_order_mark_is_named(self):
+        path = self.file("bom.cedar", "\ufeffpermit(principal, action, resource);")
+        code, out, _ = aicp("policy", "check", path)
+        self.assertEqual(code, 1)
+        self.assertIn("bom.cedar:1:1: error: a byte order mark stands here", out)
+
     def test_broken_files_end_the_run(self):
         broken = self.file("x.cedar", "permit(")
         for args in (["--policies", broken], ["--policies", self.policies, "--entities", broken]):
