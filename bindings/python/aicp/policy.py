@@ -19,6 +19,13 @@ Uid = Tuple[str, str]
 Lookup = Callable[[Uid], Union[None, Text, Mapping[str, Any]]]
 
 
+def _pair(uid: Uid) -> Uid:
+    """The type and the id. A text would fall apart into its first two letters."""
+    if isinstance(uid, (str, bytes)):
+        raise TypeError(f"an entity is a pair of type and id, not the text {uid!r}")
+    return uid[0], uid[1]
+
+
 class Policy(NamedTuple):
     """One policy of a set."""
 
@@ -197,7 +204,7 @@ class Entities(Handle):
         return _c.aicp_policy_entities_count(self._h)
 
     def __contains__(self, uid: Uid) -> bool:
-        return bool(_c.aicp_policy_entities_contains(self._h, uid[0], uid[1]))
+        return bool(_c.aicp_policy_entities_contains(self._h, *_pair(uid)))
 
     def to_json(self) -> str:
         """All entities as JSON that :class:`Entities` reads again, one a line."""
@@ -451,15 +458,15 @@ class Request(Handle):
 
     def principal(self, uid: Uid) -> None:
         """Who asks: (type, id)."""
-        _c.aicp_policy_request_set_principal(self._h, uid[0], uid[1])
+        _c.aicp_policy_request_set_principal(self._h, *_pair(uid))
 
     def action(self, uid: Uid) -> None:
         """What is to be done: (type, id)."""
-        _c.aicp_policy_request_set_action(self._h, uid[0], uid[1])
+        _c.aicp_policy_request_set_action(self._h, *_pair(uid))
 
     def resource(self, uid: Uid) -> None:
         """On what: (type, id)."""
-        _c.aicp_policy_request_set_resource(self._h, uid[0], uid[1])
+        _c.aicp_policy_request_set_resource(self._h, *_pair(uid))
 
     def json(self, request: Union[Text, Mapping[str, Any]]) -> None:
         """Principal, action, resource and context as one JSON object, or a mapping that becomes
@@ -492,7 +499,7 @@ class Request(Handle):
 
     def context_entity(self, name: str, uid: Uid) -> None:
         """Sets an attribute to an entity."""
-        _c.aicp_policy_request_context_entity(self._h, name, uid[0], uid[1])
+        _c.aicp_policy_request_context_entity(self._h, name, *_pair(uid))
 
     def context_ip(self, name: str, address: str) -> None:
         """Sets an attribute to an address or a range of addresses."""
@@ -518,9 +525,9 @@ class Request(Handle):
     ) -> None:
         """Adds an entity that only this request knows."""
         h = self._h
-        _c.aicp_policy_request_entity_begin(h, uid[0], uid[1])
+        _c.aicp_policy_request_entity_begin(h, *_pair(uid))
         for parent in parents:
-            _c.aicp_policy_request_entity_parent(h, parent[0], parent[1])
+            _c.aicp_policy_request_entity_parent(h, *_pair(parent))
         for name, value in (attrs or {}).items():
             if isinstance(value, bool):
                 _c.aicp_policy_request_entity_attr_bool(h, name, int(value))
@@ -535,7 +542,7 @@ class Request(Handle):
 
     def entity_attr_entity(self, name: str, uid: Uid) -> None:
         """Sets an attribute of the entity added last to an entity."""
-        _c.aicp_policy_request_entity_attr_entity(self._h, name, uid[0], uid[1])
+        _c.aicp_policy_request_entity_attr_entity(self._h, name, *_pair(uid))
 
     def entity_attr_decimal(self, name: str, number: str) -> None:
         """Sets an attribute of the entity added last to a decimal, given as text."""

@@ -117,6 +117,18 @@ def test_many_requests_are_answered_in_one_call():
     assert request.authorize(policies).allowed
 
 
+def test_an_entity_as_text_is_not_taken_for_a_pair():
+    request = aicp.Request()
+    calls = [
+        request.principal, request.action, request.resource, aicp.Entities().__contains__,
+        request.entity, lambda uid: request.entity(("User", "ann"), parents=[uid]),
+        lambda uid: request.context_entity("of", uid), lambda uid: request.entity_attr_entity("of", uid),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match="pair of type and id"):
+            call('User::"ann"')
+
+
 def test_requests_and_entities_follow_their_schema():
     schema = aicp.Schema(
         """entity Team; entity User in [Team] = {boss?: User, rate?: decimal}; entity Model;
