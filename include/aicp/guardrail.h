@@ -147,6 +147,8 @@ AICP_API void aicp_guard_options_init(aicp_guard_options *options, size_t size);
  * injection knows "block", "flag" and "log". Defaults: the values above where one stands, "pii"
  * action "mask", `on_error` "block" when any action is block or changes text, else "log"; private
  * keys and cloud secrets block unless "secrets" names an action. `{}` is the default profile.
+ * `timeout_ms` bounds the work of one scan, or of one piece of a stream: it ends when that time has
+ * passed and the thread then has worked as long again, so that waiting for a processor ends none.
  * In mode "monitor" every finding keeps its own action but the text's action is at most LOG and no
  * text is rewritten. "allow" holds values that are never personal data (case of ASCII letters does
  * not matter); "allow_regex" patterns are searched in the value. Members of scanners that this

@@ -34,6 +34,15 @@ int64_t aicpi_wall_ns(const aicp_clock *c) {
     return c->wall_ns(c->user);
 }
 
+bool aicpi_thread_time_ns(const aicp_clock *c, uint64_t *out) {
+    struct timespec ts;
+    if (c->monotonic_ns != system_monotonic || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) != 0) {
+        return false;
+    }
+    *out = (uint64_t)ts.tv_sec * (uint64_t)AICPI_SECOND_NS + (uint64_t)ts.tv_nsec;
+    return true;
+}
+
 /* Years are counted from March, so that the leap day is the last of a year; eras are 400 years of
  * 146097 days. */
 #define ERA_DAYS 146097

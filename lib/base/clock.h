@@ -14,6 +14,9 @@
 aicp_clock aicpi_clock(const aicp_clock *c);
 uint64_t aicpi_monotonic_ns(const aicp_clock *c);
 int64_t aicpi_wall_ns(const aicp_clock *c);
+/* Processor time that this thread has taken; false where `c` is a caller's own clock, which knows
+ * of none. A call costs ten times what the others do. */
+bool aicpi_thread_time_ns(const aicp_clock *c, uint64_t *out);
 
 /* Days since 1970-01-01 of a date in the proleptic Gregorian calendar, and back. */
 int64_t aicpi_days_from_civil(int64_t year, int32_t month, int32_t day);

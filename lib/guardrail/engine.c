@@ -16,7 +16,7 @@ void aicpi_guard_begin(
                  : options->source == AICP_GUARD_TOOL    ? profile->tools
                                                          : profile->input;
     r->keep = keep;
-    r->deadline = aicpi_monotonic_ns(&profile->clock) + profile->timeout_ns;
+    aicpi_guard_start_time(r);
     r->time_mark = AICPI_GUARD_TIME_STEP;
     r->data = NULL;
     r->len = 0;
@@ -75,8 +75,30 @@ bool aicpi_guard_stopped(const aicp_guard_result *r) {
     return r->error == AICP_ERR_GUARD_TIME || r->error == AICP_ERR_NOMEM;
 }
 
+void aicpi_guard_start_time(aicp_guard_result *r) {
+    r->deadline = aicpi_monotonic_ns(&r->profile->clock) + r->profile->timeout_ns;
+    r->thread_deadline = 0;
+}
+
+/* The wall clock is read often because that is cheap. What ends a scan is work, though, not waiting
+ * for a processor: once the wall clock has run out, as much time again of the thread's own counts.
+ */
+static bool is_time_up(aicp_guard_result *r) {
+    uint64_t used = 0;
+    if (aicpi_monotonic_ns(&r->profile->clock) <= r->deadline) {
+        return false;
+    }
+    if (!aicpi_thread_time_ns(&r->profile->clock, &used)) {
+        return true;
+    }
+    if (r->thread_deadline == 0) {
+        r->thread_deadline = used + r->profile->timeout_ns;
+    }
+    return used > r->thread_deadline;
+}
+
 bool aicpi_guard_check_time(aicp_guard_result *r) {
-    if (r->error == AICP_OK && aicpi_monotonic_ns(&r->profile->clock) > r->deadline) {
+    if (r->error == AICP_OK && is_time_up(r)) {
         aicpi_guard_note_error(r, AICP_ERR_GUARD_TIME);
     }
     return aicpi_guard_stopped(r);

@@ -419,10 +419,11 @@ struct aicp_guard_result {
     aicp_guard_session *session;
     int32_t direction;
     int32_t source;
-    bool enabled; /* the profile looks at this direction and source at all */
-    bool keep;    /* stream: write unchanged text out too */
-    uint64_t deadline;
-    uint64_t time_mark; /* offset at which the clock is read next */
+    bool enabled;             /* the profile looks at this direction and source at all */
+    bool keep;                /* stream: write unchanged text out too */
+    uint64_t deadline;        /* by the profile's clock */
+    uint64_t thread_deadline; /* by the thread's own time, once the other has passed; else 0 */
+    uint64_t time_mark;       /* offset at which the clock is read next */
 
     /* passes */
     const char *data; /* at hand */
@@ -507,6 +508,7 @@ void aicpi_guard_scan_payload(
     aicpi_guard_place end,
     uint8_t depth);
 /* True once the scan cannot go on: no time (looked up here) or no memory. */
+void aicpi_guard_start_time(aicp_guard_result *result);
 bool aicpi_guard_check_time(aicp_guard_result *result);
 bool aicpi_guard_stopped(const aicp_guard_result *result);
 void aicpi_guard_note_error(aicp_guard_result *result, aicp_status status);

@@ -102,7 +102,7 @@ static void trim(aicp_guard_stream *s) {
 static aicp_status go_on(aicp_guard_stream *s, bool final, aicp_error *err) {
     aicp_guard_result *r = s->result;
     aicpi_strbuf_clear(&r->out);
-    r->deadline = aicpi_monotonic_ns(&s->profile->clock) + s->profile->timeout_ns;
+    aicpi_guard_start_time(r);
     aicpi_guard_advance(r, s->bytes, s->len, s->base, final);
     if (final) {
         aicpi_guard_conclude(r);

@@ -3,9 +3,13 @@
 
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 static const char mixed[] = "Mail bob@example.com, card 4111 1111 1111 1111, mail bob@example.com.";
 
@@ -283,6 +287,75 @@ Test(scan, a_spent_time_budget_never_passes_in_silence) {
         aicp_guard_result_free(result);
         aicp_guard_profile_free(profile);
     }
+}
+
+/* A profile whose time is the system's. */
+static aicp_guard_profile *hurried_profile(int timeout_ms) {
+    char json[80];
+    aicp_guard_profile *profile = NULL;
+    snprintf(json, sizeof json, "{\"timeout_ms\":%d,\"max_bytes\":8388608}", timeout_ms);
+    cr_assert_eq(aicp_guard_profile_parse(json, strlen(json), NULL, &profile, NULL), AICP_OK);
+    return profile;
+}
+
+static char *long_letter(size_t mebibytes, size_t *len) {
+    static const char words[] = "the quarterly report of ann@example.com tells ";
+    *len = mebibytes << 20;
+    char *text = malloc(*len);
+    cr_assert_not_null(text);
+    for (size_t i = 0; i < *len; i++) {
+        text[i] = words[i % (sizeof words - 1)];
+    }
+    return text;
+}
+
+Test(scan, work_beyond_the_time_ends_a_scan) {
+    size_t len = 0;
+    char *text = long_letter(4, &len); /* tens of milliseconds */
+    aicp_guard_profile *profile = hurried_profile(1);
+    aicp_guard_result *result = guard_result();
+    aicp_guard_scan_options options = AICP_GUARD_SCAN_OPTIONS_INIT;
+    cr_assert_eq(aicp_guard_scan(profile, text, len, &options, result, NULL), AICP_OK);
+    cr_expect_eq(aicp_guard_result_error(result), AICP_ERR_GUARD_TIME);
+    free(text);
+    aicp_guard_result_free(result);
+    aicp_guard_profile_free(profile);
+}
+
+/* Ends with 0 when no scan had an error. */
+static void scan_in_child(const char *text, size_t len, int rounds) {
+    aicp_guard_profile *profile = hurried_profile(400);
+    aicp_guard_result *result = guard_result();
+    aicp_guard_scan_options options = AICP_GUARD_SCAN_OPTIONS_INIT;
+    aicp_status error = AICP_OK;
+    for (int i = 0; i < rounds && error == AICP_OK; i++) {
+        aicp_status status = aicp_guard_scan(profile, text, len, &options, result, NULL);
+        error = status != AICP_OK ? status : aicp_guard_result_error(result);
+    }
+    _exit(error == AICP_OK ? 0 : 1);
+}
+
+Test(scan, waiting_for_a_processor_ends_none) {
+    size_t len = 0;
+    char *text = long_letter(1, &len);
+    pid_t child = fork();
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        scan_in_child(text, len, 30);
+    }
+    int status = 0;
+    /* Stopped longer than the time, each time almost surely amid a scan. */
+    for (int i = 0; i < 3; i++) {
+        const struct timespec work = {0, 30000000};
+        const struct timespec stop = {0, 600000000};
+        nanosleep(&work, NULL);
+        kill(child, SIGSTOP);
+        nanosleep(&stop, NULL);
+        kill(child, SIGCONT);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    free(text);
 }
 
 Test(scan, bad_options_are_refused_and_block) {
