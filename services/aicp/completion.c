@@ -43,29 +43,36 @@ static void put_bash(void) {
     puts("complete -o default -F _aicp aicp");
 }
 
+/* The end of a line for fish: a description in single quotes. */
+static void put_description(const char *text) {
+    fputs(" -d '", stdout);
+    for (; *text != '\0'; text++) {
+        if (*text == '\'' || *text == '\\') {
+            putchar('\\');
+        }
+        putchar(*text);
+    }
+    puts("'");
+}
+
 static void put_fish(void) {
     for (size_t i = 0; cli_verbs[i] != NULL; i++) {
         const cli_verb *v = cli_verbs[i];
-        printf(
-            "complete -c aicp -n __fish_use_subcommand -a %s -d '%s'\n",
-            v->noun,
-            v->verb != NULL ? v->noun : v->summary);
+        printf("complete -c aicp -n __fish_use_subcommand -a %s", v->noun);
+        put_description(v->verb != NULL ? v->noun : v->summary);
         if (v->verb != NULL) {
-            printf(
-                "complete -c aicp -n '__fish_seen_subcommand_from %s' -a %s -d '%s'\n",
-                v->noun,
-                v->verb,
-                v->summary);
+            printf("complete -c aicp -n '__fish_seen_subcommand_from %s' -a %s", v->noun, v->verb);
+            put_description(v->summary);
         }
         for (const cli_option *o = v->options; o->name != NULL; o++) {
             printf("complete -c aicp -n '__fish_seen_subcommand_from %s", v->noun);
             printf(
-                "%s%s' -l %s%s -d '%s'\n",
+                "%s%s' -l %s%s",
                 v->verb != NULL ? "; and __fish_seen_subcommand_from " : "",
                 v->verb != NULL ? v->verb : "",
                 o->name,
-                o->value != NULL ? " -r" : "",
-                o->help);
+                o->value != NULL ? " -r" : "");
+            put_description(o->help);
         }
     }
 }

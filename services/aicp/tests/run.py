@@ -58,6 +58,13 @@ class Frame(unittest.TestCase):
             self.assertEqual(code, 0, verb)
             self.assertTrue(text.startswith("Usage: aicp " + " ".join(verb)), text)
 
+    def test_descriptions_for_fish_keep_their_quotes(self):
+        code, out, _ = aicp("completion", "fish")
+        self.assertEqual(code, 0)
+        self.assertIn(r"is the policy\'s id'", out)
+        for line in out.splitlines():
+            self.assertRegex(line, r"^([^'\\]|'([^'\\]|\\['\\])*')*$")
+
     def test_unknown_words_are_usage_errors(self):
         for args in ([], ["nonsense"], ["completion", "--nonsense"], ["completion", "csh"]):
             code, out, err = aicp(*args)
