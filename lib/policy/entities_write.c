@@ -2,12 +2,13 @@
 #include "lib/base/error.h"
 #include "lib/policy/brief.h"
 #include "lib/policy/entities.h"
+#include "lib/policy/forms.h"
 #include "lib/policy/value_write.h"
 
 static void write_entity(aicpi_policy_writer *w, const aicpi_policy_entity *e) {
     aicpi_strbuf *b = w->out;
     aicpi_strbuf_puts(b, "{\"uid\":");
-    aicpi_policy_write_uid(w, e->uid);
+    aicpi_policy_est_write_uid(b, e->uid);
     aicpi_strbuf_puts(b, ",\"attrs\":");
     aicpi_policy_write_fields(w, e->attrs);
     aicpi_strbuf_puts(b, ",\"parents\":[");
@@ -15,7 +16,7 @@ static void write_entity(aicpi_policy_writer *w, const aicpi_policy_entity *e) {
         if (i > 0) {
             aicpi_strbuf_putc(b, ',');
         }
-        aicpi_policy_write_uid(w, e->parents[i]);
+        aicpi_policy_est_write_uid(b, e->parents[i]);
     }
     aicpi_strbuf_putc(b, ']');
     if (e->tags->count > 0) {

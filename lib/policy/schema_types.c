@@ -2,22 +2,13 @@
 #include "lib/policy/schema_resolve.h"
 
 #include "lib/policy/brief.h"
+#include "lib/policy/types.h"
 
 /* Most sets, records and attributes of one type with all its common types written out: what refers
  * to a few types that refer to a few types ... would else take for ever to compare. */
 #define PARTS_MOST 100000
 
 static const aicpi_policy_type empty_record = {.kind = AICPI_POLICY_RECORD};
-
-static const aicpi_policy_type builtin_types[] = {
-    [AICPI_POLICY_BOOL] = {.kind = AICPI_POLICY_BOOL},
-    [AICPI_POLICY_LONG] = {.kind = AICPI_POLICY_LONG},
-    [AICPI_POLICY_STRING] = {.kind = AICPI_POLICY_STRING},
-    [AICPI_POLICY_DECIMAL] = {.kind = AICPI_POLICY_DECIMAL},
-    [AICPI_POLICY_IP] = {.kind = AICPI_POLICY_IP},
-    [AICPI_POLICY_DATETIME] = {.kind = AICPI_POLICY_DATETIME},
-    [AICPI_POLICY_DURATION] = {.kind = AICPI_POLICY_DURATION},
-};
 
 static bool resolve(
     aicpi_policy_resolver *r,
@@ -75,7 +66,8 @@ static bool resolve_name(
             kinds[decl->kind],
             aicpi_policy_brief_str(decl->u.name).text);
     }
-    out->type = named.entity ? &r->type_refs[named.entity->index] : &builtin_types[named.builtin];
+    out->type =
+        named.entity ? &r->type_refs[named.entity->index] : aicpi_policy_type_plain(named.builtin);
     return true;
 }
 

@@ -1,6 +1,7 @@
 #include "lib/policy/value_write.h"
 
 #include "lib/policy/extension.h"
+#include "lib/policy/forms.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -91,14 +92,6 @@ static void write_set(aicpi_policy_writer *w, const aicpi_policy_set_value *set)
     aicpi_strbuf_putc(b, ']');
 }
 
-void aicpi_policy_write_uid(aicpi_policy_writer *w, const aicpi_policy_uid *uid) {
-    aicpi_strbuf_puts(w->out, "{\"type\":");
-    aicpi_strbuf_json(w->out, uid->type->data, uid->type->len);
-    aicpi_strbuf_puts(w->out, ",\"id\":");
-    aicpi_strbuf_json(w->out, uid->id->data, uid->id->len);
-    aicpi_strbuf_putc(w->out, '}');
-}
-
 /* ---- extension values ---- */
 
 static void write_call(aicpi_strbuf *b, int fn, const char *text, size_t len) {
@@ -161,7 +154,7 @@ void aicpi_policy_write_value(aicpi_policy_writer *w, aicpi_policy_value v) {
         break;
     case AICPI_POLICY_ENTITY:
         aicpi_strbuf_puts(w->out, "{\"__entity\":");
-        aicpi_policy_write_uid(w, v.u.entity);
+        aicpi_policy_est_write_uid(w->out, v.u.entity);
         aicpi_strbuf_putc(w->out, '}');
         break;
     case AICPI_POLICY_SET:

@@ -18,7 +18,5 @@ typedef struct aicpi_policy_writer {
 void aicpi_policy_write_value(aicpi_policy_writer *w, aicpi_policy_value v);
 /* The same for a record whose keys mean nothing special ("attrs", "tags"). */
 void aicpi_policy_write_fields(aicpi_policy_writer *w, const aicpi_policy_record *record);
-/* {"type":…,"id":…} */
-void aicpi_policy_write_uid(aicpi_policy_writer *w, const aicpi_policy_uid *uid);
 
 #endif
