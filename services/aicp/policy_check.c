@@ -39,6 +39,9 @@ static json_object *finding_json(const finding *f) {
     return o;
 }
 
+/* Bytes of the longest line that helps a reader. */
+enum { LINE_MOST = 500 };
+
 /* The line of the text, and a caret below the place. Tabs stay, so that the caret stands right. */
 static void print_line(const cli_text *text, uint32_t line, uint32_t column) {
     const char *at = text->data;
@@ -53,6 +56,9 @@ static void print_line(const cli_text *text, uint32_t line, uint32_t column) {
     const char *stop = memchr(at, '\n', (size_t)(end - at));
     size_t len = (size_t)((stop != NULL ? stop : end) - at);
     len -= len > 0 && at[len - 1] == '\r';
+    if (len > LINE_MOST) {
+        return;
+    }
     printf("  %.*s\n  ", (int)len, at);
     for (size_t i = 0; i + 1 < column && i < len; i++) {
         bool inside = ((unsigned char)at[i] & 0xC0) == 0x80; /* of a character of several bytes */

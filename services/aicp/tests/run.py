@@ -369,6 +369,12 @@ class PolicyAuthorize(Files):
         self.assertIn("      context.tokens is 7\r\n", text)
         self.assertIn('error: 3:56: the entity Model::"small" does not exist', text)
 
+    def test_lines_of_endless_length_are_not_shown(self):
+        path = self.file("long.cedar", "permit(principal, action, resource) when { " + "(" * 100000)
+        code, out, _ = aicp("policy", "check", path)
+        self.assertEqual((code, out.count("\n")), (1, 1))
+        self.assertIn("long.cedar:1:", out)
+
     def test_a_byte_order_mark_is_named(self):
         path = self.file("bom.cedar", "\ufeffpermit(principal, action, resource);")
         code, out, _ = aicp("policy", "check", path)
