@@ -63,13 +63,7 @@ static void parse_annotations(builder *b, aicpi_policy_annotations *out) {
 
 /* ---- names ---- */
 
-/* A name as it is or in quotes. */
-static const aicpi_policy_str *parse_key(builder *b, const char *expected) {
-    return at(b, AICPI_POLICY_TOKEN_STRING) ? aicpi_policy_parse_string(&b->p)
-                                            : aicpi_policy_parse_name(&b->p, expected);
-}
-
-/* First name of the path of a type, which may be __cedar. */
+/* First name of a path, or the name of an attribute or action: it may be __cedar. */
 static const aicpi_policy_str *parse_first(builder *b, const char *expected) {
     if (!aicpi_policy_at_word(&b->p, "__cedar")) {
         return aicpi_policy_parse_name(&b->p, expected);
@@ -81,6 +75,12 @@ static const aicpi_policy_str *parse_first(builder *b, const char *expected) {
     }
     aicpi_policy_advance(&b->p);
     return first;
+}
+
+/* A name as it is or in quotes. */
+static const aicpi_policy_str *parse_key(builder *b, const char *expected) {
+    return at(b, AICPI_POLICY_TOKEN_STRING) ? aicpi_policy_parse_string(&b->p)
+                                            : parse_first(b, expected);
 }
 
 static void parse_type_ref(builder *b, aicpi_policy_decl_ref *ref) {
@@ -97,7 +97,7 @@ static void parse_action_ref(builder *b, aicpi_policy_decl_ref *ref) {
         return;
     }
     const aicpi_policy_uid *uid = NULL;
-    const aicpi_policy_str *first = aicpi_policy_parse_name(&b->p, "the name of an action");
+    const aicpi_policy_str *first = parse_first(b, "the name of an action");
     const aicpi_policy_str *path = first ? aicpi_policy_parse_path(&b->p, first, &uid) : NULL;
     if (uid) {
         ref->type = uid->type;

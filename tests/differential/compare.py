@@ -10,7 +10,7 @@ import cedarpy
 from aicp.policy import Entities, PolicySet, Request, Schema, format_policies
 
 from policies import Writer, mutated, mutated_json
-from world import World, entity_json, entity_text
+from world import World, entity_json
 
 REFUSED = "refused"
 _POLICY = re.compile(r"policy `([^`]*)`")
@@ -21,7 +21,9 @@ def outcome(answer):
     if not isinstance(answer, tuple):
         return str(answer) if isinstance(answer, bool) or answer is REFUSED else "value"
     allowed, reasons, failed = answer
-    return ("allowed" if allowed else "denied by a policy" if reasons else "denied") + (" with errors" if failed else "")
+    return ("allowed" if allowed else "denied by a policy" if reasons else "denied") + (
+        " with errors" if failed else ""
+    )
 
 
 def tried(make, *arguments, **named):
@@ -61,8 +63,9 @@ class Comparison:
         if schema is REFUSED or their_schema is REFUSED:
             schema = their_schema = None
         else:
-            self.same("schema as json", accepted(tried(cedarpy.Schema.from_json_str, schema.to_json())), True, seed, text)
-            self.same("schema as text", accepted(tried(cedarpy.Schema.from_str, schema.to_cedar())), True, seed, text)
+            said = str(their_schema)
+            self.same("schema as json", str(tried(cedarpy.Schema.from_json_str, schema.to_json())), said, seed, text)
+            self.same("schema as text", str(tried(cedarpy.Schema.from_str, schema.to_cedar())), said, seed, text)
         bad = rng.choice((0.0, 0.0, 0.02, 0.1))
         stores = world.store(bad), world.store()
         requests = [world.request(rng.choice((0.0, 0.05, 0.2))) for _ in range(20)]
@@ -78,7 +81,7 @@ class Comparison:
                 self._authorize(sets, store, requests, (written, links, seed))
                 if schema:
                     self._conforming(sets, store, requests, (schema, their_schema), (text, written, links, seed))
-            self._malformed(rng, written, text, seed)
+            self._malformed(rng, written, text, stores[1], schema and (schema, their_schema), seed)
 
     @staticmethod
     def _links(world, slots):
@@ -95,9 +98,19 @@ class Comparison:
         if ours is REFUSED or theirs is REFUSED:
             return None
         if links:
-            ours = ours.link([{**one, "values": {k: entity_json(v) for k, v in one["values"].items()}} for one in links])
-            theirs = theirs.with_linked_batch([{"template_id": one["templateId"], "new_id": one["newId"],
-                                               "values": {k: entity_json(v) for k, v in one["values"].items()}} for one in links])
+            ours = ours.link(
+                [{**one, "values": {k: entity_json(v) for k, v in one["values"].items()}} for one in links]
+            )
+            theirs = theirs.with_linked_batch(
+                [
+                    {
+                        "template_id": one["templateId"],
+                        "new_id": one["newId"],
+                        "values": {k: entity_json(v) for k, v in one["values"].items()},
+                    }
+                    for one in links
+                ]
+            )
         self._forms(written, seed)
         return ours, theirs
 
@@ -114,7 +127,13 @@ class Comparison:
         laid_out = format_policies(written)
         self.same("layout", meaning(laid_out), meaning(written), seed, written)
         self.same("layout again", format_policies(laid_out), laid_out, seed, written)
-        self.same("layout of theirs", meaning_of_ours(cedarpy.format_policies(written)), meaning_of_ours(written), seed, written)
+        self.same(
+            "layout of theirs",
+            meaning_of_ours(cedarpy.format_policies(written)),
+            meaning_of_ours(written),
+            seed,
+            written,
+        )
 
     def _validation(self, written, schema, their_schema, text, seed):
         ours = PolicySet(written).validate(schema)
@@ -141,9 +160,16 @@ class Comparison:
             return
         answers = cedarpy.is_authorized_batch(list(map(their_request, requests)), sets[1], theirs, schemas[1])
         for request, answer in zip(requests, answers):
-            self.same("request with schema", our_answer(sets[0], ours, request, schemas[0]), their_answer(answer), request, store, *about)
+            self.same(
+                "request with schema",
+                our_answer(sets[0], ours, request, schemas[0]),
+                their_answer(answer),
+                request,
+                store,
+                *about,
+            )
 
-    def _malformed(self, rng, written, schema, seed):
+    def _malformed(self, rng, written, schema, store, schemas, seed):
         lines = [line for line in written.split("\n") if line.startswith(("permit", "forbid"))]
         for _ in range(10):
             text = mutated(rng, rng.choice(lines))
@@ -154,9 +180,27 @@ class Comparison:
             ours, theirs = tried(PolicySet, text), tried(cedarpy.PolicySet.from_json_str, text)
             if not looser(ours, theirs, text):
                 self.same("malformed json", accepted(ours), accepted(theirs), seed, text)
+        for _ in range(10):
+            text = json.dumps(mutated_json(rng, json.loads(store)))
+            if is_lax(json.loads(text)):
+                continue
+            for name, ours, theirs in (
+                ("malformed entities", None, None),
+                ("malformed entities with schema", *(schemas or (None, None))),
+            ):
+                self.same(
+                    name,
+                    accepted(tried(Entities, text, schema=ours)),
+                    accepted(tried(cedarpy.Entities.from_json_str, text, theirs)),
+                    seed,
+                    schema,
+                    text,
+                )
         for _ in range(3):
             text = mutated(rng, schema)
-            self.same("malformed schema", accepted(tried(Schema, text)), accepted(tried(cedarpy.Schema.from_str, text)), seed, text)
+            ours, theirs = tried(Schema, text), tried(cedarpy.Schema.from_str, text)
+            if self.same("malformed schema", accepted(ours), accepted(theirs), seed, text) and accepted(ours):
+                self._validation(written, ours, theirs, text, seed)
 
 
 def looser(ours, theirs, text):
@@ -185,10 +229,18 @@ def is_lax(node):
         return False
     if node.get("op") == "All" and len(node) > 1 or node.get("in", "absent") is None:
         return True
-    for escape, names in (("__entity", ("type", "id")), ("__extn", ("fn",)), ("__expr", ())):
-        if escape in node and not (isinstance(node[escape], dict) and all(isinstance(node[escape].get(n), str) for n in names)):
-            return True
-    return any(map(is_lax, node.values()))
+    return any(key in node and not is_escape(key, node[key]) for key in ("__entity", "__extn", "__expr")) or any(
+        map(is_lax, node.values())
+    )
+
+
+def is_escape(key, node):
+    if not isinstance(node, dict):
+        return False
+    if key == "__entity":
+        return isinstance(node.get("type"), str) and isinstance(node.get("id"), str)
+    called = "arg" in node or isinstance(node.get("args"), list)
+    return key == "__extn" and isinstance(node.get("fn"), str) and called
 
 
 def ordered(text):
@@ -237,8 +289,12 @@ def meaning_of_ours(text):
 
 def their_request(request):
     principal, action, resource, context = request
-    return {"principal": entity_json(principal), "action": entity_json(action), "resource": entity_json(resource),
-            "context": json.dumps(context)}
+    return {
+        "principal": entity_json(principal),
+        "action": entity_json(action),
+        "resource": entity_json(resource),
+        "context": json.dumps(context),
+    }
 
 
 def their_answer(answer):

@@ -3,8 +3,25 @@
 import json
 import re
 
-from world import (BAD_TEXTS, BOOL, DATETIME, DECIMAL, DURATION, EXTENSIONS, IDS, IP, LONG, LONGS, NAMES, SCALARS, STRING, STRINGS,
-                   TEXTS, entity_text, quoted)
+from world import (
+    BAD_TEXTS,
+    BOOL,
+    DATETIME,
+    DECIMAL,
+    DURATION,
+    EXTENSIONS,
+    IDS,
+    IP,
+    LONG,
+    LONGS,
+    NAMES,
+    SCALARS,
+    STRING,
+    STRINGS,
+    TEXTS,
+    entity_text,
+    quoted,
+)
 
 RESERVED = {"true", "false", "if", "then", "else", "in", "is", "like", "has", "__cedar"}
 _IDENTIFIER = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*\Z")
@@ -36,14 +53,22 @@ class Writer:
         principal = self.rng.choice(action["principals"] or [self.world.kind()])
         resource = self.rng.choice(action["resources"] or [self.world.kind()])
         slots = []
-        scope = ", ".join((self._party("principal", principal, slots), self._action(action), self._party("resource", resource, slots)))
-        self.roots = [("principal", ("Entity", principal)), ("resource", ("Entity", resource)), ("context", action["context"])]
+        scope = ", ".join(
+            (self._party("principal", principal, slots), self._action(action), self._party("resource", resource, slots))
+        )
+        self.roots = [
+            ("principal", ("Entity", principal)),
+            ("resource", ("Entity", resource)),
+            ("context", action["context"]),
+        ]
         notes = ""
         if self.chance(0.15):
             value = self.rng.choice(("", '("x")', '("\\u{e9}")'))
             notes = f"@{self.rng.choice(('id', 'if', 'note'))}{value}\n"
-        conditions = "".join(f" {self.rng.choice(('when', 'when', 'unless'))} {{ {self.expression(BOOL, self.rng.randint(0, 4))} }}"
-                             for _ in range(self.rng.choice((0, 1, 1, 1, 2))))
+        conditions = "".join(
+            f" {self.rng.choice(('when', 'when', 'unless'))} {{ {self.expression(BOOL, self.rng.randint(0, 4))} }}"
+            for _ in range(self.rng.choice((0, 1, 1, 1, 2)))
+        )
         comment = self.rng.choice(("", "", "", "// a comment\n"))
         return f"{comment}{notes}{self.rng.choice(('permit', 'permit', 'forbid'))}({scope}){conditions};", slots
 
@@ -67,8 +92,15 @@ class Writer:
         others = [uid, *self.rng.sample(list(self.world.actions), self.rng.randint(0, len(self.world.actions)))]
         if self.chance(0.02):
             others.append((uid[0], "unknown"))
-        return self.rng.choice(("action", "action", f"action == {entity_text(uid)}", f"action in {entity_text(others[-1])}",
-                                f"action in [{', '.join(map(entity_text, others))}]"))
+        return self.rng.choice(
+            (
+                "action",
+                "action",
+                f"action == {entity_text(uid)}",
+                f"action in {entity_text(others[-1])}",
+                f"action in [{', '.join(map(entity_text, others))}]",
+            )
+        )
 
     # ------------------------------------------------------------------ expressions
 
@@ -89,12 +121,28 @@ class Writer:
     def _bool(self, type, depth):
         if depth <= 0:
             return self.rng.choice(("true", "false"))
-        return self.rng.choice((self._logic, self._logic, self._compare, self._compare, self._hierarchy, self._sets, self._has, self._has,
-                                self._text, self._extensions, self._tags, self._guarded))(depth - 1)
+        return self.rng.choice(
+            (
+                self._logic,
+                self._logic,
+                self._compare,
+                self._compare,
+                self._hierarchy,
+                self._sets,
+                self._has,
+                self._has,
+                self._text,
+                self._extensions,
+                self._tags,
+                self._guarded,
+            )
+        )(depth - 1)
 
     def _logic(self, depth):
         left, right = self.expression(BOOL, depth), self.expression(BOOL, depth)
-        return self.rng.choice((f"({left} && {right})", f"({left} || {right})", f"!{left}", f"!!{left}", f"({left} && {right} || {left})"))
+        return self.rng.choice(
+            (f"({left} && {right})", f"({left} || {right})", f"!{left}", f"!!{left}", f"({left} && {right} || {left})")
+        )
 
     def _compare(self, depth):
         if self.chance(0.4):
@@ -112,19 +160,30 @@ class Writer:
         left = self.expression(("Entity", self.world.kind()), depth)
         kind = self.world.kind()
         one = self.expression(("Entity", kind), depth)
-        return self.rng.choice((f"({left} in {one})", f"({left} is {kind})", f"({left} is {kind} in {one})",
-                                f"({left} in [{one}, {self.expression(('Entity', kind), depth)}])",
-                                f"({left} in {self.expression(('Set', ('Entity', kind)), depth)})",
-                                f"(action in {entity_text(self.rng.choice(list(self.world.actions)))})",
-                                "(principal == resource)"))
+        return self.rng.choice(
+            (
+                f"({left} in {one})",
+                f"({left} is {kind})",
+                f"({left} is {kind} in {one})",
+                f"({left} in [{one}, {self.expression(('Entity', kind), depth)}])",
+                f"({left} in {self.expression(('Set', ('Entity', kind)), depth)})",
+                f"(action in {entity_text(self.rng.choice(list(self.world.actions)))})",
+                "(principal == resource)",
+            )
+        )
 
     def _sets(self, depth):
         sets = [t for _, t, _ in self._paths() if t[0] == "Set"]
         type = self.rng.choice(sets) if sets and self.chance(0.6) else ("Set", self.world.type(0))
         left = self.expression(type, depth)
         other = self.rng.choice(("containsAll", "containsAny"))
-        return self.rng.choice((f"{left}.contains({self.expression(type[1], depth)})", f"{left}.{other}({self.expression(type, depth)})",
-                                f"{left}.isEmpty()"))
+        return self.rng.choice(
+            (
+                f"{left}.contains({self.expression(type[1], depth)})",
+                f"{left}.{other}({self.expression(type, depth)})",
+                f"{left}.isEmpty()",
+            )
+        )
 
     def _has(self, depth):
         paths = self._paths()
@@ -139,7 +198,9 @@ class Writer:
         return f"({whole} has {last if plain(last) and self.chance(0.7) else quoted(last)})"
 
     def _text(self, depth):
-        pattern = "".join(self.rng.choice(("*", "a", "b", "\\*", "é", "\\u{65e5}", "\\n", "x")) for _ in range(self.rng.randint(0, 4)))
+        pattern = "".join(
+            self.rng.choice(("*", "a", "b", "\\*", "é", "\\u{65e5}", "\\n", "x")) for _ in range(self.rng.randint(0, 4))
+        )
         return f'({self.expression(STRING, depth)} like "{pattern}")'
 
     def _extensions(self, depth):
@@ -168,8 +229,14 @@ class Writer:
         text, type, (_, _, guards) = self.rng.choice(found)
         proof = " && ".join(f"{whole} has {quoted(name)}" for whole, name in guards)
         use = text if type == BOOL else f"{text} == {self.expression(type, depth)}"
-        return self.rng.choice((f"({proof} && {use})", f"(if {proof} then {use} else {self.expression(BOOL, depth)})",
-                                f"(!({proof}) || {use})", f"({use} && {proof})"))
+        return self.rng.choice(
+            (
+                f"({proof} && {use})",
+                f"(if {proof} then {use} else {self.expression(BOOL, depth)})",
+                f"(!({proof}) || {use})",
+                f"({use} && {proof})",
+            )
+        )
 
     def _field(self, type, depth):
         """Out of a record that stands there."""
@@ -189,7 +256,9 @@ class Writer:
         return self.rng.choice(found)[0] if found else None
 
     def _entities(self):
-        return [(w, t) for w, t in self.roots if t[0] == "Entity"] + [(p[0], p[1]) for p in self._paths() if p[1][0] == "Entity"]
+        return [(w, t) for w, t in self.roots if t[0] == "Entity"] + [
+            (p[0], p[1]) for p in self._paths() if p[1][0] == "Entity"
+        ]
 
     def _paths(self):
         """(text, type, (root, names, [(whole, optional name)])) of every attribute within reach."""
@@ -217,8 +286,17 @@ class Writer:
             return str(self.rng.choice(LONGS))
         left, right = self.expression(LONG, depth - 1), self.expression(LONG, depth - 1)
         unit = self.rng.choice(("Milliseconds", "Seconds", "Minutes", "Hours", "Days"))
-        return self.rng.choice((f"({left} + {right})", f"({left} - {right})", f"({left} * {right})", f"(-{left})", f"(-(-{left}))",
-                                f"({left} + {right} * 2 - 1)", f"{self.expression(DURATION, depth - 1)}.to{unit}()"))
+        return self.rng.choice(
+            (
+                f"({left} + {right})",
+                f"({left} - {right})",
+                f"({left} * {right})",
+                f"(-{left})",
+                f"(-(-{left}))",
+                f"({left} + {right} * 2 - 1)",
+                f"{self.expression(DURATION, depth - 1)}.to{unit}()",
+            )
+        )
 
     def _string(self, type, depth):
         return quoted(self.rng.choice(STRINGS))
@@ -228,12 +306,17 @@ class Writer:
         return "[" + ", ".join(self.expression(type[1], depth - 1) for _ in range(count)) + "]"
 
     def _record(self, type, depth):
-        fields = [f"{n if plain(n) and self.chance(0.5) else quoted(n)}: {self.expression(t, depth - 1)}"
-                  for n, t, required in type[1] if required or self.chance(0.5)]
+        fields = [
+            f"{n if plain(n) and self.chance(0.5) else quoted(n)}: {self.expression(t, depth - 1)}"
+            for n, t, required in type[1]
+            if required or self.chance(0.5)
+        ]
         return "{" + ", ".join(fields) + "}"
 
     def _entity(self, type, depth):
-        return entity_text((type[1], self.rng.choice(IDS))) if self.chance(0.02) else entity_text(self.world.uid(type[1]))
+        return (
+            entity_text((type[1], self.rng.choice(IDS))) if self.chance(0.02) else entity_text(self.world.uid(type[1]))
+        )
 
     def _extension(self, type, depth):
         text = self.rng.choice(BAD_TEXTS[type[0]] if self.chance(0.06) else TEXTS[type[0]])
@@ -257,10 +340,77 @@ class Writer:
 # ---------------------------------------------------------------------- malformed texts
 
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|[\w?]+|::|[=!<>]=|&&|\|\||\s+|.', re.S)
-_STRAY = ("(", ")", "{", "}", "[", "]", ",", ";", ".", "::", "==", "=", "!", "-", "*", "+", "/", "%", "<", "&&", "&", "|", "||", "@", "?", "?principal",
-          "?resource", "?x", '"x"', '"\\x7f"', '"\\x80"', '"\\u{110000}"', '"\\*"', '"\\q"', "'", '"', "1", "9223372036854775808", "-9223372036854775808",
-          "-", "!!!!!", "true", "if", "then", "else", "in", "is", "has", "like", "when", "unless", "permit", "principal", "context", "User", "__cedar",
-          "decimal", "foo", "contains", ".isEmpty()", ".contains(1)", ".size()", "é", "\x0b", "\u2028", "\r", "// x\r", "/*", " ")
+_STRAY = (
+    "(",
+    ")",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ";",
+    ".",
+    "::",
+    "==",
+    "=",
+    "!",
+    "-",
+    "*",
+    "+",
+    "/",
+    "%",
+    "<",
+    "&&",
+    "&",
+    "|",
+    "||",
+    "@",
+    "?",
+    "?principal",
+    "?resource",
+    "?x",
+    '"x"',
+    '"\\x7f"',
+    '"\\x80"',
+    '"\\u{110000}"',
+    '"\\*"',
+    '"\\q"',
+    "'",
+    '"',
+    "1",
+    "9223372036854775808",
+    "-9223372036854775808",
+    "-",
+    "!!!!!",
+    "true",
+    "if",
+    "then",
+    "else",
+    "in",
+    "is",
+    "has",
+    "like",
+    "when",
+    "unless",
+    "permit",
+    "principal",
+    "context",
+    "User",
+    "__cedar",
+    "decimal",
+    "foo",
+    "contains",
+    ".isEmpty()",
+    ".contains(1)",
+    ".size()",
+    "é",
+    "\x0b",
+    "\u2028",
+    "\r",
+    "// x\r",
+    "/*",
+    " ",
+)
 
 
 def mutated(rng, text):
@@ -282,18 +432,40 @@ def mutated(rng, text):
     return "".join(tokens)
 
 
-_NODES = (None, True, 1, "x", [], {}, {"Value": 1}, {"Var": "principal"}, {"Var": "other"}, {"Slot": "?principal"}, {"op": "All"}, {"nothing": []},
-          {"type": "User", "id": "a"}, {"__entity": {"type": "User", "id": "a"}}, {"Value": {"__extn": {"fn": "ip", "arg": "::1"}}}, {"ip": []},
-          {"op": "in", "slot": "?principal"}, {"op": "==", "entity": {"type": "if", "id": ""}}, {"Value": 1.5}, {"Value": None})
+_NODES = (
+    None,
+    True,
+    1,
+    "x",
+    [],
+    {},
+    {"Value": 1},
+    {"Var": "principal"},
+    {"Var": "other"},
+    {"Slot": "?principal"},
+    {"op": "All"},
+    {"nothing": []},
+    {"type": "User", "id": "a"},
+    {"__entity": {"type": "User", "id": "a"}},
+    {"Value": {"__extn": {"fn": "ip", "arg": "::1"}}},
+    {"ip": []},
+    {"op": "in", "slot": "?principal"},
+    {"op": "==", "entity": {"type": "if", "id": ""}},
+    {"Value": 1.5},
+    {"Value": None},
+)
 
 
 def mutated_json(rng, tree):
     """The tree with one of its nodes lost, renamed or exchanged."""
-    places = [(tree, key) for key in tree]
-    for node, key in places:
-        inner = node[key]
-        if isinstance(inner, (dict, list)):
-            places += [(inner, k) for k in (inner if isinstance(inner, dict) else range(len(inner)))]
+    places = []
+    nodes = [tree]
+    for node in nodes:
+        keys = list(node) if isinstance(node, dict) else range(len(node))
+        places += [(node, key) for key in keys]
+        nodes += [node[key] for key in keys if isinstance(node[key], (dict, list))]
+    if not places:
+        return tree
     node, key = rng.choice(places)
     how = rng.randrange(4)
     if how == 0:

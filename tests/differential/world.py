@@ -18,21 +18,78 @@ NAMES = ("a", "b", "name", "level", "owner", "if", "is in", "permit", "context",
 IDS = ("e0", "e1", "e2", "e3", "with space", 'q"', "ü", "")
 TEXTS = {
     "decimal": ("0.0", "1.5", "-1.50", "1.5000", "922337203685477.5807", "-922337203685477.5808", "0.0001"),
-    "ipaddr": ("10.0.0.1", "10.0.0.0/8", "10.1.2.3/16", "127.0.0.1", "::1", "ff00::/8", "224.0.0.1", "fe80::1/64", "0.0.0.0/0",
-               "::ffff:7f00:1", "::/0"),
-    "datetime": ("1970-01-01", "2024-02-29", "1969-12-31T23:59:59.999Z", "2024-10-15T11:38:02.101+0130", "9999-12-31T23:59:59Z",
-                 "0000-01-01", "2000-01-01T00:00:00-2359"),
+    "ipaddr": (
+        "10.0.0.1",
+        "10.0.0.0/8",
+        "10.1.2.3/16",
+        "127.0.0.1",
+        "::1",
+        "ff00::/8",
+        "224.0.0.1",
+        "fe80::1/64",
+        "0.0.0.0/0",
+        "::ffff:7f00:1",
+        "::/0",
+    ),
+    "datetime": (
+        "1970-01-01",
+        "2024-02-29",
+        "1969-12-31T23:59:59.999Z",
+        "2024-10-15T11:38:02.101+0130",
+        "9999-12-31T23:59:59Z",
+        "0000-01-01",
+        "2000-01-01T00:00:00-2359",
+    ),
     "duration": ("0ms", "1d", "24h", "-1h30m", "1d2h3m4s5ms", "9223372036854775807ms", "-9223372036854775808ms", "90m"),
 }
 BAD_TEXTS = {
     "decimal": ("", "1", "1.", ".5", "1.00000", "+1.0", "1e3", " 1.0", "922337203685477.5808", "-.1", "1.0.0", "١.0"),
-    "ipaddr": ("", "10.0.0", "10.0.0.256", "010.0.0.1", "10.0.0.1/33", "10.0.0.1/08", "::1/129", "::1%eth0", "[::1]", "1::2::3",
-               "::ffff:1.2.3.4", "10.0.0.1/", "10.0.0.1/-1", ":::"),
-    "datetime": ("", "2024-1-1", "2023-02-29", "2024-01-01T00:00:00", "2024-01-01T24:00:00Z", "2024-01-01T00:00:60Z",
-                 "2024-01-01t00:00:00Z", "2024-01-01T00:00:00.1Z", "2024-01-01T00:00:00+2400", "2024-01-01T00:00:00+01:00", "10000-01-01",
-                 "2024-13-01", "1900-02-29"),
-    "duration": ("", "-", "0", "1", "1x", "1m1h", "1h1h", "9223372036854775808ms", "- 1h", "+1h", "1.5h", "106751991168d",
-                 "18446744073709551616ms"),
+    "ipaddr": (
+        "",
+        "10.0.0",
+        "10.0.0.256",
+        "010.0.0.1",
+        "10.0.0.1/33",
+        "10.0.0.1/08",
+        "::1/129",
+        "::1%eth0",
+        "[::1]",
+        "1::2::3",
+        "::ffff:1.2.3.4",
+        "10.0.0.1/",
+        "10.0.0.1/-1",
+        ":::",
+    ),
+    "datetime": (
+        "",
+        "2024-1-1",
+        "2023-02-29",
+        "2024-01-01T00:00:00",
+        "2024-01-01T24:00:00Z",
+        "2024-01-01T00:00:60Z",
+        "2024-01-01t00:00:00Z",
+        "2024-01-01T00:00:00.1Z",
+        "2024-01-01T00:00:00+2400",
+        "2024-01-01T00:00:00+01:00",
+        "10000-01-01",
+        "2024-13-01",
+        "1900-02-29",
+    ),
+    "duration": (
+        "",
+        "-",
+        "0",
+        "1",
+        "1x",
+        "1m1h",
+        "1h1h",
+        "9223372036854775808ms",
+        "- 1h",
+        "+1h",
+        "1.5h",
+        "106751991168d",
+        "18446744073709551616ms",
+    ),
 }
 
 
@@ -75,7 +132,9 @@ class World:
         bases = self.rng.sample(("User", "Group", "Team", "Doc", "Folder", "Org", "Model"), self.rng.randint(2, 5))
         self.entities = {self.qualified(base): {} for base in bases}
         names = ("Color", "Tier")[: self.rng.choice((0, 1, 1, 2))]
-        self.enums = {self.qualified(n): self.rng.sample(("red", "green", "e0", "e1"), self.rng.randint(1, 3)) for n in names}
+        self.enums = {
+            self.qualified(n): self.rng.sample(("red", "green", "e0", "e1"), self.rng.randint(1, 3)) for n in names
+        }
 
     def _common(self):
         self.common = {}
@@ -128,10 +187,17 @@ class World:
     def schema_text(self):
         out = []
         for space in self.namespaces:
-            inner = [f"type {self._base(n)} = {self.type_text(t, alias=False)};" for n, t in self.common.items() if self._space(n) == space]
+            inner = [
+                f"type {self._base(n)} = {self.type_text(t, alias=False)};"
+                for n, t in self.common.items()
+                if self._space(n) == space
+            ]
             inner += [self._entity_text(n) for n in self.entities if self._space(n) == space]
-            inner += [f"entity {self._base(n)} enum [{', '.join(map(quoted, ids))}];"
-                      for n, ids in self.enums.items() if self._space(n) == space]
+            inner += [
+                f"entity {self._base(n)} enum [{', '.join(map(quoted, ids))}];"
+                for n, ids in self.enums.items()
+                if self._space(n) == space
+            ]
             inner += [self._action_text(uid) for uid in self.actions if self._space(uid[0]) == space]
             out += [f"namespace {space} {{", *inner, "}"] if space else inner
         return "\n".join(out)
@@ -155,8 +221,10 @@ class World:
         parents = f" in [{', '.join(map(entity_text, action['parents']))}]" if action["parents"] else ""
         applies = ""
         if action["principals"]:
-            applies = (f" appliesTo {{ principal: [{', '.join(action['principals'])}], resource: [{', '.join(action['resources'])}],"
-                       f" context: {self.type_text(action['context'], alias=False)} }}")
+            applies = (
+                f" appliesTo {{ principal: [{', '.join(action['principals'])}], resource: [{', '.join(action['resources'])}],"
+                f" context: {self.type_text(action['context'], alias=False)} }}"
+            )
         return f"action {quoted(uid[1])}{parents}{applies};"
 
     def type_text(self, type, alias=True):
@@ -182,8 +250,24 @@ class World:
     def value(self, type, bad=0.0):
         """A value of the type as JSON; with the chance `bad` something in it does not conform."""
         if self.chance(bad):
-            return self.rng.choice((1, True, "text", [], [1, "a"], {}, {"a": 1}, None, 1.5, 2**63, {"__entity": {"type": "User", "id": "e0"}},
-                                    {"__extn": {"fn": "decimal", "arg": "1"}}, {"__extn": {"fn": "ip", "arg": "::1"}}, {"__expr": "1"}))
+            return self.rng.choice(
+                (
+                    1,
+                    True,
+                    "text",
+                    [],
+                    [1, "a"],
+                    {},
+                    {"a": 1},
+                    None,
+                    1.5,
+                    2**63,
+                    {"__entity": {"type": "User", "id": "e0"}},
+                    {"__extn": {"fn": "decimal", "arg": "1"}},
+                    {"__extn": {"fn": "ip", "arg": "::1"}},
+                    {"__expr": "1"},
+                )
+            )
         kind = type[0]
         if kind == "Long":
             return self.rng.choice(LONGS)

@@ -88,6 +88,15 @@ Test(policy_schema, a_name_means_what_is_nearest_and_a_common_type_before_an_ent
     aicp_policy_schema_free(s);
 }
 
+Test(policy_schema, attributes_and_actions_may_have_the_reserved_name) {
+    aicp_policy_schema *s = read_schema("entity E = { __cedar: Long };\n"
+                                        "action __cedar;\n"
+                                        "action a in __cedar;\n");
+    cr_expect_eq(attr_of(type_of(s, "E")->shape, "__cedar")->kind, AICPI_POLICY_LONG);
+    cr_expect_eq(aicp_policy_schema_action_count(s), 2);
+    aicp_policy_schema_free(s);
+}
+
 Test(policy_schema, json_says_which_kind_of_type_a_name_means) {
     aicp_policy_schema *s = read_schema(
         "{\"\":{\"commonTypes\":{\"X\":{\"type\":\"Long\"}},\"entityTypes\":{\"X\":{},\"E\":{"
