@@ -109,7 +109,8 @@ class Writer:
         if self.chance(self.wild):
             type = self.rng.choice((*SCALARS, ("Set", LONG), ("Record", ()), ("Entity", self.world.kind())))
         if depth > 0 and self.chance(0.08):
-            return f"(if {self.expression(BOOL, depth - 1)} then {self.expression(type, depth - 1)} else {self.expression(type, depth - 1)})"
+            guard, then, other = (self.expression(t, depth - 1) for t in (BOOL, type, type))
+            return f"(if {guard} then {then} else {other})"
         if self.chance(0.35):
             found = self._path(type)
             if found:

@@ -3,8 +3,8 @@
 `AICP_DIFFERENTIAL_WORLDS` is the number of schemas, each with two sets and two stores; `AICP_DIFFERENTIAL_FIRST`
 the first seed. A failure names the seed: `Comparison().world(seed)` alone shows it again.
 
-The reference is crate 4.12. Where it does otherwise than ours on purpose, `compare.ordered`, `compare.looser` and the second
-half of this file say so.
+The reference is crate 4.12. Where the two differ on purpose, `compare.ordered`, `compare.looser` and the second half
+of this file say so.
 """
 
 import json
