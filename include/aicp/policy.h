@@ -90,8 +90,7 @@ enum { AICP_POLICY_FORMAT_AUTO = 0, AICP_POLICY_FORMAT_CEDAR = 1, AICP_POLICY_FO
  * policy that made it (none for a deny without a forbid), and errors those met on the way. */
 #define AICP_POLICY_DECISION_ONLY 1u
 /** Flag of aicp_policy_authorize(): look at every policy instead of those that the set's index
- * finds. The answer is the same, though a lookup of entities may be asked for others; for tests and
- * measurements. */
+ * finds. The answer is the same; for tests and measurements. */
 #define AICP_POLICY_NO_INDEX 2u
 
 /** aicp_policy_batch_options::flags: the text is JSON Lines even where it begins with `[`. */
@@ -666,7 +665,8 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_policy_request_entity_attr_json(
  * what was found are looked up in turn when an `in` needs them, so that its answer is exact. Each
  * entity is asked for once; the answers are kept until the request is reset, `fn` and `user` until
  * they are set again or the request is freed. Then, and when this call fails, `release` is called
- * with `user` unless it is NULL. `fn` NULL: nothing lives elsewhere, which costs nothing.
+ * with `user` unless it is NULL. `fn` NULL: nothing lives elsewhere, which costs nothing. With a
+ * lookup every policy is looked at, action first, so that no entity is asked for in vain.
  *
  * When `fn` fails or gives what cannot be read, aicp_policy_authorize() fails with ERR_CALLBACK;
  * with ERR_LIMIT after #AICP_POLICY_LOOKUP_MAX entities; with ERR_INVALID when an entity turns out
@@ -865,8 +865,9 @@ AICP_API AICP_MUST_CHECK aicp_status aicp_policy_filter(
  * Cedar's syntax, written anew; a value of more than 512 bytes ends in "...". "flips" are single
  * changes of the request that turn the policy: "if" is what then holds, "by" the change that was
  * tried (an attribute or a part of the request set, or an entity put into a group), "decision" the
- * answer to the changed request. Only what was found by asking again is told, and none where a
- * lookup is set; there may be changes that are not found. Readers should pass over unknown keys.
+ * answer to the changed request. Only what was found by asking again is told, at most 256 times for
+ * one answer, and none where a lookup is set; there may be changes that are not found. Readers
+ * should pass over unknown keys.
  *
  * `*out` is to be given back with aicp_buf_free(). Errors, which leave it empty: those of
  * aicp_policy_authorize(), and ERR_LIMIT (more than 1 GiB).

@@ -224,7 +224,9 @@ run_and_note(aicp_policy_response *r, aicpi_policy_eval *x, size_t index, bool *
 /* The rules to look at. False: there is no answer. */
 static bool find_candidates(
     aicp_policy_response *r, aicpi_policy_eval *x, uint32_t flags, aicpi_policy_candidates *out) {
-    const aicpi_policy_index *index = flags & AICP_POLICY_NO_INDEX ? NULL : r->set->index;
+    /* The index would ask for what all three variables are in, before any head is looked at. */
+    bool bare = (flags & AICP_POLICY_NO_INDEX) || x->lookup;
+    const aicpi_policy_index *index = bare ? NULL : r->set->index;
     return aicpi_policy_index_find(index, r->set->count, x, &r->arena, out);
 }
 

@@ -389,9 +389,11 @@ bool aicpi_policy_flip_test(
     if (asked.lookup) {
         return false; /* asking again would drop the entities that `x` has looked up */
     }
-    if (!find_change(f, test, want, &c) || !apply(f, &asked, &c)) {
+    if (f->asked == AICPI_POLICY_FLIPS_MOST || !find_change(f, test, want, &c) ||
+        !apply(f, &asked, &c)) {
         return false;
     }
+    f->asked++;
     aicp_error err = {0};
     aicp_status status = aicp_policy_authorize(f->set, f->entities, &asked, 0, f->response, &err);
     if (status == AICP_ERR_NOMEM) {

@@ -5,6 +5,9 @@
 #include "lib/policy/eval.h"
 #include "lib/policy/set.h"
 
+/* How often one answer may ask again, so that explaining a large set stays a matter of moments. */
+#define AICPI_POLICY_FLIPS_MOST 256
+
 /* One question, and room to ask others like it. */
 typedef struct aicpi_policy_flipper {
     const aicp_policy_set *set;
@@ -13,6 +16,7 @@ typedef struct aicpi_policy_flipper {
     aicpi_policy_eval *x; /* of the request */
     aicp_policy_response *response;
     aicpi_policy_intern *intern; /* texts of changes live in its arena */
+    uint32_t asked;              /* how often, of AICPI_POLICY_FLIPS_MOST */
 } aicpi_policy_flipper;
 
 typedef struct aicpi_policy_flip {

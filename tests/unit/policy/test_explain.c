@@ -1,6 +1,8 @@
 /* Explanations: which part decided, what was seen, and what would turn it. */
 #include "unit/policy/policy_test.h"
 
+#include "lib/base/strbuf.h"
+
 static const char store[] =
     "[{\"uid\":{\"type\":\"User\",\"id\":\"alice\"},\"attrs\":{\"level\":2},"
     "\"parents\":[{\"type\":\"Team\",\"id\":\"blue\"}]},"
@@ -120,6 +122,32 @@ Test(policy_explain, changes_are_told_only_when_they_were_seen_to_help) {
         "permit" ANY "when { [\"a\", \"b\"].contains(context.r.s) };",
         0,
         "\"by\":\"context.r.s = \\\"a\\\"\",\"decision\":\"allow\"");
+}
+
+Test(policy_explain, one_answer_tries_so_many_changes_and_tells_of_every_policy) {
+    aicpi_strbuf text;
+    aicpi_strbuf_init(&text, NULL, AICPI_STRBUF_MAX);
+    for (int i = 0; i < 300; i++) {
+        aicpi_strbuf_puts(&text, "permit" ANY " when { context.n < 10 };");
+    }
+    policy_case c = policy_open(text.data, store);
+    aicp_buf out = AICP_BUF_INIT;
+    cr_assert_eq(aicp_policy_request_set_context_json(c.request, "{\"n\":12}", 8, NULL), 0);
+    cr_assert_eq(
+        aicp_policy_explain(c.set, c.entities, c.request, 0, &out, &c.err), 0, "%s", c.err.message);
+    size_t told = 0;
+    size_t changes = 0;
+    for (const char *at = out.data; (at = strstr(at, "\"policy\":\"policy")) != NULL; at++) {
+        told++;
+    }
+    for (const char *at = out.data; (at = strstr(at, "\"by\":")) != NULL; at++) {
+        changes++;
+    }
+    cr_expect_eq(told, 300);
+    cr_expect_eq(changes, 256);
+    aicp_buf_free(&out);
+    aicpi_strbuf_deinit(&text);
+    policy_close(&c);
 }
 
 Test(policy_explain, satisfied_forbids_tell_what_would_lift_them) {

@@ -1,5 +1,7 @@
 /* Entities that live elsewhere: what is asked for, what the answers mean, what goes wrong. */
 #include "unit/policy/policy_test.h"
+
+#include "lib/base/strbuf.h"
 #include "unit/support.h"
 
 #include <stdio.h>
@@ -123,6 +125,26 @@ Test(policy_lookup, nothing_is_asked_that_no_policy_needs) {
         &e);
     cr_expect_eq(policy_ask(&c), AICP_POLICY_ALLOW);
     cr_expect_eq(e.count, 0);
+    policy_close(&c);
+}
+
+Test(policy_lookup, policies_of_other_actions_ask_for_nothing) {
+    elsewhere e = {.entities = people};
+    aicpi_strbuf text;
+    aicpi_strbuf_init(&text, NULL, AICPI_STRBUF_MAX);
+    for (int i = 0; i < 40; i++) {
+        aicpi_strbuf_printf(
+            &text,
+            "permit (principal in Team::\"t%d\", action == Action::\"edit\", resource in "
+            "Folder::\"f%d\");",
+            i,
+            i);
+    }
+    aicpi_strbuf_puts(&text, "permit (principal, action == Action::\"view\", resource);");
+    policy_case c = open_with(text.data, NULL, &e);
+    cr_expect_eq(policy_ask(&c), AICP_POLICY_ALLOW);
+    cr_expect_eq(e.count, 0);
+    aicpi_strbuf_deinit(&text);
     policy_close(&c);
 }
 
