@@ -159,7 +159,7 @@ bool aicpi_arena_grow(
         if (!grown) {
             return false;
         }
-        if (*capacity) {
+        if (*capacity && *items) {
             memcpy(grown, *items, *capacity * item_size);
         }
         *items = grown;

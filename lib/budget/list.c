@@ -20,7 +20,7 @@ struct aicp_ledger_page {
 };
 
 typedef struct listing {
-    const aicp_ledger_query *query;
+    aicp_ledger_query query;
     aicpi_slice account;
     aicp_ledger_page *page;
     uint32_t limit;
@@ -104,9 +104,9 @@ static aicp_status add_account(aicpi_sql_stmt *q, listing *l, aicp_error *err) {
 }
 
 static void bind_query(aicpi_sql_stmt *q, int32_t from, const listing *l) {
-    aicpi_sql_bind_text(q, from, l->query->after, l->query->after_len);
-    aicpi_sql_bind_text(q, from + 1, l->query->prefix, l->query->prefix_len);
-    aicpi_sql_bind_text(q, from + 2, l->query->prefix, l->query->prefix_len);
+    aicpi_sql_bind_text(q, from, l->query.after, l->query.after_len);
+    aicpi_sql_bind_text(q, from + 1, l->query.prefix, l->query.prefix_len);
+    aicpi_sql_bind_text(q, from + 2, l->query.prefix, l->query.prefix_len);
     aicpi_sql_bind_i64(q, from + 3, l->limit);
 }
 
@@ -256,7 +256,7 @@ run(aicp_ledger *ledger,
     if (c->remote) {
         return aicpi_fail(err, AICP_ERR_UNSUPPORTED, "lists are for who has the store");
     }
-    l->query = &own;
+    l->query = own;
     l->limit = own.limit ? own.limit : ROWS_DEFAULT;
     l->page = new_page(&c->allocator);
     if (!l->page) {
@@ -266,7 +266,6 @@ run(aicp_ledger *ledger,
     uint64_t deadline = own.deadline_ns ? own.deadline_ns : aicpi_budget_mono(c) + WAIT_NS;
     s = aicpi_budget_transact(c, deadline, read, l, err);
     pthread_mutex_unlock(&c->lock);
-    l->query = NULL;
     s = s == AICP_OK && l->page->accounts ? open_windows(ledger, l, deadline, err) : s;
     if (s != AICP_OK) {
         aicp_ledger_page_free(l->page);

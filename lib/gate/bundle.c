@@ -320,7 +320,7 @@ static bool read_manifest_section(aicpi_json *r, aicpi_section *s) {
     if (!aicpi_json_ok(r)) {
         return false;
     }
-    if (!is_hash(hash) || size < 0) {
+    if (!hash.data || !is_hash(hash) || size < 0) {
         return aicpi_json_fail(
             r,
             AICP_ERR_BUNDLE,

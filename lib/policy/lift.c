@@ -147,10 +147,13 @@ lift_record(aicpi_policy_intern *in, const aicpi_policy_record *record, uint32_t
     return e;
 }
 
-static const aicpi_policy_expr *
-call(aicpi_policy_intern *in, uint8_t fn, uint32_t pos, const aicpi_policy_expr *const *args) {
+static const aicpi_policy_expr *call(
+    aicpi_policy_intern *in,
+    uint8_t fn,
+    uint32_t pos,
+    const aicpi_policy_expr *const *args,
+    uint32_t count) {
     aicpi_policy_expr *e = make(in, AICPI_POLICY_OP_CALL, pos);
-    uint32_t count = aicpi_policy_fns[fn].args;
     aicpi_policy_operand *operands = aicpi_arena_calloc(in->arena, count, sizeof *operands);
     if (!e || !operands) {
         return NULL;
@@ -178,7 +181,7 @@ construct(aicpi_policy_intern *in, uint8_t fn, uint32_t pos, aicpi_slice text) {
     }
     arg->u.value = aicpi_policy_of_string(s);
     const aicpi_policy_expr *args[] = {arg};
-    return call(in, fn, pos, args);
+    return call(in, fn, pos, args, 1);
 }
 
 const aicpi_policy_expr *
@@ -205,7 +208,7 @@ aicpi_policy_lift(aicpi_policy_intern *in, aicpi_policy_value v, uint32_t pos) {
         const aicpi_policy_expr *args[] = {
             construct(in, AICPI_POLICY_FN_DATETIME, pos, start),
             construct(in, AICPI_POLICY_FN_DURATION, pos, aicpi_slice_of(text, len))};
-        return call(in, AICPI_POLICY_FN_OFFSET, pos, args);
+        return call(in, AICPI_POLICY_FN_OFFSET, pos, args, 2);
     }
     default:
         return lift_const(in, v, pos);

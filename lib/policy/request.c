@@ -417,7 +417,7 @@ static void read_context(aicpi_policy_reader *r, const aicpi_policy_record **out
 
 aicp_status aicp_policy_request_set_context_json(
     aicp_policy_request *request, const char *data, size_t len, aicp_error *err) {
-    const aicpi_policy_record *record = NULL;
+    const aicpi_policy_record *record = &aicpi_policy_empty_record;
     const aicpi_policy_type *type = NULL;
     request->context = (aicpi_policy_fields){0};
     aicp_status status = context_type(request, &type, err);

@@ -273,7 +273,10 @@ warn_of_space(aicpi_policy_resolver *r, warning_list *list, const aicpi_policy_d
     for (size_t i = 0; fine && i < space->common_count; i++) {
         const aicpi_policy_decl_common *c = &space->commons[i];
         const aicpi_policy_str *full = aicpi_policy_full_name(r, space->name, c->name);
-        if (full && aicpi_map_find(&r->schema->types_by_name, full->data, full->len)) {
+        if (!full) {
+            return false;
+        }
+        if (aicpi_map_find(&r->schema->types_by_name, full->data, full->len)) {
             fine = warn(r, list, c->pos, c->name, "the entity type of the same name");
         }
         if (fine && builtin_kind(aicpi_policy_text(c->name))) {

@@ -40,7 +40,8 @@ static inline aicpi_slice aicpi_limit_key_value(const aicpi_limit_key *key, uint
     return aicpi_slice_of(value->data, value->len);
 }
 
-static inline void aicpi_limit_key_init(
+/* Gives the hash of the key. */
+static inline uint64_t aicpi_limit_key_init(
     aicpi_limit_key *key,
     const aicpi_limit_rule *rule,
     const aicpi_limit_subject *subject,
@@ -57,6 +58,7 @@ static inline void aicpi_limit_key_init(
     }
     key->hash = hash;
     key->len = len;
+    return hash;
 }
 
 /* Keys are short: a call of memcmp costs more than the comparison. */

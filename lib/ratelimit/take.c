@@ -40,9 +40,9 @@ static inline void
 add_item(aicpi_limit_work *w, const aicpi_limit_rule *rule, aicpi_slice tag, uint64_t tokens) {
     aicpi_limit_item *item = &w->items[w->count++];
     item->rule = rule;
-    aicpi_limit_key_init(&item->key, rule, &w->subject, tag);
+    uint64_t hash = aicpi_limit_key_init(&item->key, rule, &w->subject, tag);
     item->amount = rule->kind == AICP_LIMIT_TOKENS ? tokens : 1;
-    item->shard = aicpi_limit_shard_of(w->limiter, item->key.hash);
+    item->shard = aicpi_limit_shard_of(w->limiter, hash);
     item->entry = NULL;
     item->granted = 0;
     item->slot_id = 0;
@@ -233,7 +233,7 @@ static inline aicp_status check_item(aicpi_limit_work *w, aicpi_limit_item *item
         e->in_use++;
         item->entry = e;
     }
-    if (item->entry->slots && !aicpi_limit_slots_reserve(item->entry->slots, &l->allocator)) {
+    if (!item->entry->algorithm && !aicpi_limit_slots_reserve(item->entry->slots, &l->allocator)) {
         return aicpi_nomem(err);
     }
     if (rule->shared && l->has_source && rule->params.limit != 0) {
