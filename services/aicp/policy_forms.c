@@ -118,7 +118,7 @@ static int format_file(const cli_args *args, const char *file) {
     aicp_buf out;
     int code = turn(args, file, format_text, &in, &out);
     if (code == CLI_OK) {
-        bool same = in.len == out.len && memcmp(in.data, out.data, in.len) == 0;
+        bool same = in.len == out.len && (in.len == 0 || memcmp(in.data, out.data, in.len) == 0);
         if (check && !same) {
             printf("%s\n", file);
             code = CLI_NO;

@@ -137,21 +137,22 @@ static aicp_status load_roles(aicps_call *call, aicps_identity *out, aicp_error 
         return status;
     }
     aicps_org_role *roles = NULL;
+    size_t count = 0;
     size_t capacity = 0;
     bool row = false;
     aicpi_sql_bind_text(q, 1, out->id, strlen(out->id));
     while ((status = aicpi_sql_step(q, &row, err)) == AICP_OK && row) {
-        if (!aicpi_arena_grow(
-                call->arena, (void **)&roles, &capacity, out->org_role_count, sizeof *roles)) {
+        if (!aicpi_arena_grow(call->arena, (void **)&roles, &capacity, count, sizeof *roles)) {
             aicpi_sql_reset(q);
             return aicpi_nomem(err);
         }
-        roles[out->org_role_count].org = column(call, q, 0);
-        roles[out->org_role_count].role = column(call, q, 1);
-        out->org_role_count++;
+        roles[count].org = column(call, q, 0);
+        roles[count].role = column(call, q, 1);
+        count++;
     }
     out->org_roles = roles;
-    out->org = out->org_role_count == 1 ? roles[0].org : NULL;
+    out->org_role_count = count;
+    out->org = count == 1 ? roles[0].org : NULL;
     return status;
 }
 

@@ -40,14 +40,14 @@ static aicp_status audit_login(aicps_call *call, const aicps_identity *who, cons
     return status;
 }
 
-static void send_token(aicps_call *call, aicps_identity *who) {
+static void send_token(aicps_call *call, const aicps_identity *who) {
     const aicpa_settings *settings = aicpa_of(call)->settings;
     unsigned char random[16];
     char session[33];
     aicpi_random(random, sizeof random);
     aicpi_hex_encode(random, sizeof random, session);
-    who->session = session;
     aicpa_claims claims = {.who = *who};
+    claims.who.session = session;
     aicp_error err = {0};
     aicp_status status = aicpa_session_issue_time(call->db, who->id, &claims.issued_s, &err);
     if (status != AICP_OK) {
@@ -58,7 +58,7 @@ static void send_token(aicps_call *call, aicps_identity *who) {
     aicpi_strbuf token;
     aicpi_strbuf_init(&token, NULL, AICPA_TOKEN_MAX);
     aicpa_token_sign(settings->jwt_secret, &claims, &token);
-    if (token.failed || audit_login(call, who, NULL) != AICP_OK) {
+    if (token.failed || audit_login(call, &claims.who, NULL) != AICP_OK) {
         aicpi_strbuf_deinit(&token);
         aicps_send_error(call, 503, "unavailable", "the login could not be recorded");
         return;

@@ -35,13 +35,11 @@ static struct json_object *read_answer(aicps_call *call, aicp_litellm_reply *rep
     return o;
 }
 
-/* One of `fn` and `plain` is given. */
-static struct json_object *
-ask(aicps_call *call, aicpa_proxy_fn fn, aicpa_proxy_plain_fn plain, const char *data, size_t len) {
-    aicp_litellm *client = aicpa_of(call)->litellm;
+/* NULL: it cannot be asked, which was sent. */
+static aicp_litellm_reply *make_reply(aicps_call *call) {
     aicp_litellm_reply *reply = NULL;
     aicp_error err = {0};
-    if (!client) {
+    if (!aicpa_of(call)->litellm) {
         aicps_send_error(
             call, 503, "unavailable", "HTTP client not available: LITELLM_URL is not set");
         return NULL;
@@ -51,12 +49,16 @@ ask(aicps_call *call, aicpa_proxy_fn fn, aicpa_proxy_plain_fn plain, const char 
         aicps_send_status(call, status, &err);
         return NULL;
     }
-    status = fn ? fn(client, data, len, reply, &err) : plain(client, reply, &err);
+    return reply;
+}
+
+static struct json_object *
+take_reply(aicps_call *call, aicp_litellm_reply *reply, aicp_status status, const aicp_error *err) {
     struct json_object *answer = NULL;
     if (status == AICP_OK) {
         answer = read_answer(call, reply);
     } else {
-        send_failure(call, reply, status, &err);
+        send_failure(call, reply, status, err);
     }
     aicp_litellm_reply_free(reply);
     return answer;
@@ -64,11 +66,23 @@ ask(aicps_call *call, aicpa_proxy_fn fn, aicpa_proxy_plain_fn plain, const char 
 
 struct json_object *
 aicpa_proxy_ask(aicps_call *call, aicpa_proxy_fn fn, const char *data, size_t len) {
-    return ask(call, fn, NULL, data, len);
+    aicp_litellm_reply *reply = make_reply(call);
+    if (!reply) {
+        return NULL;
+    }
+    aicp_error err = {0};
+    aicp_status status = fn(aicpa_of(call)->litellm, data, len, reply, &err);
+    return take_reply(call, reply, status, &err);
 }
 
 struct json_object *aicpa_proxy_list(aicps_call *call, aicpa_proxy_plain_fn fn) {
-    return ask(call, NULL, fn, NULL, 0);
+    aicp_litellm_reply *reply = make_reply(call);
+    if (!reply) {
+        return NULL;
+    }
+    aicp_error err = {0};
+    aicp_status status = fn(aicpa_of(call)->litellm, reply, &err);
+    return take_reply(call, reply, status, &err);
 }
 
 /* ---- changing ---- */

@@ -353,7 +353,7 @@ static bool applies(struct json_object *policy, struct json_object *request) {
         return false;
     }
     for (size_t i = 0; i < 2 && scope->dimensions[i]; i++) {
-        aicpi_slice given = {NULL, 0};
+        aicpi_slice given = aicpi_slice_of("", 0);
         for (size_t k = 0; k < 3; k++) {
             if (strcmp(fields_of[k][0], scope->dimensions[i]) == 0) {
                 given = aicps_text(request, fields_of[k][1]);

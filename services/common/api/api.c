@@ -98,9 +98,10 @@ aicps_api_add_resource(aicps_api *api, const aicps_resource *resource, aicp_erro
     }
     aicps_plan *plan = NULL;
     aicp_status s = aicps_plan_new(api, resource, &plan, err);
-    if (plan) {
-        api->plans[api->plan_count++] = plan; /* also a failed one: its patterns are freed there */
+    if (!plan) {
+        return s;
     }
+    api->plans[api->plan_count++] = plan; /* also a failed one: its patterns are freed there */
     return s == AICP_OK ? aicps_api_add_routes(api, plan->routes, plan->route_count, err) : s;
 }
 

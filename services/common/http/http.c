@@ -28,7 +28,11 @@ static void defaults(aicps_http_options *o) {
 static aicp_status
 listen_on(aicps_http_server *server, const struct addrinfo *address, aicp_error *err) {
     int on = 1, off = 0;
-    struct sockaddr_storage bound;
+    union {
+        struct sockaddr_in6 v6;
+        struct sockaddr_in v4;
+        struct sockaddr any;
+    } bound = {0};
     socklen_t len = sizeof bound;
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     server->listener = fd;
@@ -40,7 +44,7 @@ listen_on(aicps_http_server *server, const struct addrinfo *address, aicp_error 
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     }
     if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, 1024) != 0 ||
-        getsockname(fd, (struct sockaddr *)&bound, &len) != 0) {
+        getsockname(fd, &bound.any, &len) != 0) {
         return aicpi_fail(
             err,
             AICP_ERR_IO,
@@ -49,9 +53,7 @@ listen_on(aicps_http_server *server, const struct addrinfo *address, aicp_error 
             (unsigned)server->options.port,
             strerror(errno));
     }
-    server->port = bound.ss_family == AF_INET6
-                       ? ntohs(((struct sockaddr_in6 *)(void *)&bound)->sin6_port)
-                       : ntohs(((struct sockaddr_in *)(void *)&bound)->sin_port);
+    server->port = ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
     return AICP_OK;
 }
 

@@ -101,20 +101,19 @@ static int wrong_usage(const aicps_service *s, const char *argument, const char 
     return EXIT_USAGE;
 }
 
-/* The value of an option that takes one: "--name value" or "--name=value". NULL: another option. */
-static const char *option(int argc, char **argv, int *i, const char *name, bool *missing) {
+/* Whether it is this option: "--name value" or "--name=value". A value of NULL: it is missing. */
+static bool option(int argc, char **argv, int *i, const char *name, const char **value) {
     size_t len = strlen(name);
-    if (strncmp(argv[*i], name, len) != 0) {
-        return NULL;
+    const char *given = argv[*i];
+    if (strncmp(given, name, len) != 0 || (given[len] != '=' && given[len] != '\0')) {
+        return false;
     }
-    if (argv[*i][len] == '=') {
-        return argv[*i] + len + 1;
+    if (given[len] == '=') {
+        *value = given + len + 1;
+    } else {
+        *value = *i + 1 < argc ? argv[++*i] : NULL;
     }
-    if (argv[*i][len] != '\0') {
-        return NULL;
-    }
-    *missing = *i + 1 >= argc;
-    return *missing ? NULL : argv[++*i];
+    return true;
 }
 
 /* -1: go on; else the exit status. */
@@ -123,17 +122,16 @@ read_arguments(const aicps_service *s, int argc, char **argv, arguments *out, bo
     *out = (arguments){.config = getenv("AICP_CONFIG")};
     for (int i = 1; i < argc; i++) {
         const char *given = argv[i];
-        bool missing = false;
-        const char *value = option(argc, argv, &i, "--config", &missing);
-        if (value) {
-            out->config = value;
-            continue;
-        }
-        value = missing ? NULL : option(argc, argv, &i, "--set", &missing);
-        if (value && out->set_count < SET_MAX) {
-            out->sets[out->set_count++] = value;
-        } else if (missing) {
+        const char *value = NULL;
+        bool config = option(argc, argv, &i, "--config", &value);
+        bool set = !config && option(argc, argv, &i, "--set", &value);
+        if ((config || set) && !value) {
             return wrong_usage(s, given, "needs a value");
+        }
+        if (config) {
+            out->config = value;
+        } else if (set && out->set_count < SET_MAX) {
+            out->sets[out->set_count++] = value;
         } else if (strcmp(given, "--check-config") == 0) {
             out->check_config = true;
         } else if (strcmp(given, "--help") == 0 || strcmp(given, "-h") == 0) {

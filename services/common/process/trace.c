@@ -100,7 +100,8 @@ void aicps_span_end(
     if (span->end_ns < span->start_ns) {
         span->end_ns = span->start_ns; /* the clock was set back */
     }
-    if (!span->sampled || !aicps_tracer_is_on(p ? p->tracer : NULL)) {
+    aicps_tracer *tracer = p ? p->tracer : NULL;
+    if (!span->sampled || !aicps_tracer_is_on(tracer)) {
         return;
     }
     const char *name = span->name ? span->name : "";
@@ -123,6 +124,6 @@ void aicps_span_end(
         span->end_ns);
     put_attributes(&b, attributes, count);
     aicpi_strbuf_printf(&b, "],\"status\":{%s}}", span->error ? "\"code\":2" : "");
-    aicps_tracer_put(p->tracer, b.failed ? NULL : b.data, b.len);
+    aicps_tracer_put(tracer, b.failed ? NULL : b.data, b.len);
     aicpi_strbuf_deinit(&b);
 }
