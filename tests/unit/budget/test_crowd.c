@@ -114,6 +114,7 @@ TEST_ALL_STORES(crowd, after_kills_nothing_stays_reserved_and_the_books_are_the_
     int seeds = getenv("AICP_TEST_FULL") ? 12 : 2;
     crowd_book *books[12];
     int64_t spent = 0;
+    int64_t denied = 0;
     aicp_ledger *l = open_ledger(store, NULL);
     for (int i = 0; i < seeds; i++) {
         books[i] = crowd_book_new();
@@ -122,7 +123,7 @@ TEST_ALL_STORES(crowd, after_kills_nothing_stays_reserved_and_the_books_are_the_
     }
     wait_until_nothing_is_held(store, l);
     for (int i = 0; i < seeds; i++) {
-        cr_assert_gt(sum(books[i], CROWD_DENIED, one), 0, "the budget was the bound");
+        denied += sum(books[i], CROWD_DENIED, one);
         settle_again(books[i], l);
         flush(l);
         int64_t expected = sum(books[i], CROWD_SPENT, cost) + spent_as_estimated(store, books[i]);
@@ -138,6 +139,8 @@ TEST_ALL_STORES(crowd, after_kills_nothing_stays_reserved_and_the_books_are_the_
         crowd_book_free(books[i]);
     }
     aicp_ledger_free(l);
+    /* Where processes die early the others may ask for less than there is. */
+    cr_assert_gt(denied, 0, "no budget was ever the bound");
     check_books(store);
     cr_assert_eq(query_i64(store, "SELECT sum(spent) FROM aicp_budget_window"), spent);
     cr_assert_eq(
