@@ -773,8 +773,8 @@ AICP_API const char *aicp_policy_error_name(int32_t kind);
  * #AICP_POLICY_DECISION_ONLY an answer has "decision" alone. `*out` is to be given back with
  * aicp_buf_free().
  *
- * Errors, which leave `out` empty: ERR_PARSE and ERR_LIMIT with line and column (an array that is no
- * JSON, or nests more than 128 levels), ERR_INVALID (options), ERR_LIMIT (answers of more than 1
+ * Errors, which leave `out` empty: ERR_PARSE and ERR_LIMIT with line and column (an array that is
+ * no JSON, or nests more than 128 levels), ERR_INVALID (options), ERR_LIMIT (answers of more than 1
  * GiB), ERR_NOMEM.
  */
 AICP_API AICP_MUST_CHECK aicp_status aicp_policy_authorize_json(
