@@ -71,6 +71,12 @@ typedef struct one {
     int thread;
 } one;
 
+uint32_t crowd_random(uint32_t *seed) {
+    *seed = *seed * UINT32_C(747796405) + UINT32_C(2891336453);
+    uint32_t word = ((*seed >> ((*seed >> 28) + 4)) ^ *seed) * UINT32_C(277803737);
+    return ((word >> 22) ^ word) >> 1;
+}
+
 static void step(const one *k, crowd_try *t, int stage) {
     atomic_store(&t->stage, stage);
     if (atomic_fetch_add(&k->book->steps[k->process], 1) + 1 == k->book->die_at[k->process]) {
@@ -86,14 +92,14 @@ static void must(aicp_status s, const char *what) {
 }
 
 /* A quarter gives back, a quarter is dispatched first, the others settle at once. */
-static void end(const one *k, crowd_try *t, const char *id, unsigned *seed) {
-    int way = k->book->seed ? rand_r(seed) % 4 : 3;
+static void end(const one *k, crowd_try *t, const char *id, uint32_t *seed) {
+    int way = k->book->seed ? crowd_random(seed) % 4 : 3;
     if (way == 0) {
         step(k, t, CROWD_RELEASED);
         must(release(k->ledger, id), "release");
         return;
     }
-    t->actual = k->book->seed ? t->amount - rand_r(seed) % t->amount : t->amount;
+    t->actual = k->book->seed ? t->amount - crowd_random(seed) % t->amount : t->amount;
     if (way == 1) {
         must(aicp_ledger_mark_dispatched(k->ledger, id, strlen(id), -1, NULL), "dispatch");
     }
@@ -105,12 +111,12 @@ static void *live(void *user) {
     const one *k = user;
     crowd_book *book = k->book;
     char id[CROWD_ID_SIZE];
-    unsigned seed = book->seed + (unsigned)(k->process * CROWD_THREADS + k->thread);
+    uint32_t seed = book->seed + (uint32_t)(k->process * CROWD_THREADS + k->thread);
     pthread_barrier_wait(&book->start);
     for (int i = 0; i < CROWD_TRIES; i++) {
         crowd_try *t = &book->tries[k->process][k->thread][i];
         const char *accounts[] = {book->account, NULL};
-        t->amount = book->seed ? 1 + rand_r(&seed) % USD : USD;
+        t->amount = book->seed ? 1 + crowd_random(&seed) % USD : USD;
         crowd_id(book, k->process, k->thread, i, id);
         step(k, t, CROWD_ASKING);
         aicp_status s = reserve_on(k->ledger, id, t->amount, soon(), NULL, accounts);

@@ -25,13 +25,15 @@ typedef struct crowd_try {
 typedef struct crowd_book {
     int fd; /* of this memory, which workers get from AICP_TEST_WORKER_BOOK */
     char account[32];
-    unsigned seed;               /* 0: each try reserves and settles one dollar */
+    uint32_t seed;               /* 0: each try reserves and settles one dollar */
     int die_at[CROWD_PROCESSES]; /* the step at which a process kills itself; 0: never */
     atomic_int steps[CROWD_PROCESSES];
     pthread_barrier_t start; /* of all threads of all processes */
     crowd_try tries[CROWD_PROCESSES][CROWD_THREADS][CROWD_TRIES];
 } crowd_book;
 
+/* The next number of a sequence, the same with every C library and sanitizer: 31 bits. */
+uint32_t crowd_random(uint32_t *seed);
 crowd_book *crowd_book_new(void);
 void crowd_book_free(crowd_book *book);
 /* Its id in the ledger. */

@@ -57,11 +57,11 @@ TEST_ALL_STORES(crowd, sixty_four_threads_in_four_processes_get_exactly_what_the
 
 /* Two of the four die somewhere on their way. */
 static void crowd_with_kills(crowd_book *book, const test_store *store, aicp_ledger *l, int seed) {
-    unsigned at = (unsigned)seed;
+    uint32_t at = (uint32_t)seed;
     (void)snprintf(book->account, sizeof book->account, "a%d", seed);
-    book->seed = 1000u * (unsigned)seed;
-    book->die_at[0] = 1 + rand_r(&at) % (2 * CROWD_THREADS * CROWD_TRIES);
-    book->die_at[2] = 1 + rand_r(&at) % (2 * CROWD_THREADS * CROWD_TRIES);
+    book->seed = 1000u * (uint32_t)seed;
+    book->die_at[0] = 1 + (int)crowd_random(&at) % (2 * CROWD_THREADS * CROWD_TRIES);
+    book->die_at[2] = 1 + (int)crowd_random(&at) % (2 * CROWD_THREADS * CROWD_TRIES);
     put_account(l, book->account, LIMIT, NULL);
     cr_assert_eq(crowd_run(book, store, TTL_MS), 2);
 }
