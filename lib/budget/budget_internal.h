@@ -103,8 +103,9 @@ struct aicpi_budget_account {
     uint64_t slice_ns;
     int64_t nodes;     /* with money of the window, as of the last look */
     int64_t recall_ns; /* the last recall seen; free money goes back while it is young */
-    int64_t waited_ns; /* the recall that a want has waited for in vain */
-    int64_t refused;   /* what the store refused last, after all that others could give back */
+    /* The recall that a want has waited for in vain; a pass reads it without the lock. */
+    _Atomic int64_t waited_ns;
+    int64_t refused; /* what the store refused last, after all that others could give back */
     uint64_t refused_ns;
     int64_t raised_seq; /* the leader's: thresholds of this window known to be stored */
     uint32_t raised;

@@ -56,6 +56,7 @@ static void wire_account(aicpi_wire *w, aicpi_budget_core *c, aicpi_budget_pass_
     uint64_t age = c->pass.began - a->slice_ns;
     int64_t seq = a->current ? a->current->seq : 0;
     int64_t answered = a->current ? a->current->answered_ns : 0;
+    int64_t waited = a->waited_ns;
     age = age < AGE_MOST ? age : AGE_MOST;
     aicpi_wire_text(w, &id, 1, AICP_LEDGER_ACCOUNT_MAX);
     aicpi_wire_bool(w, &pa->wanted);
@@ -65,7 +66,7 @@ static void wire_account(aicpi_wire *w, aicpi_budget_core *c, aicpi_budget_pass_
     wire_positive(w, &a->nodes);
     wire_money(w, &a->slice);
     aicpi_wire_u64(w, &age, AGE_MOST);
-    wire_any(w, &a->waited_ns);
+    wire_any(w, &waited);
     wire_positive(w, &seq);
     wire_any(w, &answered);
     if (w->out || w->bad) {
@@ -74,6 +75,7 @@ static void wire_account(aicpi_wire *w, aicpi_budget_core *c, aicpi_budget_pass_
     a->id = aicpi_arena_strndup(w->arena, id.data, id.len);
     a->id_len = id.len;
     a->raised = (uint32_t)raised;
+    a->waited_ns = waited;
     a->slice_ns = BEGAN - age;
     a->current = seq > 0 ? make_hold(w, a, seq, answered) : NULL;
     a->recovery = make_hold(w, a, 0, 0);
