@@ -78,7 +78,6 @@ static void put_principal(asker *a) {
 static void put_resource(asker *a) {
     aicpi_slice type = AICPI_SLICE("AICP::Model");
     aicpi_slice model = a->question->model;
-    const aicp_price *price = a->question->price;
     keep(
         a,
         aicp_policy_request_set_resource(a->q, type.data, type.len, model.data, model.len, a->err));
@@ -88,6 +87,7 @@ static void put_resource(asker *a) {
     keep(
         a,
         aicp_policy_request_entity_begin(a->q, type.data, type.len, model.data, model.len, a->err));
+    const aicp_price *price = aicpi_price_of(a->question->prices, model);
     if (price) {
         parent(a, AICPI_SLICE("AICP::Provider"), aicpi_slice_cstr(aicp_price_provider(price)));
     }
@@ -258,7 +258,7 @@ aicp_status aicp_gate_question_parse(
     aicpi_json_init(&r.json, &arena, data, len, 0);
     aicp_status status = read_question(&r, data, len, err);
     if (status == AICP_OK) {
-        r.question.price = aicpi_price_of(prices, r.question.model);
+        r.question.prices = prices;
         status = aicpi_question_put(&r.question, entities, out, err);
     }
     aicpi_arena_deinit(&arena);

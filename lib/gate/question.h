@@ -13,7 +13,7 @@ typedef struct aicpi_question {
     const aicpi_slice *tools; /* at most AICPI_TOOLS_MAX */
     size_t tool_count;
     aicpi_slice model;
-    const aicp_price *price; /* of the model; NULL: unknown, so its provider is */
+    const aicp_price_table *prices; /* where the model's provider is looked up; NULL: nowhere */
     int32_t action;
     bool stream;
     int64_t input_tokens;

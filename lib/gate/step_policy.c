@@ -11,7 +11,7 @@ static aicp_status ask(aicpi_check *c, aicpi_slice model, aicp_error *err) {
         .tools = c->work->body.tools,
         .tool_count = c->work->body.tool_count,
         .model = model,
-        .price = aicpi_price_of(c->bundle->prices, model),
+        .prices = c->bundle->prices,
         .action = d->subject.action,
         .stream = d->stream,
         .input_tokens = d->quote.input.tokens,
